@@ -1,0 +1,254 @@
+"""Silhouette <-> contour vector, and a person's place in the frame <-> a square crop.
+
+A contour vector holds 2000 points of the silhouette's outline as interleaved
+(row, col) pairs in pixels, `[r0, c0, r1, c1, ...]`: 4000 numbers (ST-GAN 3.1-3.2,
+WIFS III-B). Two codecs fill it:
+
+* `"padded"`, the papers' own: every pixel of the outline in order, then zeros.
+* `"resampled"`: 2000 points at equal arc length, clockwise from the top-most point.
+  Note: not in the papers. It makes index i mean about the same body part in every
+  frame, so that mixing two contours gives a contour and not a shredded head.
+
+What is defined for every mask, in both codecs:
+
+* an empty mask is the zero vector, and the zero vector decodes to an empty mask;
+* of several components the one with the largest enclosed area is taken;
+* holes are not encoded: a decoded silhouette has none;
+* a mask that touches the image border has that border as part of its outline;
+* an outline of more than 2000 pixels keeps 2000 of them, evenly spaced (padded);
+* a single pixel at (0, 0) cannot be told from padding and counts as empty.
+"""
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float, Int, UInt8
+from scipy.signal import savgol_filter
+
+SIZE = 240
+POINTS = 2000
+DIM = 2 * POINTS
+CODECS = ("resampled", "padded")
+
+_SHIFT = 6  # fractional bits of the coordinates given to OpenCV
+_NO_POINTS = np.zeros((0, 2), np.float32)
+
+
+def outline(mask: UInt8[np.ndarray, "H W"] | Bool[np.ndarray, "H W"]) -> Int[np.ndarray, "N 2"]:
+    """Outer boundary pixels of the largest component, clockwise, as (row, col); N = 0 if empty."""
+    contours, _ = cv2.findContours(
+        np.ascontiguousarray(mask, np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
+    )
+    if not contours:
+        return np.zeros((0, 2), np.int32)
+    # A line encloses no area: the longer of two lines is the larger one.
+    largest = max(contours, key=lambda c: (cv2.contourArea(c), len(c)))
+    return largest[::-1, 0, ::-1]  # OpenCV goes counter-clockwise and says (x, y)
+
+
+def encode(
+    masks: UInt8[np.ndarray, "*batch H W"] | Bool[np.ndarray, "*batch H W"],
+    codec: str = "resampled",
+) -> Float[np.ndarray, "*batch 4000"]:
+    """Encodes silhouettes as contour vectors.
+
+    Args:
+      masks: non-zero where the person is.
+      codec: one of `CODECS`.
+
+    Returns:
+      float32 contour vectors in pixels.
+
+    Raises:
+      ValueError: an unknown codec, or masks of fewer than two dimensions.
+    """
+    encode_points = _codec(codec)[0]
+    if masks.ndim < 2:
+        raise ValueError(f"masks need shape (..., height, width), not {masks.shape}")
+    out = np.zeros((*masks.shape[:-2], DIM), np.float32)
+    for index in np.ndindex(masks.shape[:-2]):
+        points = encode_points(outline(masks[index]))
+        out[index].reshape(-1, 2)[: len(points)] = points
+    return out
+
+
+def decode(
+    vectors: Float[np.ndarray, "*batch 4000"],
+    codec: str = "resampled",
+    shape: tuple[int, int] = (SIZE, SIZE),
+) -> UInt8[np.ndarray, "*batch H W"]:
+    """Draws contour vectors as filled silhouettes, 1 inside and on the outline, 0 outside.
+
+    The outline may cross itself, as a network's may: everything it encloses is filled
+    (WIFS Fig. 6). Coordinates outside `shape` are cut off; NaN raises.
+
+    Args:
+      vectors: contour vectors in pixels.
+      codec: the codec that made them.
+      shape: height and width of the silhouettes.
+
+    Raises:
+      ValueError: an unknown codec, vectors that are not 4000 long, or non-finite ones.
+    """
+    decode_points = _codec(codec)[1]
+    if vectors.shape[-1] != DIM:
+        raise ValueError(f"contour vectors need {DIM} elements, not {vectors.shape[-1]}")
+    if not np.isfinite(vectors).all():
+        raise ValueError("contour vectors contain NaN or infinity")
+    out = np.zeros((*vectors.shape[:-1], *shape), np.uint8)
+    for index in np.ndindex(vectors.shape[:-1]):
+        _draw(out[index], decode_points(vectors[index].reshape(POINTS, 2)))
+    return out
+
+
+def _codec(name: str) -> tuple[Callable, Callable]:
+    codecs = {"padded": (_thin, _unpad), "resampled": (_resample, _unless_zero)}
+    if name not in codecs:
+        raise ValueError(f"unknown codec {name!r}: choose one of {', '.join(CODECS)}")
+    return codecs[name]
+
+
+def _thin(points: np.ndarray) -> np.ndarray:
+    if len(points) <= POINTS:
+        return points
+    return points[np.arange(POINTS) * len(points) // POINTS]
+
+
+def _unpad(points: np.ndarray) -> np.ndarray:
+    used = np.flatnonzero((np.abs(points) >= 0.5).any(-1))
+    return points[: used[-1] + 1] if len(used) else _NO_POINTS
+
+
+def _resample(points: np.ndarray) -> np.ndarray:
+    if not len(points):
+        return _NO_POINTS
+    points = np.roll(points, -_top(points), axis=0)
+    closed = np.concatenate([points, points[:1]]).astype(np.float64)
+    steps = np.hypot(*np.diff(closed, axis=0).T)
+    length = np.concatenate([[0.0], np.cumsum(steps)])
+    at = np.arange(POINTS) * (length[-1] / POINTS)
+    return np.stack([np.interp(at, length, closed[:, axis]) for axis in (0, 1)], -1)
+
+
+def _top(points: np.ndarray) -> int:
+    """Index of the top-most point; of a flat top its middle, so that it moves little in time."""
+    top = np.flatnonzero(points[:, 0] == points[:, 0].min())
+    cols = points[top, 1]
+    return int(top[np.argsort(cols, kind="stable")[len(cols) // 2]])
+
+
+def _unless_zero(points: np.ndarray) -> np.ndarray:
+    return points if points.any() else _NO_POINTS
+
+
+def _draw(image: np.ndarray, points: np.ndarray) -> None:
+    if not len(points):
+        return
+    limit = 4 * max(image.shape)  # far outside is outside; OpenCV's integers are finite
+    fixed = np.rint(np.clip(points, -limit, limit)[:, ::-1] * (1 << _SHIFT)).astype(np.int32)
+    cv2.fillPoly(image, [fixed], 1, cv2.LINE_8, _SHIFT)
+    # fillPoly leaves doubly enclosed areas empty: fill all that the outline encloses.
+    parts, _ = cv2.findContours(image, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    cv2.drawContours(image, parts, -1, 1, cv2.FILLED)
+
+
+def to_unit(vectors):
+    """Pixels -> the [0, 1] coordinates that the networks see. Works on NumPy and JAX arrays."""
+    return vectors / SIZE
+
+
+def to_pixels(vectors):
+    """Inverse of `to_unit`."""
+    return vectors * SIZE
+
+
+FILL = 0.85  # share of the crop's side that the person's larger extent takes
+
+
+def track_squares(
+    boxes: Float[np.ndarray, "T 4"] | Int[np.ndarray, "T 4"], window: int = 15
+) -> Int[np.ndarray, "T 3"]:
+    """Squares that hold a person through time, for `crop` and `place`.
+
+    Centre and side follow the boxes smoothed by a moving line fit, so that the crop
+    glides and does not pump with every step.
+
+    Args:
+      boxes: (top, left, bottom, right) in pixels, bottom and right exclusive, of
+        consecutive frames.
+      window: frames over which to smooth.
+
+    Returns:
+      (top, left, side) in whole pixels. A square may reach beyond the frame.
+    """
+    top, left, bottom, right = np.asarray(boxes, np.float64).T
+    span = np.stack([(top + bottom) / 2, (left + right) / 2, np.maximum(bottom - top, right - left)])
+    window = min(window, span.shape[1])
+    window -= 1 - window % 2
+    if window >= 3:
+        span = savgol_filter(span, window, polyorder=1, axis=1)
+    side = np.maximum(np.rint(span[2] / FILL), 1)
+    return np.rint(np.stack([span[0] - side / 2, span[1] - side / 2, side], -1)).astype(np.int64)
+
+
+def crop(
+    image: UInt8[np.ndarray, "H W *channels"], square: Int[np.ndarray, "3"], size: int = SIZE
+) -> UInt8[np.ndarray, "size size *channels"]:
+    """Cuts a square (top, left, side) out of an image and scales it to `size`.
+
+    What lies outside the image is 0. The aspect is kept: the cut is a square.
+    """
+    side = int(square[2])
+    rows, inner_rows = _overlap(square[0], side, image.shape[0])
+    cols, inner_cols = _overlap(square[1], side, image.shape[1])
+    window = np.zeros((side, side, *image.shape[2:]), np.uint8)
+    window[inner_rows, inner_cols] = image[rows, cols]
+    return _resize(window, size)
+
+
+def crop_mask(mask, square, size: int = SIZE) -> UInt8[np.ndarray, "size size"]:
+    """`crop` for a silhouette: non-zero in, {0, 1} out, edges cut at half coverage."""
+    return (crop(np.where(mask, np.uint8(255), np.uint8(0)), square, size) > 127).astype(np.uint8)
+
+
+def place(
+    mask: UInt8[np.ndarray, "size size"], square: Int[np.ndarray, "3"], shape: tuple[int, int]
+) -> UInt8[np.ndarray, "H W"]:
+    """Puts a cropped silhouette back at its place in the frame: the inverse of `crop_mask`.
+
+    The inverse is exact up to resampling; what the square held outside the frame is lost.
+    """
+    side = int(square[2])
+    window = (_resize(np.where(mask, np.uint8(255), np.uint8(0)), side) > 127).astype(np.uint8)
+    rows, inner_rows = _overlap(square[0], side, shape[0])
+    cols, inner_cols = _overlap(square[1], side, shape[1])
+    out = np.zeros(shape, np.uint8)
+    out[rows, cols] = window[inner_rows, inner_cols]
+    return out
+
+
+def _resize(image: np.ndarray, size: int) -> np.ndarray:
+    shrinks = image.shape[0] > size
+    return cv2.resize(
+        image, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    )
+
+
+def _overlap(start: int, length: int, limit: int) -> tuple[slice, slice]:
+    """The part of [start, start + length) inside [0, limit), in outer and in inner terms."""
+    first, last = np.clip([start, start + length], 0, limit)
+    return slice(first, last), slice(first - start, last - start)
+
+
+_FIXED = 256  # fixed-point steps a pixel
+
+
+def to_fixed(vectors: Float[np.ndarray, "*batch 4000"]) -> "np.ndarray":
+    """Pixels -> uint16 in steps of 1/256 pixel: how contours are stored and fed."""
+    return np.rint(np.asarray(vectors, np.float64) * _FIXED).astype(np.uint16)
+
+
+def fixed_to_unit(fixed):
+    """uint16 steps -> the float32 [0, 1] coordinates that the networks see (on the device)."""
+    return fixed.astype(np.float32) * np.float32(1 / (_FIXED * SIZE))

@@ -1,0 +1,165 @@
+"""Procedural walkers: silhouette sequences of people who do not exist, from seeds.
+
+The names follow CASIA-B: a subject walks in condition nm-01.., bg-01.. (bag) or
+cl-01.. (coat), seen from 11 views, 000 (towards the camera) to 180 (away) by 18.
+"""
+
+import contextlib
+import multiprocessing
+import os
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+
+import cv2
+import numpy as np
+from jaxtyping import Float, UInt8, UInt16
+from tqdm import tqdm
+
+from stgan_jax import contour
+from stgan_jax.data import body
+from stgan_jax.errors import InputError
+
+VIEWS = tuple(range(0, 181, 18))
+FPS = 25.0
+_CIRCLE = np.stack([f(np.arange(16) * np.pi / 8) for f in (np.sin, np.cos)], -1)  # (row, col)
+_SHIFT = 4  # fractional bits of the coordinates given to OpenCV
+
+
+def project(
+    spheres: body.Spheres, view: float, pitch: float
+) -> dict[str, tuple[np.ndarray, np.ndarray, float]]:
+    """Orthographic view of a body: name -> (centres (T, 2) as (row, col), depth (T,), radius).
+
+    Args:
+      spheres: as `body.body_spheres` returns them.
+      view: degrees between walking direction and the direction to the camera;
+        0 towards the camera, 90 crossing to the image's left, 180 away, 270 to the right.
+      pitch: degrees by which the camera looks down.
+
+    Units are statures; row grows downwards from the ground point, depth towards the camera.
+    """
+    v, t = np.radians(view), np.radians(pitch)
+    right = np.array([-np.sin(v), np.cos(v), 0.0])
+    toward = np.array([np.cos(v) * np.cos(t), np.sin(v) * np.cos(t), np.sin(t)])
+    down = np.cross(right, toward)
+    return {
+        name: (np.stack([centre @ down, centre @ right], -1), centre @ toward, radius)
+        for name, (centre, radius) in spheres.items()
+    }
+
+
+def hulls(projected: dict, spheres: tuple[str, ...]) -> list[Float[np.ndarray, "N 2"]]:
+    """Outline of one part, a convex polygon of (row, col) points, for each frame."""
+    rims = np.concatenate(
+        [projected[s][0][:, None] + projected[s][2] * _CIRCLE for s in spheres], axis=1
+    ).astype(np.float32)
+    return [cv2.convexHull(rim)[:, 0] for rim in rims]
+
+
+def fill(image: np.ndarray, polygon: Float[np.ndarray, "N 2"], value) -> None:
+    """Fills a convex polygon of (row, col) pixel coordinates into an image, in place."""
+    points = np.rint(polygon[:, ::-1] * (1 << _SHIFT)).astype(np.int32)
+    cv2.fillConvexPoly(image, points, value, lineType=cv2.LINE_8, shift=_SHIFT)
+
+
+def gait_phase(person: body.Identity, motion: body.Motion, frames: int, fps: float) -> np.ndarray:
+    """Gait phase (T,) in cycles of consecutive frames."""
+    return motion.start + person.cadence * motion.tempo * np.arange(frames) / fps
+
+
+def silhouettes(
+    seed: int,
+    view: float,
+    condition: str = "nm",
+    repetition: int = 1,
+    frames: int = 50,
+    fps: float = FPS,
+    pitch: float = 6.0,
+) -> UInt8[np.ndarray, "T 240 240"]:
+    """Renders one walking sequence as silhouettes, cropped as a tracked person would be.
+
+    Args:
+      seed: who walks.
+      view: degrees, see `project`; CASIA-B's views are `VIEWS`, mirrored ones are negative.
+      condition: "nm", "bg" (bag) or "cl" (coat).
+      repetition: which of the person's walks; each varies a little.
+      frames: length T.
+      fps: frames a second.
+      pitch: degrees by which the camera looks down.
+
+    Returns:
+      1 where the person is, 0 elsewhere; a pure function of the arguments.
+    """
+    person = body.sample_identity(seed)
+    motion = body.sample_motion(seed, condition, repetition)
+    phase = gait_phase(person, motion, frames, fps)
+    spheres, _ = body.body_spheres(person, motion, condition, phase)
+    projected = project(spheres, view, pitch)
+    parts = [hulls(projected, part.spheres) for part in body.body_parts(condition)]
+    scale = 1000.0  # pixels a stature in the virtual frame from which the crop is taken
+    polygons = [[scale * part[t] for part in parts] for t in range(frames)]
+    extents = [np.concatenate(frame) for frame in polygons]
+    boxes = np.array([[*points.min(0), *points.max(0)] for points in extents])
+    out = np.zeros((frames, contour.SIZE, contour.SIZE), np.uint8)
+    for t, (top, left, side) in enumerate(contour.track_squares(boxes)):
+        for polygon in polygons[t]:
+            fill(out[t], (polygon - [top, left]) * (contour.SIZE / side), 1)
+    return out
+
+
+def contours(
+    subjects: Sequence[int],
+    views: Sequence[float],
+    walks: Sequence[str],
+    frames: int,
+    codec: str,
+    workers: int | None = None,
+) -> UInt16[np.ndarray, "N T 4000"]:
+    """Renders and encodes walks of many people, on all cores, with a progress bar.
+
+    Args:
+      subjects: seeds of the people.
+      views: degrees.
+      walks: CASIA-B's names, "nm-01", "bg-02", "cl-01" and so on.
+      frames: T, the frames of each sequence.
+      codec: of `contour.CODECS`.
+      workers: processes; all cores by default, 1 for none.
+
+    Returns:
+      fixed-point contours, ordered by subject, then view, then walk.
+
+    Raises:
+      InputError: a walk whose name is not of that form.
+    """
+    jobs = [
+        (seed, view, *walk_name(walk), frames, codec)
+        for seed in subjects for view in views for walk in walks
+    ]  # fmt: skip
+    out = np.empty((len(jobs), frames, contour.DIM), np.uint16)
+    workers = min(workers or os.cpu_count() or 1, len(jobs))
+    with contextlib.ExitStack() as stack:
+        results: Iterable = map(_encoded, jobs)
+        if workers > 1:
+            # Forked children of a process that runs JAX can hang: spawn.
+            context = multiprocessing.get_context("spawn")
+            pool = stack.enter_context(ProcessPoolExecutor(workers, context))
+            results = pool.map(_encoded, jobs, chunksize=max(1, min(16, len(jobs) // workers)))
+        progress = tqdm(results, total=len(jobs), desc="rendering walkers", unit="seq")
+        for i, encoded in enumerate(progress):
+            out[i] = encoded
+    return out
+
+
+def walk_name(name: str) -> tuple[str, int]:
+    """ "cl-02" -> ("cl", 2)."""
+    condition, _, number = name.partition("-")
+    if condition not in body.CONDITIONS or not number.isdigit():
+        known = ", ".join(body.CONDITIONS)
+        raise InputError(f"walk {name!r}: write a condition ({known}) and a number, as in nm-01")
+    return condition, int(number)
+
+
+def _encoded(job: tuple) -> np.ndarray:
+    seed, view, condition, repetition, frames, codec = job
+    masks = silhouettes(seed, view, condition, repetition, frames)
+    return contour.to_fixed(contour.encode(masks, codec))

@@ -1,0 +1,117 @@
+"""The noise GAN: G_N makes a contour in the gait distribution from a Gaussian seed, D_N judges it.
+
+ST-GAN 3.3 asks for a plain GAN whose output is one contour. Note: a fully connected
+G_N that writes 4000 coordinates draws crumpled polygons, so by default both networks
+work on a short code, the contour's coordinates in a fixed linear basis that is fitted
+to training contours once (principal components). `ContourBasis.identity` keeps the
+papers' literal form, where the code is the contour itself.
+"""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+from flax import struct
+from jaxtyping import Array, Float
+
+from stgan_jax.contour import DIM
+
+
+class ContourBasis(struct.PyTreeNode):
+    """Affine map between contours in [0, 1] and codes of about unit variance; never trained.
+
+    Attributes:
+      mean: (4000,) the contour of code 0.
+      components: (K, 4000) orthonormal rows, or None for the identity basis.
+      scale: (K,) contour units per code unit, or a scalar for the identity basis.
+    """
+
+    mean: Float[Array, "4000"]
+    components: Float[Array, "K 4000"] | None
+    scale: Float[Array, "*K"]
+
+    @classmethod
+    def fit(
+        cls, contours: Float[np.ndarray, "N 4000"], size: int, whitening: float = 0.5
+    ) -> "ContourBasis":
+        """Principal components of contours in [0, 1].
+
+        Args:
+          contours: the sample to fit, N > size.
+          size: K, how many components to keep.
+          whitening: 1 gives every code element unit variance, 0 leaves their ratios;
+            in between, faint components neither drown nor shout.
+        """
+        if len(contours) <= size:
+            raise ValueError(f"{size} components need more than {len(contours)} contours")
+        mean = contours.mean(0)
+        _, singular, rows = np.linalg.svd(contours - mean, full_matrices=False)
+        deviation = singular[:size] / np.sqrt(len(contours))
+        scale = deviation[0] ** (1 - whitening) * deviation**whitening
+        as_jax = lambda x: jnp.asarray(x, jnp.float32)  # noqa: E731
+        return cls(as_jax(mean), as_jax(rows[:size]), as_jax(scale))
+
+    @classmethod
+    def identity(cls) -> "ContourBasis":
+        """Codes are contours, centred and scaled to about [-1, 1] (the papers' plain GAN)."""
+        return cls(jnp.full((DIM,), 0.5), None, jnp.asarray(0.5))
+
+    @property
+    def size(self) -> int:
+        """K, the length of a code."""
+        return DIM if self.components is None else self.components.shape[0]
+
+    def code(self, contours: Float[Array, "*batch 4000"]) -> Float[Array, "*batch K"]:
+        """Codes of contours in [0, 1]; what the basis does not span is dropped."""
+        centred = contours - self.mean
+        if self.components is not None:
+            centred = centred @ self.components.T
+        return centred / self.scale
+
+    def contour(self, codes: Float[Array, "*batch K"]) -> Float[Array, "*batch 4000"]:
+        """Contours in [0, 1] of codes."""
+        offsets = codes * self.scale
+        if self.components is not None:
+            offsets = offsets @ self.components
+        return self.mean + offsets
+
+
+class NoiseGenerator(nn.Module):
+    """G_N: Gaussian seed z (..., Z) -> code (..., K). Sizes are our choice; the paper has none."""
+
+    code_size: int
+    hidden: Sequence[int] = (256, 256, 256)
+
+    @nn.compact
+    def __call__(self, seed: Float[Array, "*batch Z"]) -> Float[Array, "*batch K"]:
+        x = seed
+        for width in self.hidden:
+            x = nn.leaky_relu(nn.Dense(width, kernel_init=nn.initializers.he_normal())(x), 0.2)
+        return nn.Dense(self.code_size)(x)
+
+
+class NoiseDiscriminator(nn.Module):
+    """D_N: code (..., K) -> logit (...) of being a real walker's contour."""
+
+    hidden: Sequence[int] = (256, 256, 256)
+
+    @nn.compact
+    def __call__(self, code: Float[Array, "*batch K"]) -> Float[Array, "*batch"]:
+        x = code
+        for width in self.hidden:
+            x = nn.leaky_relu(nn.Dense(width, kernel_init=nn.initializers.he_normal())(x), 0.2)
+        return nn.Dense(1)(x)[..., 0]
+
+
+def noise_contour(
+    model: NoiseGenerator, params, basis: ContourBasis, seed: Float[Array, "*batch Z"]
+) -> Float[Array, "*batch 4000"]:
+    """Random noise Z-hat of ST-GAN: contours in [0, 1], (..., 4000), from Gaussian seeds."""
+    return jnp.clip(basis.contour(model.apply(params, seed)), 0.0, 1.0)
+
+
+def sample_seeds(key: jax.Array, count: int, size: int) -> Float[Array, "count size"]:
+    """Gaussian random seeds z (ST-GAN Definition 5)."""
+    return jax.random.normal(key, (count, size))

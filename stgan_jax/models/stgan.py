@@ -1,0 +1,107 @@
+"""ST-GAN's three networks: gait generator G, spatial and temporal discriminators D_S and D_T.
+
+All take contours in [0, 1] and the discriminators return logits: the papers' sigmoid
+is part of the losses.
+"""
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jaxtyping import Array, Float
+
+
+def _passing(gain: float) -> nn.initializers.Initializer:
+    """Kernel that starts by passing its input on, with signs alternating over the 16 channels.
+
+    relu(x) - relu(-x) = x, so encoder, sum and decoder together start as the mean of G's
+    two inputs, disturbed by 30 % noise, and a hundred steps find the balance that alpha
+    asks for. From a plain random start the same takes some thousand.
+    """
+
+    def init(key, shape, dtype=jnp.float32):
+        taps, inputs, outputs = shape
+        signs = jnp.where(jnp.arange(max(inputs, outputs)) % 2, -1.0, 1.0).astype(dtype)
+        weights = signs.reshape(inputs, outputs) * gain / inputs
+        kernel = jnp.zeros(shape, dtype).at[taps // 2].set(weights)
+        return kernel + jax.random.normal(key, shape, dtype) * (0.3 * gain / inputs)
+
+    return init
+
+
+class Generator(nn.Module):
+    """G: own contours and noise contour -> anonymised contours (ST-GAN 3.4, WIFS Eqs. 1-4).
+
+    Two encoders conv1d(1 -> features) + ReLU, summed, then conv1d(features -> 1) + ReLU,
+    all over the 4000 interleaved coordinates. Note: the encoders see coordinates
+    centred to [-1, 1] and the decoder's bias starts at 1/2, the middle of the crop. The
+    papers give coordinates as they are, where body size swamps the difference of bodies
+    and the last ReLU, fed by a random kernel, is as likely as not to die at once.
+
+    Attributes:
+      features: channels of the encoders (16 in WIFS Fig. 5).
+      kernel: taps of each convolution (3 in WIFS Fig. 5).
+      share_encoder: one encoder for both inputs, as WIFS Eqs. 2-3 print it. It makes G
+        symmetric in its inputs, blind to which is the noise; ST-GAN has two.
+    """
+
+    features: int = 16
+    kernel: int = 3
+    share_encoder: bool = False
+
+    @nn.compact
+    def __call__(
+        self, contours: Float[Array, "B T 4000"], noise: Float[Array, "B 4000"]
+    ) -> Float[Array, "B T 4000"]:
+        conv = lambda name: nn.Conv(  # noqa: E731
+            self.features, (self.kernel,), kernel_init=_passing(1.0), name=name
+        )
+        own_encoder = conv("encoder")
+        noise_encoder = own_encoder if self.share_encoder else conv("noise_encoder")
+        own = nn.relu(own_encoder(2.0 * contours[..., None] - 1.0))
+        # One noise contour stands for all frames (ST-GAN 3.3): it is encoded once a sequence.
+        other = nn.relu(noise_encoder(2.0 * noise[..., None] - 1.0))[:, None]
+        decoder = nn.Conv(
+            1,
+            (self.kernel,),
+            kernel_init=_passing(0.5),
+            bias_init=nn.initializers.constant(0.5),
+            name="decoder",
+        )
+        return nn.relu(decoder(own + other))[..., 0]
+
+
+class SpatialDiscriminator(nn.Module):
+    """D_S: each frame's contour -> logit of being a real gait's (ST-GAN 3.4, Fig. 5a).
+
+    conv1d, then a fully connected layer. Note: features, kernel and the leaky ReLU in
+    between are our choice, the paper gives none.
+    """
+
+    features: int = 16
+    kernel: int = 3
+
+    @nn.compact
+    def __call__(self, contours: Float[Array, "B T 4000"]) -> Float[Array, "B T"]:
+        x = nn.Conv(self.features, (self.kernel,))(_centred(contours)[..., None])
+        x = nn.leaky_relu(x, 0.2)
+        return nn.Dense(1)(x.reshape(*x.shape[:-2], -1))[..., 0]
+
+
+class TemporalDiscriminator(nn.Module):
+    """D_T: a contour sequence -> logit of moving like a real gait (ST-GAN 3.4, Fig. 5b).
+
+    An LSTM whose outputs at all T steps are concatenated and fully connected to one logit.
+    Note: 128 units are our choice, the paper gives no size.
+    """
+
+    units: int = 128
+
+    @nn.compact
+    def __call__(self, contours: Float[Array, "B T 4000"]) -> Float[Array, "B"]:
+        x = nn.RNN(nn.OptimizedLSTMCell(self.units))(_centred(contours))
+        return nn.Dense(1)(x.reshape(x.shape[0], -1))[..., 0]
+
+
+def _centred(contours: jax.Array) -> jax.Array:
+    """[0, 1] -> about unit range around 0, where the discriminators start well conditioned."""
+    return 4.0 * contours - 2.0

@@ -1,0 +1,52 @@
+"""What a training run is made of: one struct for every model."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import struct
+from jaxtyping import Array, Int, UInt32
+
+Optimizers = Mapping[str, optax.GradientTransformation]
+
+
+class TrainState(struct.PyTreeNode):
+    """Everything a step reads and writes, and a checkpoint holds.
+
+    Attributes:
+      step: updates done so far.
+      seed: root of all of the run's randomness, folded with `step` in the step.
+      params: variables of every network by name, the frozen ones too.
+      opt_state: optimiser state of the trained networks only.
+    """
+
+    step: Int[Array, ""]
+    seed: UInt32[Array, ""]
+    params: dict[str, Any]
+    opt_state: dict[str, Any]
+
+    @classmethod
+    def create(cls, seed: int, params: Mapping[str, Any], optimizers: Optimizers) -> "TrainState":
+        """A state at step 0. `optimizers` names the networks that are trained."""
+        return cls(
+            step=jnp.zeros((), jnp.int32),
+            seed=jnp.asarray(seed, jnp.uint32),
+            params=dict(params),
+            opt_state={name: tx.init(params[name]) for name, tx in optimizers.items()},
+        )
+
+    def key(self) -> jax.Array:
+        """This step's random key: a function of (seed, step), so that resuming needs no other."""
+        return jax.random.fold_in(jax.random.key(self.seed), self.step)
+
+    def updated(self, grads: Mapping[str, Any], optimizers: Optimizers) -> "TrainState":
+        """Applies gradients to the networks named in `grads`; `step` stays."""
+        params, opt_state = dict(self.params), dict(self.opt_state)
+        for name, grad in grads.items():
+            updates, opt_state[name] = optimizers[name].update(
+                grad, opt_state[name], params[name]
+            )
+            params[name] = optax.apply_updates(params[name], updates)
+        return self.replace(params=params, opt_state=opt_state)

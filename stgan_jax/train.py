@@ -1,0 +1,163 @@
+"""The one training loop: settings and a folder in, checkpoints out, resumed by itself."""
+
+import dataclasses
+import functools
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import numpy as np
+from jaxtyping import UInt16
+from tqdm import tqdm
+
+from stgan_jax import checkpoint, contour, steps
+from stgan_jax.data import walkers
+from stgan_jax.errors import InputError
+from stgan_jax.models.noise import ContourBasis
+from stgan_jax.settings import NoiseSettings, Settings, StganSettings, WalkerData, from_dict, to_dict
+from stgan_jax.state import TrainState
+
+Step = Callable[[TrainState, np.ndarray], tuple[TrainState, steps.Metrics]]
+
+
+def train(config: Settings, workdir: str | os.PathLike) -> TrainState:
+    """Trains a model to its end, from the latest checkpoint in `workdir` where there is one.
+
+    Shows a progress bar with the losses, sequences (noise GAN: contours) a second and
+    the time left. Ctrl-C saves and stops; the same call goes on.
+
+    Args:
+      config: what to train.
+      workdir: folder of the run, made where it does not exist.
+
+    Returns:
+      the state reached.
+
+    Raises:
+      InputError: the folder holds another run, the noise checkpoint is no such thing,
+        or a loss is not finite.
+    """
+    noise = None
+    if isinstance(config, StganSettings):
+        noise = checkpoint.load(config.noise_checkpoint, NoiseSettings.kind)
+        config = _with_noise(config, noise)
+    Path(workdir).mkdir(parents=True, exist_ok=True)
+    _refuse_other_run(config, workdir)
+    examples = render(config.data)
+    if isinstance(config, StganSettings):
+        state, step = stgan_start(config, noise.params())
+    else:
+        examples = examples.reshape(-1, contour.DIM)
+        state, step = noise_start(config, examples)
+    writer = checkpoint.Writer(workdir, to_dict(config))
+    try:
+        return _loop(config, writer.restore_latest(state) or state, step, examples, writer)
+    finally:
+        writer.close()
+
+
+def render(data: WalkerData) -> UInt16[np.ndarray, "N T 4000"]:
+    """The walkers' contours that settings ask for."""
+    subjects = range(data.first_subject, data.last_subject + 1)
+    return walkers.contours(subjects, data.views, data.walks, data.frames, data.codec)
+
+
+def noise_start(
+    config: NoiseSettings, frames: UInt16[np.ndarray, "N 4000"]
+) -> tuple[TrainState, Step]:
+    """First state and compiled step of a noise GAN, its basis fitted to at most 3000 frames."""
+    nets, optimizers = config.nets(), config.optimizers()
+    basis = ContourBasis.identity()
+    if config.basis_size:
+        sample = frames[:: -(-len(frames) // 3000)]
+        basis = ContourBasis.fit(contour.fixed_to_unit(sample), config.basis_size)
+    params = nets.init(jax.random.key(config.seed), basis)
+    step = functools.partial(
+        steps.noise_step, nets=nets, optimizers=optimizers, r1=config.r1, ema=config.ema
+    )
+    return TrainState.create(config.seed, params, optimizers), jax.jit(step, donate_argnums=0)
+
+
+def stgan_start(config: StganSettings, noise_params: dict) -> tuple[TrainState, Step]:
+    """First state and compiled step of an ST-GAN on a trained noise GAN's parameters."""
+    nets, optimizers = config.nets(), config.optimizers()
+    params = nets.init(jax.random.key(config.seed), noise_params, config.data.frames)
+    step = jax.jit(
+        functools.partial(steps.stgan_step, nets=nets, optimizers=optimizers, loss=config.loss()),
+        donate_argnums=0,
+    )
+    state = TrainState.create(config.seed, params, optimizers)
+    return state, lambda state, batch: step(state, batch, config.alpha)
+
+
+def _with_noise(config: StganSettings, noise: checkpoint.Checkpoint) -> StganSettings:
+    noise_run = from_dict(noise.settings)
+    assert isinstance(noise_run, NoiseSettings)
+    if noise_run.data.codec != config.data.codec:
+        raise InputError(
+            f"{config.noise_checkpoint}: trained on {noise_run.data.codec} contours and this run "
+            f"uses {config.data.codec} ones: train a noise GAN with the same codec"
+        )
+    return dataclasses.replace(config, noise_run=noise_run)
+
+
+def _refuse_other_run(config: Settings, workdir: str | os.PathLike) -> None:
+    """A folder goes on with the run it holds; how long and how often to save may change."""
+    saved = checkpoint.settings_in(workdir)
+    free = ("steps", "log_every", "save_every", "noise_checkpoint")
+    for name, value in to_dict(config).items():
+        if saved and name not in free and saved.get(name) != _plain(value):
+            raise InputError(
+                f"{workdir}: holds a run with {name}={saved.get(name)!r}, not {value!r}: choose "
+                "another --workdir, or the same settings to go on"
+            )
+
+
+def _plain(value):
+    """As JSON gives it back."""
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    return [_plain(v) for v in value] if isinstance(value, list | tuple) else value
+
+
+def _loop(
+    config: Settings, state: TrainState, step: Step, examples: np.ndarray, writer: checkpoint.Writer
+) -> TrainState:
+    from stgan_jax.data import pipeline  # TensorFlow, only where data is fed
+
+    first = int(state.step)
+    feed = pipeline.batches(examples, config.batch_size, config.seed, first)
+    progress = tqdm(
+        total=config.steps * config.batch_size,
+        initial=first * config.batch_size,
+        desc=f"training {config.kind}",
+        unit="seq" if examples.ndim == 3 else "contour",
+        unit_scale=True,
+    )
+    try:
+        with progress:
+            for number in range(first, config.steps):
+                state, metrics = step(state, next(feed))
+                progress.update(config.batch_size)
+                if (number + 1) % config.log_every == 0 or number + 1 == config.steps:
+                    progress.set_postfix_str(_line(number + 1, metrics))
+                if (number + 1) % config.save_every == 0:
+                    writer.save(state)
+    except KeyboardInterrupt:
+        print(f"stopped at step {int(state.step)}, saved: run the same command to go on")
+    writer.save(state)
+    return state
+
+
+def _line(step: int, metrics: steps.Metrics) -> str:
+    """The losses in brief; refuses to go on without numbers."""
+    values = {name: float(value) for name, value in metrics.items()}
+    for name, value in values.items():
+        if not np.isfinite(value):
+            raise InputError(
+                f"{name} is {value} at step {step}: lower the learning rate and run again, which "
+                "goes on from the last checkpoint"
+            )
+    shown = (f"{name[5:]} {v:.3g}" for name, v in values.items() if name.startswith("loss/"))
+    return f"step {step} " + " ".join(shown)
