@@ -9,8 +9,8 @@ paper gives none.
 from ml_collections import config_dict
 
 
-def get_config() -> config_dict.ConfigDict:
-    return config_dict.create(
+def get_config(size: str = "full") -> config_dict.ConfigDict:
+    config = config_dict.create(
         kind="noise",
         seed=0,
         data=dict(
@@ -24,7 +24,7 @@ def get_config() -> config_dict.ConfigDict:
         ),
         steps=8000,
         batch_size=256,
-        learning_rate=2e-4,
+        learning_rate=4e-4,
         beta1=0.5,
         seed_size=64,
         # Note: principal components instead of 4000 free coordinates; 0 is the plain GAN.
@@ -35,3 +35,10 @@ def get_config() -> config_dict.ConfigDict:
         log_every=50,
         save_every=2000,
     )  # fmt: skip
+    if size == "demo":  # minutes on 2 cores; the networks keep their size
+        config.data.walks = ("nm-01", "bg-01", "cl-01")
+        config.steps = 4000
+        config.save_every = 4000
+    elif size != "full":
+        raise ValueError(f"unknown size {size!r}: choose full or demo")
+    return config

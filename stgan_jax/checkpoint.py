@@ -8,7 +8,6 @@ from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
-from absl import logging as absl_logging
 
 from stgan_jax.errors import InputError
 from stgan_jax.models.noise import ContourBasis
@@ -40,7 +39,6 @@ class Writer:
     """
 
     def __init__(self, workdir: str | os.PathLike, settings: Mapping[str, Any], keep: int = 3):
-        _quiet()
         self._settings = dict(settings)
         self._manager = ocp.CheckpointManager(
             _folder(workdir),
@@ -88,7 +86,7 @@ def load(workdir: str | os.PathLike, kind: str) -> Checkpoint:
     """
     if not Path(workdir).is_dir():
         raise InputError(f"{workdir}: no such checkpoint folder: give the --workdir of a training")
-    step = _latest(workdir)
+    step = latest_step(workdir)
     if step is None:
         raise InputError(f"{workdir}: holds no checkpoint: give the --workdir of a training")
     settings = _settings(workdir, step)
@@ -101,7 +99,7 @@ def load(workdir: str | os.PathLike, kind: str) -> Checkpoint:
 
 def settings_in(workdir: str | os.PathLike) -> dict[str, Any] | None:
     """Settings of the run that a folder holds, or None in a folder without checkpoints."""
-    step = _latest(workdir)
+    step = latest_step(workdir)
     return None if step is None else _settings(workdir, step)
 
 
@@ -109,7 +107,8 @@ def _folder(workdir: str | os.PathLike) -> Path:
     return Path(workdir).absolute() / "checkpoints"
 
 
-def _latest(workdir: str | os.PathLike) -> int | None:
+def latest_step(workdir: str | os.PathLike) -> int | None:
+    """Step of the newest checkpoint in a folder, or None."""
     return max((int(p.name) for p in _folder(workdir).glob("*") if p.name.isdigit()), default=None)
 
 
@@ -124,7 +123,6 @@ def _settings(workdir: str | os.PathLike, step: int) -> dict[str, Any]:
 
 
 def _read(workdir: str | os.PathLike, step: int, item: str, args: ocp.args.CheckpointArgs) -> Any:
-    _quiet()
     folder = _folder(workdir) / str(step)
     with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader:
         try:
@@ -135,7 +133,3 @@ def _read(workdir: str | os.PathLike, step: int, item: str, args: ocp.args.Check
                 "before, or train again"
             ) from error
 
-
-def _quiet() -> None:
-    """Orbax reports every file at INFO."""
-    absl_logging.set_verbosity(absl_logging.ERROR)

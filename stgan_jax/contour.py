@@ -44,7 +44,9 @@ def outline(mask: UInt8[np.ndarray, "H W"] | Bool[np.ndarray, "H W"]) -> Int[np.
         return np.zeros((0, 2), np.int32)
     # A line encloses no area: the longer of two lines is the larger one.
     largest = max(contours, key=lambda c: (cv2.contourArea(c), len(c)))
-    return largest[::-1, 0, ::-1]  # OpenCV goes counter-clockwise and says (x, y)
+    # OpenCV goes counter-clockwise from the top-left pixel and says (x, y). That pixel stays
+    # the first: at (0, 0) and last it would be taken for padding.
+    return np.roll(largest[::-1, 0, ::-1], 1, axis=0)
 
 
 def encode(
@@ -74,7 +76,7 @@ def encode(
 
 
 def decode(
-    vectors: Float[np.ndarray, "*batch 4000"],
+    vectors: Float[np.ndarray, "*batch D"],
     codec: str = "resampled",
     shape: tuple[int, int] = (SIZE, SIZE),
 ) -> UInt8[np.ndarray, "*batch H W"]:
@@ -84,7 +86,7 @@ def decode(
     (WIFS Fig. 6). Coordinates outside `shape` are cut off; NaN raises.
 
     Args:
-      vectors: contour vectors in pixels.
+      vectors: contour vectors in pixels, D = 4000.
       codec: the codec that made them.
       shape: height and width of the silhouettes.
 
@@ -199,9 +201,9 @@ def crop(
 
     What lies outside the image is 0. The aspect is kept: the cut is a square.
     """
-    side = int(square[2])
-    rows, inner_rows = _overlap(square[0], side, image.shape[0])
-    cols, inner_cols = _overlap(square[1], side, image.shape[1])
+    top, left, side = map(int, square)
+    rows, inner_rows = _overlap(top, side, image.shape[0])
+    cols, inner_cols = _overlap(left, side, image.shape[1])
     window = np.zeros((side, side, *image.shape[2:]), np.uint8)
     window[inner_rows, inner_cols] = image[rows, cols]
     return _resize(window, size)
@@ -219,10 +221,10 @@ def place(
 
     The inverse is exact up to resampling; what the square held outside the frame is lost.
     """
-    side = int(square[2])
+    top, left, side = map(int, square)
     window = (_resize(np.where(mask, np.uint8(255), np.uint8(0)), side) > 127).astype(np.uint8)
-    rows, inner_rows = _overlap(square[0], side, shape[0])
-    cols, inner_cols = _overlap(square[1], side, shape[1])
+    rows, inner_rows = _overlap(top, side, shape[0])
+    cols, inner_cols = _overlap(left, side, shape[1])
     out = np.zeros(shape, np.uint8)
     out[rows, cols] = window[inner_rows, inner_cols]
     return out

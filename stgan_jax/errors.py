@@ -5,6 +5,8 @@ import errno
 import sys
 from collections.abc import Iterator
 
+from absl import logging
+
 
 class InputError(Exception):
     """Something given to us cannot be used: one sentence saying what is wrong and what to do."""
@@ -21,6 +23,7 @@ _SYSTEM = {
 @contextlib.contextmanager
 def one_sentence() -> Iterator[None]:
     """Turns an `InputError`, or a full disk and its like, into one line and exit code 2."""
+    logging.set_verbosity(logging.WARNING)  # libraries tell how they start at INFO
     try:
         yield
     except InputError as error:

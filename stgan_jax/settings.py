@@ -57,7 +57,7 @@ class NoiseSettings:
     seed: int = 0
     steps: int = 8000
     batch_size: int = 256
-    learning_rate: float = 2e-4
+    learning_rate: float = 4e-4
     beta1: float = 0.5
     seed_size: int = 64
     basis_size: int = 64  # 0: no basis, the paper's plain GAN on contours

@@ -21,7 +21,7 @@ from stgan_jax.state import TrainState
 Step = Callable[[TrainState, np.ndarray], tuple[TrainState, steps.Metrics]]
 
 
-def train(config: Settings, workdir: str | os.PathLike) -> TrainState:
+def train(config: Settings, workdir: str | os.PathLike) -> None:
     """Trains a model to its end, from the latest checkpoint in `workdir` where there is one.
 
     Shows a progress bar with the losses, sequences (noise GAN: contours) a second and
@@ -30,9 +30,6 @@ def train(config: Settings, workdir: str | os.PathLike) -> TrainState:
     Args:
       config: what to train.
       workdir: folder of the run, made where it does not exist.
-
-    Returns:
-      the state reached.
 
     Raises:
       InputError: the folder holds another run, the noise checkpoint is no such thing,
@@ -44,6 +41,9 @@ def train(config: Settings, workdir: str | os.PathLike) -> TrainState:
         config = _with_noise(config, noise)
     Path(workdir).mkdir(parents=True, exist_ok=True)
     _refuse_other_run(config, workdir)
+    if checkpoint.latest_step(workdir) == config.steps:
+        print(f"{workdir}: trained to its end already")
+        return
     examples = render(config.data)
     if isinstance(config, StganSettings):
         state, step = stgan_start(config, noise.params())
@@ -52,7 +52,7 @@ def train(config: Settings, workdir: str | os.PathLike) -> TrainState:
         state, step = noise_start(config, examples)
     writer = checkpoint.Writer(workdir, to_dict(config))
     try:
-        return _loop(config, writer.restore_latest(state) or state, step, examples, writer)
+        _loop(config, writer.restore_latest(state) or state, step, examples, writer)
     finally:
         writer.close()
 
@@ -123,7 +123,7 @@ def _plain(value):
 
 def _loop(
     config: Settings, state: TrainState, step: Step, examples: np.ndarray, writer: checkpoint.Writer
-) -> TrainState:
+) -> None:
     from stgan_jax.data import pipeline  # TensorFlow, only where data is fed
 
     first = int(state.step)
@@ -147,7 +147,6 @@ def _loop(
     except KeyboardInterrupt:
         print(f"stopped at step {int(state.step)}, saved: run the same command to go on")
     writer.save(state)
-    return state
 
 
 def _line(step: int, metrics: steps.Metrics) -> str:

@@ -266,9 +266,10 @@ class _Poser:
         bounce = CubicSpline(
             np.arange(65) / 64, np.append(smooth, smooth[0]), bc_type="periodic"
         )
-        heel = spheres["ball_R"][0][:, 0]
-        stance = slice(int(0.12 * 64), int(0.45 * 64))  # foot flat: it moves back at walking speed
-        speed = -np.polyfit(cycle[stance], heel[stance], 1)[0]
+        # From after heel strike to before toe-off the standing foot goes back at walking speed.
+        start, end = round(0.04 * 64), round(0.56 * 64)
+        ball = spheres["ball_R"][0][:, 0]
+        speed = (ball[start] - ball[end]) / (cycle[end] - cycle[start])
         return bounce, float(speed)
 
     def _angles(self, side: str, phase: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

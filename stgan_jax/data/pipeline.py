@@ -1,10 +1,15 @@
 """tf.data: stored contours in, shuffled batches out, as a pure function of (seed, step)."""
 
+import os
 from collections.abc import Iterator
 
 import numpy as np
-import tensorflow as tf
 from jaxtyping import UInt16
+
+# TensorFlow only feeds data here: it need not tell at length how it would compute.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+import tensorflow as tf  # noqa: E402
 
 
 def batches(

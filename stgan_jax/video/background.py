@@ -70,9 +70,9 @@ def thresholds(
 def camera_motion(samples: UInt8[np.ndarray, "N H W 3"]) -> float:
     """How far the camera moves: the largest displacement of the scene between two samples.
 
-    Corners are followed from each sample to the next (pyramidal Lucas-Kanade) and a
-    similarity is fitted to them by RANSAC, which disregards the people. Displacements
-    are measured at the frame's corners and add up over time.
+    Corners all over the picture are followed from each sample to the next (pyramidal
+    Lucas-Kanade) and a similarity is fitted to them by RANSAC, which disregards the
+    people. Displacements are measured at the frame's corners and add up over time.
 
     Returns:
       pixels, as a share of the frame's diagonal; 0.0 where the scene has too little
@@ -83,17 +83,33 @@ def camera_motion(samples: UInt8[np.ndarray, "N H W 3"]) -> float:
     corners = np.array([[0, 0], [width, 0], [0, height], [width, height]], np.float64)
     pose, largest = np.eye(3), 0.0
     for before, after in zip(grey, grey[1:], strict=False):
-        points = cv2.goodFeaturesToTrack(before, 300, 0.01, max(5, height // 60))
-        if points is None or len(points) < 20:
+        points = _spread_corners(before)
+        if len(points) < 20:
             continue
-        moved, found, _ = cv2.calcOpticalFlowPyrLK(before, after, points, None)
+        moved, found, _ = cv2.calcOpticalFlowPyrLK(before, after, points[:, None], None)
         good = found[:, 0] == 1
         if good.sum() < 0.3 * len(points):
             return float("inf")
-        fit, inliers = cv2.estimateAffinePartial2D(points[good], moved[good])
+        fit, inliers = cv2.estimateAffinePartial2D(
+            points[good], moved[good, 0], ransacReprojThreshold=0.7
+        )
         if fit is None or inliers.mean() < 0.3:
             return float("inf")
         pose = np.vstack([fit, [0, 0, 1]]) @ pose
         there = corners @ pose[:2, :2].T + pose[:2, 2]
         largest = max(largest, float(np.linalg.norm(there - corners, axis=1).max()))
     return largest / float(np.hypot(height, width))
+
+
+def _spread_corners(grey: UInt8[np.ndarray, "H W"], cells: int = 8) -> Float[np.ndarray, "N 2"]:
+    """Up to six good corners (x, y) in each of 8x8 cells: clothes must not win them all."""
+    height, width = grey.shape
+    found = [np.zeros((0, 2), np.float32)]
+    for row in range(cells):
+        for col in range(cells):
+            top, left = row * height // cells, col * width // cells
+            cell = grey[top : (row + 1) * height // cells, left : (col + 1) * width // cells]
+            points = cv2.goodFeaturesToTrack(cell, 6, 0.1, 5) if min(cell.shape) > 7 else None
+            if points is not None and cell.std() > 2:
+                found.append(points[:, 0] + np.float32([left, top]))
+    return np.concatenate(found)

@@ -74,18 +74,29 @@ def foreground(
     """
     red, green, blue = cv2.split(cv2.blur(cv2.absdiff(frame, background), (3, 3)))
     mask = cv2.compare(cv2.max(cv2.max(red, green), blue), threshold, cv2.CMP_GT) & 1
-    at = np.nonzero(mask)
-    lit = (cv2.blur(frame, (3, 3))[at] + 8.0) / (cv2.blur(background, (3, 3))[at] + 8.0)
-    darkest, brightest = lit.min(-1), lit.max(-1)
-    # A cast shadow dims the ground by about the same factor in every channel.
-    shadow = (darkest > 0.65) & (brightest < 0.98) & (brightest - darkest < 0.08)
-    mask[at] = ~shadow
+    mask &= ~_shadow(frame, background, mask)
     unit = frame.shape[0] / 576  # kernels grow with the resolution
     mask = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, _disc(5 * unit))
     # Thin things stay where they hang on something thick, as arms do and twigs do not.
     thick = cv2.morphologyEx(mask, cv2.MORPH_OPEN, _disc(7 * unit))
     reach = np.ones((int(32 * unit) | 1,) * 2, np.uint8)
     return cv2.morphologyEx(cv2.dilate(thick, reach) & mask, cv2.MORPH_OPEN, _disc(3 * unit))
+
+
+def _shadow(frame: np.ndarray, background: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """1 where a region's foot dims the ground by about the same factor in every channel.
+
+    Higher up the same look is a dark head before a dark wall.
+    """
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask)
+    at = np.nonzero(mask)
+    lit = (cv2.blur(frame, (3, 3))[at] + 8.0) / (cv2.blur(background, (3, 3))[at] + 8.0)
+    darkest, brightest = lit.min(-1), lit.max(-1)
+    knee = stats[:, cv2.CC_STAT_TOP] + 0.6 * stats[:, cv2.CC_STAT_HEIGHT]
+    shadow = (darkest > 0.65) & (brightest < 0.98) & (brightest - darkest < 0.08)
+    out = np.zeros_like(mask)
+    out[at] = shadow & (at[0] > knee[labels[at]])
+    return out
 
 
 def _disc(diameter: float) -> np.ndarray:

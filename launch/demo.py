@@ -1,0 +1,34 @@
+"""From nothing to an anonymised video in minutes: python launch/demo.py (or: make demo)."""
+
+import time
+from pathlib import Path
+
+from absl import app, flags
+from ml_collections import config_flags
+
+from stgan_jax import settings
+from stgan_jax.errors import one_sentence
+
+_CONFIGS = Path(__file__).parents[1] / "configs"
+_NOISE = config_flags.DEFINE_config_file("noise", f"{_CONFIGS}/noise.py:demo", "The noise GAN.")
+_STGAN = config_flags.DEFINE_config_file("stgan", f"{_CONFIGS}/stgan.py:demo", "The ST-GAN.")
+_WORKDIR = flags.DEFINE_string("workdir", "runs/demo", "Folder for everything the demo makes.")
+
+
+def main(argv):
+    if len(argv) > 1:
+        raise app.UsageError(f"unexpected argument {argv[1]!r}")
+    started = time.monotonic()
+    with one_sentence():
+        _STGAN.value.noise_checkpoint = f"{_WORKDIR.value}/noise"
+        noise, stgan = (settings.from_dict(c.value.to_dict()) for c in (_NOISE, _STGAN))
+        from stgan_jax import anonymize, demo  # slow to load
+
+        report = demo.run(_WORKDIR.value, noise, stgan)
+    print(anonymize.summary(report["video"]))
+    print(demo.table(report))
+    print(f"{time.monotonic() - started:.0f} s; look at {_WORKDIR.value}/contact_sheet.png")
+
+
+if __name__ == "__main__":
+    app.run(main)

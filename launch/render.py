@@ -1,0 +1,50 @@
+"""Renders a scene of procedural people: python launch/render.py --output=scene.mp4
+
+Footage for trying things out, whose every pixel is known: --truth=DIR also writes the
+empty background and, for each frame, who is seen where.
+"""
+
+import os
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+from absl import app, flags
+from tqdm import tqdm
+
+from stgan_jax.data.scenes import Scene
+from stgan_jax.errors import one_sentence
+from stgan_jax.video import io
+
+_OUTPUT = flags.DEFINE_string("output", None, "Video to write.")
+_TRUTH = flags.DEFINE_string("truth", None, "Folder for background.png and 00000.png and so on.")
+_SEED = flags.DEFINE_integer("seed", 0, "People, paths, clothes and place.", lower_bound=0)
+_PEOPLE = flags.DEFINE_integer("people", 3, "How many cross.", lower_bound=0, upper_bound=9)
+_FRAMES = flags.DEFINE_integer("frames", 120, "Length.", lower_bound=1)
+_SIZE = flags.DEFINE_list("size", ["640", "480"], "Width,height.")
+_FPS = flags.DEFINE_float("fps", 25.0, "Frames a second.", lower_bound=1)
+_TEXTURED = flags.DEFINE_bool("textured", True, "Patterned clothes; --notextured for plain ones.")
+
+
+def main(argv):
+    if len(argv) > 1:
+        raise app.UsageError(f"unexpected argument {argv[1]!r}")
+    with one_sentence():
+        width, height = map(int, _SIZE.value)
+        scene = Scene(
+            _SEED.value, _PEOPLE.value, _FRAMES.value, (height, width), _FPS.value, _TEXTURED.value
+        )
+        if _TRUTH.value:
+            os.makedirs(_TRUTH.value, exist_ok=True)
+            background = Path(_TRUTH.value) / "background.png"
+            cv2.imwrite(os.fspath(background), scene.background[..., ::-1])
+        with io.video_writer(_OUTPUT.value, scene.size, Fraction(_FPS.value)) as append:
+            for number, frame in enumerate(tqdm(scene, total=scene.frames, unit="frame")):
+                append(frame.image)
+                if _TRUTH.value:
+                    cv2.imwrite(f"{_TRUTH.value}/{number:05d}.png", frame.people)
+
+
+if __name__ == "__main__":
+    flags.mark_flags_as_required(["output"])
+    app.run(main)
