@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax import struct
-from jaxtyping import Array, Int, UInt32
 
 Optimizers = Mapping[str, optax.GradientTransformation]
 
@@ -16,14 +15,14 @@ class TrainState(struct.PyTreeNode):
     """Everything a step reads and writes, and a checkpoint holds.
 
     Attributes:
-      step: updates done so far.
-      seed: root of all of the run's randomness, folded with `step` in the step.
+      step: () int32, updates done so far.
+      seed: () uint32, root of all of the run's randomness, folded with `step` in the step.
       params: variables of every network by name, the frozen ones too.
       opt_state: optimiser state of the trained networks only.
     """
 
-    step: Int[Array, ""]
-    seed: UInt32[Array, ""]
+    step: Any
+    seed: Any
     params: dict[str, Any]
     opt_state: dict[str, Any]
 

@@ -8,6 +8,7 @@ papers' literal form, where the code is the contour itself.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -26,11 +27,13 @@ class ContourBasis(struct.PyTreeNode):
       mean: (4000,) the contour of code 0.
       components: (K, 4000) orthonormal rows, or None for the identity basis.
       scale: (K,) contour units per code unit, or a scalar for the identity basis.
+
+    (The fields are arrays, or whatever tree functions put in their place.)
     """
 
-    mean: Float[Array, "4000"]
-    components: Float[Array, "K 4000"] | None
-    scale: Float[Array, "*K"]
+    mean: Any
+    components: Any
+    scale: Any
 
     @classmethod
     def fit(
@@ -65,17 +68,22 @@ class ContourBasis(struct.PyTreeNode):
 
     def code(self, contours: Float[Array, "*batch 4000"]) -> Float[Array, "*batch K"]:
         """Codes of contours in [0, 1]; what the basis does not span is dropped."""
-        centred = contours - self.mean
+        centred = contours - _as_batch(self.mean, contours)
         if self.components is not None:
             centred = centred @ self.components.T
-        return centred / self.scale
+        return centred / _as_batch(self.scale, centred)
 
     def contour(self, codes: Float[Array, "*batch K"]) -> Float[Array, "*batch 4000"]:
         """Contours in [0, 1] of codes."""
-        offsets = codes * self.scale
+        offsets = codes * _as_batch(self.scale, codes)
         if self.components is not None:
             offsets = offsets @ self.components
-        return self.mean + offsets
+        return _as_batch(self.mean, offsets) + offsets
+
+
+def _as_batch(vector: Array, batch: Array) -> Array:
+    """A vector (K,) or scalar in the rank of a batch (..., K)."""
+    return vector.reshape((1,) * (batch.ndim - 1) + (-1,))
 
 
 class NoiseGenerator(nn.Module):

@@ -1,0 +1,17 @@
+"""Settings for tests: the real networks on a handful of walkers, for seconds."""
+
+import dataclasses
+
+from stgan_jax import settings
+
+WALKERS = settings.WalkerData(51, 53, (0, 90), ("nm-01",), frames=12)
+NOISE = settings.NoiseSettings(
+    WALKERS, steps=400, batch_size=64, basis_size=24, log_every=100, save_every=200
+)
+STGAN = settings.StganSettings(
+    dataclasses.replace(WALKERS, first_subject=61, last_subject=62),
+    noise_checkpoint="",
+    steps=60,
+    batch_size=2,
+    save_every=30,
+)

@@ -1,0 +1,45 @@
+"""The feed: every example once an epoch, and the same from any step on."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from stgan_jax.data import pipeline
+
+EXAMPLES = np.arange(23, dtype=np.uint16)[:, None] * np.ones((1, 4), np.uint16)
+
+
+def stream(count, **kwargs):
+    return [b[:, 0].tolist() for b in itertools.islice(pipeline.batches(EXAMPLES, **kwargs), count)]
+
+
+def test_each_example_comes_once_an_epoch():
+    drawn = np.concatenate(stream(23, batch_size=4, seed=1))  # four epochs
+    for epoch in range(4):
+        assert sorted(drawn[epoch * 23 : (epoch + 1) * 23]) == list(range(23))
+    assert drawn[:23].tolist() != drawn[23:46].tolist()
+    assert drawn[:23].tolist() != list(range(23))
+
+
+@pytest.mark.parametrize("start", [1, 5, 6, 17])
+def test_resuming_at_a_step_gives_what_would_have_come(start):
+    whole = stream(20, batch_size=4, seed=3)
+    assert stream(20 - start, batch_size=4, seed=3, start_step=start) == whole[start:]
+
+
+def test_another_seed_gives_another_order():
+    assert stream(3, batch_size=4, seed=1) != stream(3, batch_size=4, seed=2)
+
+
+def test_sequences_keep_their_shape_and_type():
+    examples = np.random.default_rng(0).integers(0, 60000, (5, 3, 8)).astype(np.uint16)
+    batch = next(pipeline.batches(examples, 2, seed=0))
+    assert batch.shape == (2, 3, 8)
+    assert batch.dtype == np.uint16
+    assert all(any(np.array_equal(b, e) for e in examples) for b in batch)
+
+
+def test_a_batch_may_be_larger_than_the_data():
+    drawn = np.concatenate(stream(1, batch_size=46, seed=0))
+    assert sorted(drawn.tolist()) == sorted([*range(23), *range(23)])

@@ -1,0 +1,148 @@
+"""Training runs: resumed bit for bit, refused where they do not belong, stopped at NaN."""
+
+import dataclasses
+import json
+import shutil
+
+import jax
+import numpy as np
+import pytest
+import small
+
+from stgan_jax import checkpoint, contour, settings, train
+from stgan_jax.errors import InputError
+
+
+def state_of(workdir, kind):
+    return checkpoint.load(workdir, kind).state
+
+
+def assert_identical(a, b):
+    assert jax.tree.structure(a) == jax.tree.structure(b)
+    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+def test_resume_is_bit_exact(tmp_path, trained):
+    config = dataclasses.replace(
+        small.STGAN, noise_checkpoint=str(trained / "noise"), steps=6, save_every=3
+    )
+    train.train(config, tmp_path / "whole")
+    train.train(dataclasses.replace(config, steps=3), tmp_path / "parts")
+    assert checkpoint.latest_step(tmp_path / "parts") == 3
+    train.train(config, tmp_path / "parts")
+    assert_identical(state_of(tmp_path / "parts", "stgan"), state_of(tmp_path / "whole", "stgan"))
+
+
+def test_a_finished_run_is_left_alone(trained, capsys):
+    before = state_of(trained / "noise", "noise")
+    train.train(small.NOISE, trained / "noise")
+    assert "already" in capsys.readouterr().out
+    assert_identical(state_of(trained / "noise", "noise"), before)
+
+
+def test_ctrl_c_saves_and_the_same_call_goes_on(tmp_path, monkeypatch, capsys):
+    config = dataclasses.replace(small.NOISE, steps=8, save_every=100, log_every=1)
+    line, calls = train._line, []
+
+    def interrupted(*arguments):
+        calls.append(1)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return line(*arguments)
+
+    monkeypatch.setattr(train, "_line", interrupted)
+    train.train(config, tmp_path)
+    assert "same command" in capsys.readouterr().out
+    assert checkpoint.latest_step(tmp_path) == 4
+    train.train(config, tmp_path)
+    assert checkpoint.latest_step(tmp_path) == 8
+
+
+def test_other_settings_in_a_used_folder_are_refused(trained):
+    config = dataclasses.replace(small.NOISE, seed=5)
+    with pytest.raises(InputError, match="seed=0"):
+        train.train(config, trained / "noise")
+
+
+def test_a_noise_gan_of_another_codec_is_refused(trained, tmp_path):
+    data = dataclasses.replace(small.STGAN.data, codec="padded")
+    config = dataclasses.replace(small.STGAN, data=data, noise_checkpoint=str(trained / "noise"))
+    with pytest.raises(InputError, match="codec"):
+        train.train(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint(tmp_path):
+    config = dataclasses.replace(
+        small.NOISE, steps=60, save_every=5, log_every=1, learning_rate=1e18
+    )
+    with pytest.raises(InputError, match="learning rate"):
+        train.train(config, tmp_path)
+
+
+def test_literal_losses_padded_codec_and_plain_gan_train_too(tmp_path):
+    data = dataclasses.replace(small.WALKERS, codec="padded")
+    noise = dataclasses.replace(small.NOISE, data=data, basis_size=0, r1=0.0, ema=0.0, steps=3)
+    train.train(noise, tmp_path / "noise")
+    config = dataclasses.replace(
+        small.STGAN, data=data, noise_checkpoint=str(tmp_path / "noise"), steps=2,
+        distance="l1", saturating=True, share_encoder=True,
+    )  # fmt: skip
+    train.train(config, tmp_path / "stgan")
+    params = checkpoint.load(tmp_path / "stgan", "stgan").params()
+    assert sum(x.size for x in jax.tree.leaves(params["gen"])) == 113
+    assert params["noise_basis"].size == contour.DIM
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"alhpa": 0.3}, "alhpa"),
+        ({"alpha": -0.1}, "alpha"),
+        ({"distance": "l3"}, "distance"),
+        ({"steps": 0}, "steps"),
+        ({"kind": "wgan"}, "wgan"),
+        ({"data": {"first_subject": 1}}, "last_subject"),
+    ],
+)
+def test_settings_that_cannot_be_are_named(change, word):
+    with pytest.raises(InputError, match=word):
+        settings.from_dict({**settings.to_dict(small.STGAN), **change})
+
+
+def test_settings_survive_json():
+    config = dataclasses.replace(small.STGAN, noise_run=small.NOISE)
+    assert settings.from_dict(json.loads(json.dumps(settings.to_dict(config)))) == config
+
+
+def damage(folder, pattern):
+    paths = [p for p in folder.rglob(pattern) if p.is_file() and p.stat().st_size > 64]
+    assert paths
+    for path in paths:
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.mark.parametrize("pattern", ["*", "d/*", "_METADATA", "metadata"])
+def test_a_damaged_checkpoint_is_named(trained, tmp_path, pattern):
+    copy = tmp_path / "noise"
+    shutil.copytree(trained / "noise", copy)
+    damage(copy / "checkpoints" / "400", pattern)
+    with pytest.raises(InputError, match="damaged"):
+        checkpoint.load(copy, "noise")
+
+
+def test_checkpoints_that_are_not_what_is_needed_are_refused(trained, tmp_path):
+    with pytest.raises(InputError, match="'noise' model where a 'stgan'"):
+        checkpoint.load(trained / "noise", "stgan")
+    with pytest.raises(InputError, match="no such"):
+        checkpoint.load(tmp_path / "nowhere", "noise")
+    with pytest.raises(InputError, match="no checkpoint"):
+        checkpoint.load(tmp_path, "noise")
+
+
+def test_a_checkpoint_of_another_format_is_refused(trained, tmp_path, monkeypatch):
+    shutil.copytree(trained / "noise", tmp_path / "noise")
+    monkeypatch.setattr(checkpoint, "FORMAT", checkpoint.FORMAT + 1)
+    with pytest.raises(InputError, match="version"):
+        checkpoint.load(tmp_path / "noise", "noise")
