@@ -116,20 +116,29 @@ def test_settings_survive_json():
     assert settings.from_dict(json.loads(json.dumps(settings.to_dict(config)))) == config
 
 
-def damage(folder, pattern):
-    paths = [p for p in folder.rglob(pattern) if p.is_file() and p.stat().st_size > 64]
-    assert paths
-    for path in paths:
-        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-
-
 @pytest.mark.parametrize("pattern", ["*", "d/*", "_METADATA", "metadata"])
-def test_a_damaged_checkpoint_is_named(trained, tmp_path, pattern):
-    copy = tmp_path / "noise"
-    shutil.copytree(trained / "noise", copy)
-    damage(copy / "checkpoints" / "400", pattern)
+def test_a_cut_checkpoint_is_named(trained, tmp_path, pattern):
+    shutil.copytree(trained / "noise", tmp_path / "noise")
+    files = [p for p in (tmp_path / "noise/checkpoints/400").rglob(pattern) if p.is_file()]
+    assert files
+    for path in files:
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(InputError, match="damaged"):
-        checkpoint.load(copy, "noise")
+        checkpoint.load(tmp_path / "noise", "noise")
+
+
+@pytest.mark.parametrize("where", [0.2, 0.5, 0.9])
+def test_a_flipped_bit_in_the_weights_is_noticed(trained, tmp_path, where):
+    shutil.copytree(trained / "noise", tmp_path / "noise")
+    files = (p for p in (tmp_path / "noise/checkpoints/400/state").rglob("*") if p.is_file())
+    largest = max(files, key=lambda p: p.stat().st_size)
+    content = bytearray(largest.read_bytes())
+    content[int(where * len(content))] ^= 1
+    largest.write_bytes(content)
+    with pytest.raises(InputError, match="damaged"):
+        checkpoint.load(tmp_path / "noise", "noise")
+    with pytest.raises(InputError, match="damaged"):
+        train.train(dataclasses.replace(small.NOISE, steps=401), tmp_path / "noise")
 
 
 def test_checkpoints_that_are_not_what_is_needed_are_refused(trained, tmp_path):

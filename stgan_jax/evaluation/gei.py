@@ -39,10 +39,10 @@ def energy_image(silhouettes: UInt8[np.ndarray, "T H W"]) -> Float[np.ndarray, "
 
 def rank1(
     gallery: Float[np.ndarray, "G *shape"],
-    gallery_subjects: Sequence[int],
+    gallery_subjects: Sequence[int] | Int[np.ndarray, " G"],
     probes: Float[np.ndarray, "P *shape"],
-    probe_subjects: Sequence[int],
-) -> Float[np.ndarray, "P"]:
+    probe_subjects: Sequence[int] | Int[np.ndarray, " P"],
+) -> Float[np.ndarray, " P"]:
     """Whether each probe's nearest gallery image (Euclidean) is of the same subject: 1.0 or 0.0."""
     flat = lambda images: np.reshape(images, (len(images), -1)).astype(np.float64)  # noqa: E731
     g, p = flat(gallery), flat(probes)

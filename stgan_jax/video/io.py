@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import os
+import tempfile
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -87,8 +88,11 @@ def check_output(path: str | os.PathLike) -> Path:
         raise InputError(f"{folder}: no such folder, create it first")
     if path.is_dir():
         raise InputError(f"{path}: is a folder, name a file in it")
-    if not os.access(folder, os.W_OK):
-        raise InputError(f"{folder}: no permission to write there")
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(f"{folder}: cannot write there ({error.strerror})") from error
     return path
 
 

@@ -30,31 +30,49 @@ class Sighting:
         return out
 
 
-@dataclasses.dataclass
 class Track:
     """One person through time, by increasing frame; frames may be missing.
 
-    `crowded` counts the latest frames in which more heads than tracks were seen here.
+    Position and speed follow the sightings by an alpha-beta filter, which trusts a
+    silhouette that was cut out of a group less than one that stood alone.
+
+    Attributes:
+      sightings: where the person was seen.
+      crowded: how many of the latest frames showed more heads than tracks here.
+      area: usual silhouette area, pixels.
     """
 
-    sightings: list[Sighting] = dataclasses.field(default_factory=list)
-    crowded: int = 0
+    def __init__(self, sighting: Sighting):
+        self.sightings = [sighting]
+        self.crowded = 0
+        self.area = float(sighting.mask.sum())
+        self._middle = _middle(sighting.box)
+        self._size = (sighting.box[2:] - sighting.box[:2]).astype(np.float64)
+        self._speed = np.zeros(2)
+
+    def add(self, sighting: Sighting, alone: bool) -> None:
+        """Takes in where the person is; `alone` if the region was nobody else's."""
+        elapsed = sighting.frame - self.sightings[-1].frame
+        expected = self._middle + self._speed * elapsed
+        error = _middle(sighting.box) - expected
+        first = 1.0 / len(self.sightings)
+        trust, learn = (0.8, max(0.2, first)) if alone else (0.25, max(0.03, 0.2 * first))
+        self._middle = expected + trust * error
+        self._speed = self._speed + learn * error / elapsed
+        if alone:
+            size = sighting.box[2:] - sighting.box[:2]
+            self._size = self._size + 0.15 * (size - self._size)
+            self.area += 0.15 * (float(sighting.mask.sum()) - self.area)
+        self.sightings.append(sighting)
 
     def predicted(self, frame: int) -> Float[np.ndarray, "4"]:
-        """The box expected at a frame: of the usual size, moved on at the recent speed."""
-        recent = self.sightings[-15:]
-        boxes = np.array([s.box for s in recent], np.float64)
-        middles = (boxes[:, :2] + boxes[:, 2:]) / 2
-        middle, size = middles[-1], np.median(boxes[:, 2:] - boxes[:, :2], axis=0)
-        back = min(len(recent) - 1, 5)
-        if back:
-            speed = (middle - middles[-1 - back]) / (recent[-1].frame - recent[-1 - back].frame)
-            middle = middle + speed * min(frame - recent[-1].frame, 5)
-        return np.concatenate([middle - size / 2, middle + size / 2])
+        """The box expected at a frame: of the usual size, moved on at the usual speed."""
+        middle = self._middle + self._speed * (frame - self.sightings[-1].frame)
+        return np.concatenate([middle - self._size / 2, middle + self._size / 2])
 
-    def usual_area(self) -> float:
-        """Median silhouette area of the last sightings, in pixels."""
-        return float(np.median([s.mask.sum() for s in self.sightings[-15:]]))
+
+def _middle(box: Box) -> Float[np.ndarray, "2"]:
+    return (box[:2] + box[2:]) / 2
 
 
 def foreground(
@@ -112,7 +130,7 @@ class Follower:
     it that no track expects begin tracks of their own.
     """
 
-    def __init__(self, shape: tuple[int, int], patience: int = 8):
+    def __init__(self, shape: tuple[int, int], patience: int = 12):
         """Takes the frames' (height, width) and how many frames a track may go unseen."""
         self.tracks: list[Track] = []
         self._patience = patience
@@ -124,16 +142,17 @@ class Follower:
         alive = [t for t in self.tracks if frame - t.sightings[-1].frame <= self._patience]
         expected = [track.predicted(frame) for track in alive]
         found: dict[int, list[Piece]] = {}
+        shared: set[int] = set()
         for piece in _regions(mask, self._least_area):
             claims = [
                 i for i, box in enumerate(expected)
-                if _pixels_in(piece, box) > 0.5 * min(piece.area, alive[i].usual_area())
+                if _pixels_in(piece, box) > 0.5 * min(piece.area, alive[i].area)
             ]  # fmt: skip
             claims = [i for i in claims if not _fragment(expected[i], [expected[j] for j in claims])]
             seeds = self._seeds(piece, [alive[i] for i in claims], [expected[i] for i in claims])
             parts = _divide(piece, seeds)
             hidden = {
-                n for n, i in enumerate(claims) if parts[n].area < 0.3 * alive[i].usual_area()
+                n for n, i in enumerate(claims) if parts[n].area < 0.3 * alive[i].area
             }
             if hidden and len(hidden) < len(seeds):  # their pixels belong to who stands in front
                 claims = [i for n, i in enumerate(claims) if n not in hidden]
@@ -141,12 +160,18 @@ class Follower:
             for number, part in enumerate(parts):
                 if number < len(claims):
                     found.setdefault(claims[number], []).append(part)
+                    if len(seeds) > 1:
+                        shared.add(claims[number])
                 elif part.height >= max(self._least_height, 0.9 * part.width):
-                    self.tracks.append(Track([Sighting(frame, part.box, part.mask)]))
+                    self.tracks.append(Track(Sighting(frame, part.box, part.mask)))
         for i, parts in found.items():
-            whole = _union([part for part in parts if part.area])
+            main = max(parts, key=lambda part: part.area)
+            others = [part for part in parts if part is not main and _beside(part, main)]
+            self.tracks += [Track(Sighting(frame, part.box, part.mask)) for part in others]
+            whole = _union([part for part in parts if part.area and part not in others])
             if whole is not None:
-                alive[i].sightings.append(Sighting(frame, whole.box, whole.mask))
+                sighting = Sighting(frame, whole.box, whole.mask)
+                alive[i].add(sighting, alone=i not in shared)
 
     def _seeds(
         self, piece: "Piece", tracks: list[Track], expected: list[np.ndarray]
@@ -175,7 +200,7 @@ class Follower:
         return mine + strangers
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Piece:
     """Some pixels of a frame: `mask` (0/1) of what lies inside `box`."""
 
@@ -213,6 +238,12 @@ def _pixels_in(piece: Piece, box: np.ndarray) -> int:
     size = np.tile(piece.mask.shape, 2)
     top, left, bottom, right = np.clip(np.rint(box - offset), 0, size).astype(int)
     return int(piece.mask[top:bottom, left:right].sum())
+
+
+def _beside(piece: Piece, main: Piece) -> bool:
+    """Whether a piece is a body of its own next to another, not a torn-off limb of it."""
+    shared = min(piece.box[3], main.box[3]) - max(piece.box[1], main.box[1])
+    return bool(piece.height > 0.6 * main.height and shared < 0.3 * piece.width)
 
 
 def _fragment(box: np.ndarray, others: list[np.ndarray]) -> bool:

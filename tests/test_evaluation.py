@@ -1,0 +1,70 @@
+"""Gait energy images, nearest neighbours and overlap measures against plain NumPy."""
+
+import numpy as np
+
+from stgan_jax.data import walkers
+from stgan_jax.evaluation import gei, noise
+
+
+def test_energy_image_is_the_mean_of_normalised_silhouettes():
+    masks = walkers.silhouettes(2, 90, frames=10)
+    image = gei.energy_image(masks)
+    assert image.shape == (64, 44)
+    np.testing.assert_allclose(image, np.mean(gei.normalize(masks), axis=0), atol=1e-6)
+
+
+def test_normalised_silhouettes_fill_the_height_and_are_centred_wherever_they_were():
+    mask = np.zeros((2, 240, 240), np.uint8)
+    mask[0, 100:228, 20:60] = 1
+    mask[1, 10:74, 200:220] = 1
+    out = gei.normalize(mask)
+    for frame in out:
+        rows, cols = np.nonzero(frame)
+        assert (rows.min(), rows.max()) == (0, 63)
+        assert abs((cols.min() + cols.max()) / 2 - 22) <= 1
+        assert np.ptp(cols) in (18, 19, 20)
+
+
+def test_frames_without_a_person_are_left_out():
+    masks = np.concatenate([np.zeros((3, 240, 240), np.uint8), walkers.silhouettes(1, 0, frames=2)])
+    assert len(gei.normalize(masks)) == 2
+    assert not gei.energy_image(masks[:3]).any()
+
+
+def test_rank1_takes_the_nearest_by_brute_force():
+    rng = np.random.default_rng(0)
+    gallery, probes = rng.random((12, 4, 5)), rng.random((30, 4, 5))
+    subjects, of = rng.integers(0, 4, 12), rng.integers(0, 4, 30)
+    expected = []
+    for probe, subject in zip(probes, of, strict=True):
+        distances = [np.sqrt(np.sum((probe - g) ** 2)) for g in gallery]
+        expected.append(float(subjects[np.argmin(distances)] == subject))
+    assert gei.rank1(gallery, subjects, probes, of).tolist() == expected
+
+
+def test_walkers_are_recognised_by_their_gait():
+    people = range(200, 212)
+    images = {
+        walk: np.stack([gei.energy_image(walkers.silhouettes(p, 90, "nm", walk)) for p in people])
+        for walk in (1, 2)
+    }
+    assert gei.rank1(images[1], list(people), images[2], list(people)).mean() > 0.9
+
+
+def test_overlaps_by_hand():
+    masks = np.zeros((3, 4, 4), np.uint8)
+    masks[0, :2] = 1  # 8 pixels
+    masks[1, :, :2] = 1  # 8 pixels, 4 of them shared
+    np.testing.assert_allclose(noise.best_iou(masks[:1], masks[1:]), [4 / 12])
+    assert noise.best_iou(masks[2:], masks[:2]).tolist() == [0.0]
+    np.testing.assert_allclose(noise.pairwise_iou(masks[:2]), 4 / 12)
+
+
+def test_grid_places_masks_row_by_row():
+    masks = np.zeros((3, 24, 24), np.uint8)
+    masks[2] = 1
+    picture = noise.grid(masks, columns=2)
+    assert picture.shape == (240, 240)
+    assert (picture[120:, :120] == 0).all()
+    assert (picture[:120] == 255).all()
+    assert (picture[120:, 120:] == 255).all()

@@ -1,0 +1,125 @@
+"""The commands as a user runs them: exit codes, one sentence, nothing half-written."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from stgan_jax.data.scenes import Scene
+from stgan_jax.video import io
+
+ROOT = Path(__file__).parents[1]
+
+
+def run(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    """Videos to go wrong with."""
+    folder = tmp_path_factory.mktemp("clips")
+    (folder / "text.mp4").write_text("not a video")
+    for name, people, roll in (("good", 1, 0), ("nobody", 0, 0), ("moving", 1, 3)):
+        scene = Scene(2, people=people, frames=30, size=(240, 320))
+        with io.video_writer(folder / f"{name}.mp4", scene.size, io.Fraction(25)) as append:
+            for number, frame in enumerate(scene):
+                append(np.roll(frame.image, roll * number, axis=1))
+    with av.open(folder / "empty.avi", "w") as container:  # a header and not one frame
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width = stream.height = 64
+        container.start_encoding()
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("source", "output", "checkpoint", "word"),
+    [
+        ("missing.mp4", "out.mp4", "stgan", "no such file"),
+        ("text.mp4", "out.mp4", "stgan", "not a video"),
+        ("empty.avi", "out.mp4", "stgan", "no frames"),
+        ("nobody.mp4", "out.mp4", "stgan", "no walking person"),
+        ("moving.mp4", "out.mp4", "stgan", "camera moves"),
+        ("good.mp4", "nowhere/out.mp4", "stgan", "no such folder"),
+        ("good.mp4", "/proc/out.mp4", "stgan", "cannot write"),
+        ("good.mp4", "out.mp4", "noise", "'stgan' model is needed"),
+        ("good.mp4", "out.mp4", "nothing", "no such checkpoint"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_exit_code_2(
+    clips, trained, tmp_path, source, output, checkpoint, word
+):
+    done = run(
+        "launch/anonymize.py", f"--input={clips / source}", f"--output={tmp_path / output}",
+        f"--checkpoint={trained / checkpoint}",
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("error: ")
+    assert word in last
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_video_is_anonymised_from_the_command_line(clips, trained, tmp_path):
+    done = run(
+        "launch/anonymize.py", f"--input={clips / 'good.mp4'}",
+        f"--output={tmp_path / 'out.mp4'}", f"--checkpoint={trained / 'stgan'}",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "30 frames" in done.stdout
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out.mp4", "out_report.json"]
+
+
+def test_training_says_what_is_wrong_with_a_config(tmp_path):
+    done = run(
+        "launch/train.py", "--config=configs/stgan.py", f"--workdir={tmp_path / 'run'}",
+        "--config.alpha=-1",
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.strip() == "error: alpha must not be negative"
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_full_disk_is_one_sentence(tmp_path):
+    code = (
+        "import errno\nfrom stgan_jax.errors import one_sentence\n"
+        "with one_sentence():\n    raise OSError(errno.ENOSPC, 'No space left', 'file')\n"
+    )
+    done = run("-c", code)
+    assert done.returncode == 2
+    assert done.stderr.strip().startswith("error: file: the disk is full")
+
+
+def test_a_scene_is_rendered_with_its_truth(tmp_path):
+    done = run(
+        "launch/render.py", f"--output={tmp_path / 'scene.mp4'}", f"--truth={tmp_path / 'truth'}",
+        "--frames=3", "--size=160,120",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert sorted(p.name for p in (tmp_path / "truth").iterdir()) == [
+        "00000.png", "00001.png", "00002.png", "background.png",
+    ]  # fmt: skip
+    assert len(list(io.read_frames(tmp_path / "scene.mp4"))) == 3
+
+
+def test_anonymising_and_the_models_work_without_tensorflow(trained):
+    code = (
+        "import sys\nsys.modules['tensorflow'] = sys.modules['tensorflow_datasets'] = None\n"
+        "from stgan_jax import anonymize, losses, steps, settings, checkpoint\n"
+        "from stgan_jax.data import walkers, scenes\n"
+        f"anonymize.load_model({str(trained / 'stgan')!r})\n"
+    )
+    done = run("-c", code)
+    assert done.returncode == 0, done.stderr
