@@ -12,9 +12,15 @@ from absl import app, flags
 
 from stgan_jax.errors import one_sentence
 
-_INPUT = flags.DEFINE_string("input", None, "Video to anonymise, any format that FFmpeg reads.")
-_OUTPUT = flags.DEFINE_string("output", None, "Video to write: .mp4, .mov, .mkv, .avi or .webm.")
-_CHECKPOINT = flags.DEFINE_string("checkpoint", None, "--workdir of an ST-GAN training.")
+_INPUT = flags.DEFINE_string(
+    "input", None, "Video to anonymise, any format that FFmpeg reads.", required=True
+)
+_OUTPUT = flags.DEFINE_string(
+    "output", None, "Video to write: .mp4, .mov, .mkv, .avi or .webm.", required=True
+)
+_CHECKPOINT = flags.DEFINE_string(
+    "checkpoint", None, "--workdir of an ST-GAN training.", required=True
+)
 _SEED = flags.DEFINE_integer(
     "seed", None, "Decides everybody's noise. Random by default, and never stored."
 )
@@ -44,5 +50,4 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    flags.mark_flags_as_required(["input", "output", "checkpoint"])
     app.run(main)

@@ -21,7 +21,8 @@ def main(argv):
     started = time.monotonic()
     with one_sentence():
         _STGAN.value.noise_checkpoint = f"{_WORKDIR.value}/noise"
-        noise, stgan = (settings.from_dict(c.value.to_dict()) for c in (_NOISE, _STGAN))
+        noise = settings.from_dict(_NOISE.value.to_dict())
+        stgan = settings.from_dict(_STGAN.value.to_dict())
         from stgan_jax import anonymize, demo  # slow to load
 
         report = demo.run(_WORKDIR.value, noise, stgan)

@@ -16,7 +16,7 @@ from stgan_jax.data.scenes import Scene
 from stgan_jax.errors import one_sentence
 from stgan_jax.video import io
 
-_OUTPUT = flags.DEFINE_string("output", None, "Video to write.")
+_OUTPUT = flags.DEFINE_string("output", None, "Video to write.", required=True)
 _TRUTH = flags.DEFINE_string("truth", None, "Folder for background.png and 00000.png and so on.")
 _SEED = flags.DEFINE_integer("seed", 0, "People, paths, clothes and place.", lower_bound=0)
 _PEOPLE = flags.DEFINE_integer("people", 3, "How many cross.", lower_bound=0, upper_bound=9)
@@ -46,5 +46,4 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    flags.mark_flags_as_required(["output"])
     app.run(main)

@@ -11,7 +11,9 @@ from stgan_jax import settings
 from stgan_jax.errors import one_sentence
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "What to train, a file in configs/.")
-_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run: checkpoints go there.")
+_WORKDIR = flags.DEFINE_string(
+    "workdir", None, "Folder of the run: checkpoints go there.", required=True
+)
 
 
 def main(argv):
@@ -25,5 +27,5 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    flags.mark_flags_as_required(["config", "workdir"])
+    flags.mark_flag_as_required("config")
     app.run(main)

@@ -9,7 +9,6 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -212,10 +211,12 @@ def _anonymize_person(model, track: people.Track, shape, fps, key) -> Person:
     boxes = np.array([s.box for s in sightings])
     squares = contour.track_squares(boxes)
     hidden = _reasons(sightings, shape, least_frames=max(5, math.ceil(fps / 3)))
-    masks = np.stack([
-        _joined(contour.crop_mask(s.on(shape), square))
-        for s, square in zip(sightings, squares, strict=True)
-    ])
+    masks = np.stack(
+        [
+            _joined(contour.crop_mask(s.on(shape), square))
+            for s, square in zip(sightings, squares, strict=True)
+        ]
+    )
     made = anonymize_silhouettes(model, masks, key)
     for i, silhouette in enumerate(made):
         if hidden[i] is None and not silhouette.any():

@@ -185,7 +185,9 @@ def track_squares(
       (top, left, side) in whole pixels. A square may reach beyond the frame.
     """
     top, left, bottom, right = np.asarray(boxes, np.float64).T
-    span = np.stack([(top + bottom) / 2, (left + right) / 2, np.maximum(bottom - top, right - left)])
+    span = np.stack(
+        [(top + bottom) / 2, (left + right) / 2, np.maximum(bottom - top, right - left)]
+    )
     window = min(window, span.shape[1])
     window -= 1 - window % 2
     if window >= 3:

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from stgan_jax import anonymize, checkpoint, contour
 from stgan_jax.data import scenes, walkers
 from stgan_jax.evaluation import gei, noise
-from stgan_jax.settings import NoiseSettings, StganSettings, from_dict
+from stgan_jax.settings import NoiseSettings, Settings, from_dict
 from stgan_jax.train import train
 from stgan_jax.video import io
 
@@ -21,7 +21,7 @@ VIEWS = (0, 54, 90)
 TEST_SUBJECTS = range(85, 109)
 
 
-def run(folder: str | os.PathLike, noise_config: NoiseSettings, config: StganSettings) -> dict:
+def run(folder: str | os.PathLike, noise_config: Settings, config: Settings) -> dict:
     """Trains both models, anonymises a rendered scene and measures recognition.
 
     Leaves in `folder`: `noise/` and `stgan/` (the trainings, resumed if they are there),
@@ -99,12 +99,14 @@ def recognition(model: anonymize.Model) -> list[dict[str, float]]:
         of = np.repeat(subjects, 2)
         before = gei.rank1(np.stack(gallery), of, np.stack(probes), subjects)
         after = gei.rank1(np.stack(gallery), of, np.stack(anonymized), subjects)
-        rows.append({
-            "view": view,
-            "rank1_before": float(before.mean()),
-            "rank1_after": float(after.mean()),
-            "chance": 1 / len(subjects),
-        })
+        rows.append(
+            {
+                "view": view,
+                "rank1_before": float(before.mean()),
+                "rank1_after": float(after.mean()),
+                "chance": 1 / len(subjects),
+            }
+        )
     return rows
 
 

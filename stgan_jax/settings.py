@@ -119,7 +119,8 @@ class StganSettings:
 
     def nets(self) -> StganNets:
         """The networks these settings describe, the frozen noise GAN's among them."""
-        _require(self.noise_run is not None, "noise_run is missing")
+        if self.noise_run is None:
+            raise InputError("noise_run is missing: it is filled in from the noise checkpoint")
         return StganNets(
             Generator(self.features, self.kernel, self.share_encoder),
             SpatialDiscriminator(self.features, self.kernel),
@@ -172,7 +173,9 @@ def _build(cls: type, values: Mapping[str, Any], path: str):
             raise InputError(f"{path}.{name}: no such setting; there are {', '.join(fields)}")
         hint = hints[name]
         if isinstance(value, Mapping):
-            inner = next(t for t in _options(hint) if dataclasses.is_dataclass(t))
+            inner = next(
+                t for t in _options(hint) if isinstance(t, type) and dataclasses.is_dataclass(t)
+            )
             value = {k: v for k, v in value.items() if k != "kind"}
             kwargs[name] = _build(inner, value, f"{path}.{name}")
         else:

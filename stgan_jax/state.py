@@ -44,8 +44,6 @@ class TrainState(struct.PyTreeNode):
         """Applies gradients to the networks named in `grads`; `step` stays."""
         params, opt_state = dict(self.params), dict(self.opt_state)
         for name, grad in grads.items():
-            updates, opt_state[name] = optimizers[name].update(
-                grad, opt_state[name], params[name]
-            )
+            updates, opt_state[name] = optimizers[name].update(grad, opt_state[name], params[name])
             params[name] = optax.apply_updates(params[name], updates)
         return self.replace(params=params, opt_state=opt_state)

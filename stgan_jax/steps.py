@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
+from flax import linen as nn
 from jaxtyping import Array, Float, UInt16
 
 from stgan_jax import contour, losses
@@ -94,9 +95,7 @@ def noise_step(
     average = optax.incremental_update(
         state.params["noise_gen"], state.params["noise_gen_ema"], 1.0 - ema
     )
-    state = state.replace(
-        step=state.step + 1, params={**state.params, "noise_gen_ema": average}
-    )
+    state = state.replace(step=state.step + 1, params={**state.params, "noise_gen_ema": average})
     return state, metrics
 
 
@@ -163,12 +162,12 @@ def stgan_step(
         value = losses.discriminator_value(real_logits, fake_logits)
         return -value, (jnp.mean(real_logits > 0), jnp.mean(fake_logits < 0))
 
-    discs = {"spatial": nets.spatial_disc, "temporal": nets.temporal_disc}
+    discs: dict[str, nn.Module] = {"spatial": nets.spatial_disc, "temporal": nets.temporal_disc}
     disc_grads = {}
     for name, disc in discs.items():
-        (value, accuracy), disc_grads[f"{name}_disc"] = jax.value_and_grad(
-            disc_loss, has_aux=True
-        )(state.params[f"{name}_disc"], disc)
+        (value, accuracy), disc_grads[f"{name}_disc"] = jax.value_and_grad(disc_loss, has_aux=True)(
+            state.params[f"{name}_disc"], disc
+        )
         metrics[f"loss/{name}_disc"] = value
         metrics[f"accuracy/{name}_real"], metrics[f"accuracy/{name}_fake"] = accuracy
     state = state.updated(disc_grads, optimizers)

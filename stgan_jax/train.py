@@ -15,7 +15,14 @@ from stgan_jax import checkpoint, contour, steps
 from stgan_jax.data import walkers
 from stgan_jax.errors import InputError
 from stgan_jax.models.noise import ContourBasis
-from stgan_jax.settings import NoiseSettings, Settings, StganSettings, WalkerData, from_dict, to_dict
+from stgan_jax.settings import (
+    NoiseSettings,
+    Settings,
+    StganSettings,
+    WalkerData,
+    from_dict,
+    to_dict,
+)
 from stgan_jax.state import TrainState
 
 Step = Callable[[TrainState, np.ndarray], tuple[TrainState, steps.Metrics]]
@@ -35,10 +42,10 @@ def train(config: Settings, workdir: str | os.PathLike) -> None:
       InputError: the folder holds another run, the noise checkpoint is no such thing,
         or a loss is not finite.
     """
-    noise = None
+    noise_params = {}
     if isinstance(config, StganSettings):
         noise = checkpoint.load(config.noise_checkpoint, NoiseSettings.kind)
-        config = _with_noise(config, noise)
+        config, noise_params = _with_noise(config, noise), noise.params()
     Path(workdir).mkdir(parents=True, exist_ok=True)
     _refuse_other_run(config, workdir)
     if checkpoint.latest_step(workdir) == config.steps:
@@ -46,7 +53,7 @@ def train(config: Settings, workdir: str | os.PathLike) -> None:
         return
     examples = render(config.data)
     if isinstance(config, StganSettings):
-        state, step = stgan_start(config, noise.params())
+        state, step = stgan_start(config, noise_params)
     else:
         examples = examples.reshape(-1, contour.DIM)
         state, step = noise_start(config, examples)

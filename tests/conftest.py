@@ -29,11 +29,14 @@ def trained(tmp_path_factory):
     import dataclasses
 
     import small
+
     from stgan_jax.train import train
 
     folder = tmp_path_factory.mktemp("trained")
     train(small.NOISE, folder / "noise")
-    train(dataclasses.replace(small.STGAN, noise_checkpoint=str(folder / "noise")), folder / "stgan")
+    train(
+        dataclasses.replace(small.STGAN, noise_checkpoint=str(folder / "noise")), folder / "stgan"
+    )
     return folder
 
 

@@ -30,7 +30,7 @@ def imported(path):
 
 
 def room(name):
-    """ "stgan_jax.models.noise" -> "models"."""
+    """The part of the package that a module belongs to: models, of stgan_jax.models.noise."""
     parts = name.split(".")
     return parts[1] if parts[0] == "stgan_jax" and len(parts) > 1 else None
 
@@ -50,9 +50,11 @@ def test_imports_go_downwards(path):
         return
     for name in imported(path):
         other = room(name)
-        if other and other != here and (PACKAGE / other).with_suffix(".py").exists() | (
-            PACKAGE / other
-        ).is_dir():
+        if (
+            other
+            and other != here
+            and (PACKAGE / other).with_suffix(".py").exists() | (PACKAGE / other).is_dir()
+        ):
             assert rank(other) < rank(here), f"{here} imports {other}"
 
 

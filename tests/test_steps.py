@@ -49,7 +49,7 @@ def assert_trees_close(a, b, **tolerance):
 
 
 def test_stgan_step_is_plain_alternation(fixed, noise_params):
-    """Against Eqs. 2-8 differentiated naively: discriminators first, then G against the new ones."""
+    """Against Eqs. 2-8 differentiated naively: discriminators, then G against the new ones."""
     rate, alpha = 0.01, 0.3
     state = stgan_state(noise_params, sgd(rate))
     new, metrics = steps.stgan_step(
@@ -87,13 +87,9 @@ def test_stgan_step_is_plain_alternation(fixed, noise_params):
 
 def test_disc_update_leaves_generator_unchanged_and_the_other_way_round(fixed, noise_params):
     for frozen, moving in (("gen", "disc"), ("disc", "gen")):
-        optimizers = {
-            name: optax.sgd(0.0 if frozen in name else 0.01) for name in sgd(0.0)
-        }
+        optimizers = {name: optax.sgd(0.0 if frozen in name else 0.01) for name in sgd(0.0)}
         state = stgan_state(noise_params, optimizers)
-        new, _ = steps.stgan_step(
-            state, fixed, 0.3, nets=NETS, optimizers=optimizers, loss=LITERAL
-        )
+        new, _ = steps.stgan_step(state, fixed, 0.3, nets=NETS, optimizers=optimizers, loss=LITERAL)
         for name in optimizers:
             same = jax.tree.map(np.array_equal, state.params[name], new.params[name])
             assert all(jax.tree.leaves(same)) == (frozen in name)
@@ -173,7 +169,10 @@ def test_training_learns_the_share_of_noise_that_alpha_asks_for(fixed, noise_par
     }
     step = jax.jit(
         functools.partial(
-            steps.stgan_step, nets=NETS, optimizers=optimizers, loss=steps.StganLoss("l2", False, 0.2)
+            steps.stgan_step,
+            nets=NETS,
+            optimizers=optimizers,
+            loss=steps.StganLoss("l2", False, 0.2),
         )
     )
     # Noise that is other people: what a trained G_N gives, without training one here.

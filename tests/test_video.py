@@ -57,9 +57,14 @@ def test_odd_sizes_are_written_whole(tmp_path):
 def test_a_failure_in_the_middle_leaves_nothing_and_keeps_what_was_there(tmp_path):
     path = tmp_path / "out.mp4"
     path.write_bytes(b"precious")
-    with pytest.raises(RuntimeError), io.video_writer(path, (48, 64), Fraction(25)) as append:
-        append(np.zeros((48, 64, 3), np.uint8))
-        raise RuntimeError
+
+    def fail():
+        with io.video_writer(path, (48, 64), Fraction(25)) as append:
+            append(np.zeros((48, 64, 3), np.uint8))
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     assert path.read_bytes() == b"precious"
     assert list(tmp_path.iterdir()) == [path]
 

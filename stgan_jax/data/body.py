@@ -8,6 +8,7 @@ Winter's normal-cadence curves, both varied per identity.
 """
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
@@ -26,7 +27,7 @@ _CURVES = {
 }  # fmt: skip
 
 
-def _periodic(knots: list[tuple[float, float]]) -> CubicSpline:
+def _periodic(knots: Sequence[tuple[float, float]]) -> CubicSpline:
     x, y = np.asarray([*knots, (100.0, knots[0][1])], np.float64).T
     return CubicSpline(x / 100, np.radians(y), bc_type="periodic")
 
@@ -52,7 +53,7 @@ _SIDE_PARTS = {
     "foot": (("ankle", "heel", "ball"), "shoe"),
     "toes": (("ball", "toe"), "shoe"),
 }
-_EXTRA_PARTS = {
+_EXTRA_PARTS: dict[str, dict[str, tuple[tuple[str, ...], str]]] = {
     "bg": {"bag": (("bag_0", "bag_1", "bag_2", "bag_3"), "bag")},
     "cl": {
         "coat": (("chest_L", "chest_R", "waist_L", "waist_R", "seat_L", "seat_R"), "coat"),
@@ -234,7 +235,8 @@ class _Poser:
         self.coat = condition == "cl"
 
     def pose(self, phase: np.ndarray) -> Spheres:
-        p, spheres = self.person, {}
+        p = self.person
+        spheres: Spheres = {}
         both = {"R": phase, "L": phase + 0.5 + p.asymmetry[2]}
         turn = p.pelvis_turn * np.cos(2 * np.pi * phase)  # right hip forward at its heel strike
         tilt = p.pelvis_list * np.sin(2 * np.pi * phase + 0.4)
@@ -263,9 +265,7 @@ class _Poser:
         spectrum = np.fft.rfft(need)
         spectrum[5:] = 0  # a body does not jerk: keep the slow part of the bounce
         smooth = np.fft.irfft(spectrum, 64)
-        bounce = CubicSpline(
-            np.arange(65) / 64, np.append(smooth, smooth[0]), bc_type="periodic"
-        )
+        bounce = CubicSpline(np.arange(65) / 64, np.append(smooth, smooth[0]), bc_type="periodic")
         # From after heel strike to before toe-off the standing foot goes back at walking speed.
         start, end = round(0.04 * 64), round(0.56 * 64)
         ball = spheres["ball_R"][0][:, 0]
@@ -302,11 +302,15 @@ class _Poser:
         cloth = 0.006  # trousers
         spheres[f"hip_{side}"] = (root, 0.052 * p.thigh_width * bulk + cloth)
         spheres[f"thigh_{side}"] = (
-            root + 0.35 * thigh_length * down, 0.047 * p.thigh_width * bulk + cloth)
+            root + 0.35 * thigh_length * down,
+            0.047 * p.thigh_width * bulk + cloth,
+        )
         spheres[f"knee_{side}"] = (knee_at, 0.030 * np.sqrt(p.thigh_width * p.calf_width) + cloth)
         back = _swing(hip - knee + np.pi / 2, 0.0) * -0.006
         spheres[f"calf_{side}"] = (
-            knee_at + 0.33 * shank_length * shank_dir + back, 0.0285 * p.calf_width + cloth)
+            knee_at + 0.33 * shank_length * shank_dir + back,
+            0.0285 * p.calf_width + cloth,
+        )
         spheres[f"ankle_{side}"] = (ankle_at, 0.019 * np.sqrt(p.calf_width) + cloth)
         pitch = hip - knee + ankle
         for name, (x, z), radius in (
@@ -336,7 +340,10 @@ class _Poser:
             radius = 0.031 * (0.5 + 0.5 * p.arm_width) * bulk
             spheres[f"shoulder_{side}"] = (neck + out, radius)
         forward = np.array([p.hunch, 0.0, 0.0])
-        spheres["neck"] = (neck + forward * 0.5 + [0.0, 0.0, 0.008], 0.031 * (0.5 + 0.5 * p.arm_width))
+        spheres["neck"] = (
+            neck + forward * 0.5 + [0.0, 0.0, 0.008],
+            0.031 * (0.5 + 0.5 * p.arm_width),
+        )
         return neck + forward
 
     def _head(self, spheres, top, lean):

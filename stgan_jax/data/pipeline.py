@@ -9,7 +9,7 @@ from jaxtyping import UInt16
 # TensorFlow only feeds data here: it need not tell at length how it would compute.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
-import tensorflow as tf  # noqa: E402
+import tensorflow as tf
 
 
 def batches(

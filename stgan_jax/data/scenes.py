@@ -101,7 +101,9 @@ class _Walk:
         away = np.maximum(self.depth + velocity[1] * steps, 2.5)
         focal, eye = 1.25 * height, 1.5
         self._scale = focal * _METRES / away  # pixels a stature
-        self._foot = np.stack([0.42 * height + focal * eye / away, width / 2 + focal * right / away])
+        self._foot = np.stack(
+            [0.42 * height + focal * eye / away, width / 2 + focal * right / away]
+        )
         view = np.degrees(heading - np.arctan2(right, away))
         # A straight walk is seen from slowly changing views: pose it in short runs of one view.
         runs = np.array_split(np.arange(frames), max(1, frames // 10))

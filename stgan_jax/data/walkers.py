@@ -151,7 +151,7 @@ def contours(
 
 
 def walk_name(name: str) -> tuple[str, int]:
-    """ "cl-02" -> ("cl", 2)."""
+    """Condition and repetition of a walk's name: ("cl", 2) of "cl-02"."""
     condition, _, number = name.partition("-")
     if condition not in body.CONDITIONS or not number.isdigit():
         known = ", ".join(body.CONDITIONS)

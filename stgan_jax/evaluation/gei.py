@@ -30,7 +30,7 @@ def normalize(silhouettes: UInt8[np.ndarray, "T H W"]) -> UInt8[np.ndarray, "N 6
 
 
 def energy_image(silhouettes: UInt8[np.ndarray, "T H W"]) -> Float[np.ndarray, "64 44"]:
-    """g(x, y) = 1/T sum_t I_t(x, y) (WIFS Eq. 1) of normalised silhouettes; zeros if none is left."""
+    """g(x, y) = 1/T sum_t I_t(x, y) of normalised silhouettes (WIFS Eq. 1); zeros of none."""
     frames = normalize(silhouettes)
     if not len(frames):
         return np.zeros((HEIGHT, WIDTH), np.float32)

@@ -31,7 +31,9 @@ def pairwise_iou(masks: UInt8[np.ndarray, "N H W"]) -> float:
 def grid(masks: UInt8[np.ndarray, "N H W"], columns: int = 8) -> UInt8[np.ndarray, "h w"]:
     """Masks side by side, black on white, `columns` in a row, at 120 pixels each."""
     cells = [
-        cv2.resize(np.where(mask, 0, 255).astype(np.uint8), (120, 120), interpolation=cv2.INTER_AREA)
+        cv2.resize(
+            np.where(mask, 0, 255).astype(np.uint8), (120, 120), interpolation=cv2.INTER_AREA
+        )
         for mask in masks
     ]
     cells += [np.full((120, 120), 255, np.uint8)] * (-len(cells) % columns)

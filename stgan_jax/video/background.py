@@ -1,5 +1,6 @@
 """The empty scene behind the people, from a static camera, and whether the camera is static."""
 
+import itertools
 import os
 
 import cv2
@@ -82,7 +83,7 @@ def camera_motion(samples: UInt8[np.ndarray, "N H W 3"]) -> float:
     height, width = grey[0].shape
     corners = np.array([[0, 0], [width, 0], [0, height], [width, height]], np.float64)
     pose, largest = np.eye(3), 0.0
-    for before, after in zip(grey, grey[1:], strict=False):
+    for before, after in itertools.pairwise(grey):
         points = _spread_corners(before)
         if len(points) < 20:
             continue
@@ -111,5 +112,5 @@ def _spread_corners(grey: UInt8[np.ndarray, "H W"], cells: int = 8) -> Float[np.
             cell = grey[top : (row + 1) * height // cells, left : (col + 1) * width // cells]
             points = cv2.goodFeaturesToTrack(cell, 6, 0.1, 5) if min(cell.shape) > 7 else None
             if points is not None and cell.std() > 2:
-                found.append(points[:, 0] + np.float32([left, top]))
+                found.append(points[:, 0] + np.array([left, top], np.float32))
     return np.concatenate(found)

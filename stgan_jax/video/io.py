@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -19,7 +20,7 @@ Frame = UInt8[np.ndarray, "H W 3"]
 
 @dataclasses.dataclass(frozen=True)
 class VideoInfo:
-    """What the container says: size in pixels, frames a second, and how many frames (0: unknown)."""
+    """What the container says: size in pixels, frames a second, number of frames (0: unknown)."""
 
     width: int
     height: int
@@ -28,7 +29,7 @@ class VideoInfo:
 
 
 @contextlib.contextmanager
-def _opened(path: str | os.PathLike) -> Iterator[tuple[av.container.InputContainer, object]]:
+def _opened(path: str | os.PathLike) -> Iterator[tuple[Any, Any]]:
     if not os.path.exists(path):
         raise InputError(f"{path}: no such file")
     if not os.path.isfile(path):

@@ -148,12 +148,12 @@ class Follower:
                 i for i, box in enumerate(expected)
                 if _pixels_in(piece, box) > 0.5 * min(piece.area, alive[i].area)
             ]  # fmt: skip
-            claims = [i for i in claims if not _fragment(expected[i], [expected[j] for j in claims])]
+            claims = [
+                i for i in claims if not _fragment(expected[i], [expected[j] for j in claims])
+            ]
             seeds = self._seeds(piece, [alive[i] for i in claims], [expected[i] for i in claims])
             parts = _divide(piece, seeds)
-            hidden = {
-                n for n, i in enumerate(claims) if parts[n].area < 0.3 * alive[i].area
-            }
+            hidden = {n for n, i in enumerate(claims) if parts[n].area < 0.3 * alive[i].area}
             if hidden and len(hidden) < len(seeds):  # their pixels belong to who stands in front
                 claims = [i for n, i in enumerate(claims) if n not in hidden]
                 parts = _divide(piece, [box for n, box in enumerate(seeds) if n not in hidden])
@@ -266,11 +266,13 @@ def _bodies(piece: Piece) -> list[Float[np.ndarray, "4"]]:
     A head is a peak in the height of the region's upper edge, at least a quarter of the
     tallest body above its surroundings and half a body width from the next head.
     """
-    height, width = piece.mask.shape
+    height = piece.mask.shape[0]
     filled = piece.mask.any(0)
     top = np.where(filled, piece.mask.argmax(0), height)
     bottom = np.where(filled, height - piece.mask[::-1].argmax(0), height)
-    rise = np.convolve(np.pad((height - top).astype(np.float64), 2, mode="edge"), np.ones(5) / 5, "valid")
+    rise = np.convolve(
+        np.pad((height - top).astype(np.float64), 2, mode="edge"), np.ones(5) / 5, "valid"
+    )
     heads, _ = find_peaks(np.pad(rise, 1), prominence=0.25 * height, distance=max(1, height // 5))
     bodies = []
     for col in heads - 1:

@@ -1,0 +1,38 @@
+# make demo: train briefly, anonymise a video, see what it hides    make test: run the tests
+# make lint: style and types    make bench: step and codec times    make clean: remove what these made
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+
+.PHONY: demo test lint bench clean
+
+demo: .venv/train
+	$(BIN)/python launch/demo.py --workdir=runs/demo
+
+test: .venv/dev
+	$(BIN)/python -m pytest
+
+lint: .venv/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: .venv/train
+	$(BIN)/python benchmarks/codec.py
+	$(BIN)/python benchmarks/step_time.py
+
+clean:
+	rm -rf .venv runs build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+.venv/train: EXTRA := train
+.venv/dev: EXTRA := dev
+.venv/train .venv/dev: pyproject.toml | .venv/bin/python
+	@echo "installing stgan_jax[$(EXTRA)] into .venv (a minute or two)"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[$(EXTRA)]"
+	@touch $@
+
+.venv/bin/python:
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "error: Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11"; exit 2; }
+	@"$(PYTHON)" -m venv .venv || { rm -rf .venv; exit 2; }
