@@ -8,7 +8,7 @@ import timing
 from absl import app, flags
 
 from stgan_jax import contour
-from stgan_jax.data import body, walkers
+from stgan_jax.data import identity, walkers
 
 _FRAMES = flags.DEFINE_integer("frames", 200, "Silhouettes, 240x240.", lower_bound=10)
 _OUT = flags.DEFINE_string("out", None, "JSON file to write.")
@@ -17,7 +17,7 @@ _OUT = flags.DEFINE_string("out", None, "JSON file to write.")
 def main(_):
     masks = np.concatenate([
         walkers.silhouettes(seed, view, condition, frames=10, fps=5)
-        for seed, view in enumerate(walkers.VIEWS) for condition in body.CONDITIONS
+        for seed, view in enumerate(walkers.VIEWS) for condition in identity.CONDITIONS
     ])[np.arange(_FRAMES.value) % 330]  # fmt: skip
     results = {}
     for codec in contour.CODECS:

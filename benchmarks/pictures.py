@@ -22,7 +22,7 @@ _FOLDER = Path(__file__).parent / "pictures"
 def main(_):
     _FOLDER.mkdir(exist_ok=True)
     rows = [
-        np.hstack(walkers.silhouettes(seed, view, condition, frames=10, fps=10))
+        np.hstack(list(walkers.silhouettes(seed, view, condition, frames=10, fps=10)))
         for seed, view, condition in (
             (12, 0, "nm"), (7, 54, "nm"), (21, 90, "nm"), (3, 90, "bg"), (8, 126, "cl"),
         )

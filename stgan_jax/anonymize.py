@@ -14,14 +14,14 @@ from typing import Any
 import cv2
 import jax
 import numpy as np
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, Float, Int, UInt8
 from tqdm import tqdm
 
 from stgan_jax import checkpoint, contour
 from stgan_jax.errors import InputError
 from stgan_jax.settings import StganSettings, from_dict
 from stgan_jax.steps import StganNets
-from stgan_jax.video import background, io, people, sheet
+from stgan_jax.video import background, io, segmentation, sheet, tracking
 from stgan_jax.video.color import paint
 
 _CHUNK = 64  # frames a call of G: one compiled shape for walks of any length
@@ -96,13 +96,17 @@ class Person:
       sightings: where and when the person was seen.
       hidden: per sighting, why it is not shown, or None where it is anonymised.
       squares: per sighting, the crop (top, left, side).
-      silhouettes: per sighting, the anonymised silhouette in the crop, (T, 240, 240).
+      packed: per sighting, the anonymised silhouette's bits; see `silhouette`.
     """
 
-    sightings: list[people.Sighting]
+    sightings: list[tracking.Sighting]
     hidden: list[str | None]
-    squares: np.ndarray
-    silhouettes: np.ndarray
+    squares: Int[np.ndarray, "T 3"]
+    packed: UInt8[np.ndarray, "T bytes"]
+
+    def silhouette(self, i: int) -> UInt8[np.ndarray, "240 240"]:
+        """The anonymised silhouette of sighting i in its crop."""
+        return np.unpackbits(self.packed[i]).reshape(contour.SIZE, contour.SIZE)
 
     def row(self, number: int) -> dict[str, Any]:
         """The person's line in the report."""
@@ -147,12 +151,13 @@ def anonymize_video(
       InputError: an unusable video, one whose camera moves, nobody in it, or a file that
         cannot be written.
     """
+    info, started = io.probe(source), time.monotonic()
+    io.codec_of(output)
     for path in (output, report, contact_sheet):
         if path is not None:
             io.check_output(path)
-    if os.path.exists(output) and os.path.samefile(source, output):
-        raise InputError(f"{output}: the output would replace the input, name another file")
-    info, started = io.probe(source), time.monotonic()
+            if os.path.exists(path) and os.path.samefile(source, path):
+                raise InputError(f"{path}: would replace the input, name another file")
     samples, frames = background.sample_frames(source)
     if background.camera_motion(samples) > _STILL:
         raise InputError(
@@ -197,31 +202,31 @@ def anonymize_video(
     return result
 
 
-def _follow(source, empty, thresholds, frames: int) -> list[people.Track]:
-    follower = people.Follower(empty.shape[:2])
+def _follow(source, empty, thresholds, frames: int) -> list[tracking.Track]:
+    follower = tracking.Follower(empty.shape[:2])
     for number, frame in enumerate(
         tqdm(io.read_frames(source), total=frames, desc="following people", unit="frame")
     ):
-        follower.see(number, people.foreground(frame, empty, thresholds))
+        follower.see(number, segmentation.foreground(frame, empty, thresholds))
     return follower.tracks
 
 
-def _anonymize_person(model, track: people.Track, shape, fps, key) -> Person:
+def _anonymize_person(model, track: tracking.Track, shape, fps, key) -> Person:
     sightings = track.sightings
-    boxes = np.array([s.box for s in sightings])
-    squares = contour.track_squares(boxes)
     hidden = _reasons(sightings, shape, least_frames=max(5, math.ceil(fps / 3)))
-    masks = np.stack(
-        [
+    squares = contour.track_squares(np.array([s.box for s in sightings]))
+    packed = []
+    for start in range(0, len(sightings), _CHUNK):
+        chunk = slice(start, start + _CHUNK)
+        masks = [
             _joined(contour.crop_mask(s.on(shape), square))
-            for s, square in zip(sightings, squares, strict=True)
+            for s, square in zip(sightings[chunk], squares[chunk], strict=True)
         ]
-    )
-    made = anonymize_silhouettes(model, masks, key)
-    for i, silhouette in enumerate(made):
-        if hidden[i] is None and not silhouette.any():
-            hidden[i] = "nothing generated"
-    return Person(sightings, hidden, squares, made)
+        for i, silhouette in enumerate(anonymize_silhouettes(model, np.stack(masks), key), start):
+            packed.append(np.packbits(silhouette))
+            if hidden[i] is None and not silhouette.any():
+                hidden[i] = "nothing generated"
+    return Person(sightings, hidden, squares, np.stack(packed))
 
 
 def _joined(mask: UInt8[np.ndarray, "240 240"]) -> UInt8[np.ndarray, "240 240"]:
@@ -239,7 +244,7 @@ def _reasons(sightings, shape, least_frames: int) -> list[str | None]:
     if len(sightings) < least_frames:
         return ["seen too briefly"] * len(sightings)
     boxes = np.array([s.box for s in sightings])
-    areas = np.array([s.mask.sum() for s in sightings], np.float64)
+    areas = np.array([s.area for s in sightings], np.float64)
     cut = (boxes[:, :2] <= 0).any(1) | (boxes[:, 2:] >= shape).any(1)
     whole = np.flatnonzero(~cut)
     reasons: list[str | None] = []
@@ -269,7 +274,7 @@ def _composed(source, empty, persons: list[Person], frames: int) -> Iterable:
         # The lower somebody stands in the picture, the nearer: paint them last.
         here = sorted(present.get(number, ()), key=lambda p: p[0].sightings[p[1]].box[2])
         for person, i in here:
-            placed = contour.place(person.silhouettes[i], person.squares[i], empty.shape[:2])
+            placed = contour.place(person.silhouette(i), person.squares[i], empty.shape[:2])
             paint(canvas, frame, person.sightings[i].on(empty.shape[:2]), placed)
         yield number, frame, canvas
 
@@ -288,7 +293,7 @@ def _sheet_cells(
             i = indices[pick]
             sighting, square = person.sightings[i], person.squares[i]
             own = contour.crop_mask(sighting.on(shape), square)
-            cell = sheet.Cell(block, column, square, own, person.silhouettes[i])
+            cell = sheet.Cell(block, column, square, own, person.silhouette(i))
             cells.setdefault(sighting.frame, []).append(cell)
     return cells
 

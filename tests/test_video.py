@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from stgan_jax.data.scenes import Scene
 from stgan_jax.errors import InputError
-from stgan_jax.video import background, color, io, people
+from stgan_jax.video import background, color, io, segmentation, tracking
 
 
 def write(path, frames, fps=25):
@@ -160,8 +160,8 @@ def follow(scene, frames):
     samples = np.stack([frame.image for frame in frames])
     empty, restlessness = background.median_background(samples)
     thresholds = background.thresholds(restlessness)
-    follower = people.Follower(scene.size)
-    masks = [people.foreground(f.image, empty, thresholds) for f in frames]
+    follower = tracking.Follower(scene.size)
+    masks = [segmentation.foreground(f.image, empty, thresholds) for f in frames]
     for number, mask in enumerate(masks):
         follower.see(number, mask)
     return masks, follower.tracks
@@ -197,7 +197,7 @@ def disc(shape, row, col, height, width):
 
 
 def test_two_people_who_cross_keep_their_tracks():
-    shape, follower = (200, 400), people.Follower((200, 400))
+    shape, follower = (200, 400), tracking.Follower((200, 400))
     for t in range(60):
         mask = disc(shape, 100, 60 + 4 * t, 50, 14) | disc(shape, 104, 340 - 4 * t, 50, 14)
         follower.see(t, mask.astype(np.uint8))
@@ -209,7 +209,7 @@ def test_two_people_who_cross_keep_their_tracks():
 
 
 def test_a_group_is_told_apart_by_its_heads():
-    shape, follower = (200, 300), people.Follower((200, 300))
+    shape, follower = (200, 300), tracking.Follower((200, 300))
     for t in range(12):
         mask = disc(shape, 100, 100 + 2 * t, 60, 16) | disc(shape, 100, 140 + 2 * t, 60, 16)
         mask |= disc(shape, 110, 120 + 2 * t, 8, 20)  # they hold hands

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from stgan_jax.data import body, walkers
+from stgan_jax.data import body, identity, walkers
 from stgan_jax.errors import InputError
 
 
@@ -20,7 +20,7 @@ def test_same_arguments_same_silhouettes_and_other_people_other_ones():
 @pytest.mark.parametrize("view", walkers.VIEWS)
 def test_a_walker_is_one_piece_that_fills_the_crop(view):
     for seed in range(6):
-        for mask in walkers.silhouettes(seed, view, body.CONDITIONS[seed % 3], frames=4, fps=5):
+        for mask in walkers.silhouettes(seed, view, identity.CONDITIONS[seed % 3], frames=4, fps=5):
             assert ndimage.label(mask, np.ones((3, 3)))[1] == 1
             rows, cols = np.nonzero(mask)
             assert 170 < np.ptp(rows) < 239
@@ -36,14 +36,14 @@ def test_legs_open_and_close_twice_a_gait_cycle():
     spread = [np.ptp(np.nonzero(m[180:].any(0))[0]) for m in masks]
     spectrum = np.abs(np.fft.rfft(spread - np.mean(spread), 16 * frames))
     steps_a_second = np.fft.rfftfreq(16 * frames, 1 / fps)[spectrum.argmax()]
-    person = body.sample_identity(seed)
-    tempo = body.sample_motion(seed, "nm", 1).tempo
+    person = identity.sample_identity(seed)
+    tempo = identity.sample_motion(seed, "nm", 1).tempo
     assert abs(steps_a_second - 2 * person.cadence * tempo) < 0.05
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_feet_stay_on_the_ground_and_do_not_slide(seed):
-    person, motion = body.sample_identity(seed), body.sample_motion(seed, "nm", 1)
+    person, motion = identity.sample_identity(seed), identity.sample_motion(seed, "nm", 1)
     phase = np.arange(100) / 100
     spheres, stride = body.body_spheres(person, motion, "nm", phase)
     soles = [c[:, 2] - r for name, (c, r) in spheres.items() if name[:-2] in ("heel", "toe")]
@@ -58,7 +58,7 @@ def test_feet_stay_on_the_ground_and_do_not_slide(seed):
 def test_the_body_is_as_tall_as_it_says():
     heights = []
     for seed in range(30):
-        person, motion = body.sample_identity(seed), body.sample_motion(seed, "nm", 1)
+        person, motion = identity.sample_identity(seed), identity.sample_motion(seed, "nm", 1)
         spheres, _ = body.body_spheres(person, motion, "nm", np.arange(20) / 20)
         heights.append(max((c[:, 2] + r).max() for c, r in spheres.values()))
     assert abs(np.mean(heights) - 1.0) < 0.05
@@ -70,7 +70,7 @@ def test_bag_and_coat_add_to_the_silhouette():
             walkers.silhouettes(seed, 54, condition, frames=8, fps=8).sum((1, 2)).mean()
             for seed in range(8)
         ])
-        for condition in body.CONDITIONS
+        for condition in identity.CONDITIONS
     }  # fmt: skip
     assert areas["bg"] > 1.02 * areas["nm"]
     assert areas["cl"] > 1.05 * areas["nm"]

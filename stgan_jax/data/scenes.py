@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from stgan_jax.data import body, walkers
+from stgan_jax.data import body, identity, walkers
 
 _METRES = 1.7  # a stature
 
@@ -83,10 +83,10 @@ class _Walk:
     """One dressed person on one straight path."""
 
     def __init__(self, rng, index, people, frames, size, fps, textured):
-        identity = int(rng.integers(1 << 31))
-        person = body.sample_identity(identity)
-        condition = body.CONDITIONS[int(rng.choice(3, p=[0.6, 0.2, 0.2]))]
-        motion = body.sample_motion(identity, condition, 1)
+        who = int(rng.integers(1 << 31))
+        person = identity.sample_identity(who)
+        condition = identity.CONDITIONS[int(rng.choice(3, p=[0.6, 0.2, 0.2]))]
+        motion = identity.sample_motion(who, condition, 1)
         phase = walkers.gait_phase(person, motion, frames, fps)
         spheres, stride = body.body_spheres(person, motion, condition, phase)
         height, width = size

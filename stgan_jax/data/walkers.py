@@ -16,7 +16,7 @@ from jaxtyping import Float, UInt8, UInt16
 from tqdm import tqdm
 
 from stgan_jax import contour
-from stgan_jax.data import body
+from stgan_jax.data import body, identity
 from stgan_jax.errors import InputError
 
 VIEWS = tuple(range(0, 181, 18))
@@ -62,7 +62,9 @@ def fill(image: np.ndarray, polygon: Float[np.ndarray, "N 2"], value) -> None:
     cv2.fillConvexPoly(image, points, value, lineType=cv2.LINE_8, shift=_SHIFT)
 
 
-def gait_phase(person: body.Identity, motion: body.Motion, frames: int, fps: float) -> np.ndarray:
+def gait_phase(
+    person: identity.Identity, motion: identity.Motion, frames: int, fps: float
+) -> np.ndarray:
     """Gait phase (T,) in cycles of consecutive frames."""
     return motion.start + person.cadence * motion.tempo * np.arange(frames) / fps
 
@@ -90,8 +92,8 @@ def silhouettes(
     Returns:
       1 where the person is, 0 elsewhere; a pure function of the arguments.
     """
-    person = body.sample_identity(seed)
-    motion = body.sample_motion(seed, condition, repetition)
+    person = identity.sample_identity(seed)
+    motion = identity.sample_motion(seed, condition, repetition)
     phase = gait_phase(person, motion, frames, fps)
     spheres, _ = body.body_spheres(person, motion, condition, phase)
     projected = project(spheres, view, pitch)
@@ -153,8 +155,8 @@ def contours(
 def walk_name(name: str) -> tuple[str, int]:
     """Condition and repetition of a walk's name: ("cl", 2) of "cl-02"."""
     condition, _, number = name.partition("-")
-    if condition not in body.CONDITIONS or not number.isdigit():
-        known = ", ".join(body.CONDITIONS)
+    if condition not in identity.CONDITIONS or not number.isdigit():
+        known = ", ".join(identity.CONDITIONS)
         raise InputError(f"walk {name!r}: write a condition ({known}) and a number, as in nm-01")
     return condition, int(number)
 

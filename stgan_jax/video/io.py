@@ -109,6 +109,16 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
         beside.unlink(missing_ok=True)
 
 
+def codec_of(path: str | os.PathLike) -> str:
+    """FFmpeg's name of the codec for a video to be written, by the file's suffix."""
+    suffix = Path(path).suffix.lower()
+    if suffix in (".mp4", ".mov", ".mkv", ".avi"):
+        return "libx264"
+    if suffix == ".webm":
+        return "libvpx-vp9"
+    raise InputError(f"{path}: write to .mp4, .mov, .mkv, .avi or .webm")
+
+
 @contextlib.contextmanager
 def video_writer(
     path: str | os.PathLike, size: tuple[int, int], fps: Fraction, crf: int = 18
@@ -128,10 +138,7 @@ def video_writer(
     Raises:
       InputError: the folder is missing or read-only, or the suffix is no video's.
     """
-    suffixes = {".mp4": "libx264", ".mov": "libx264", ".mkv": "libx264", ".avi": "libx264"}
-    codec = {**suffixes, ".webm": "libvpx-vp9"}.get(Path(path).suffix.lower())
-    if codec is None:
-        raise InputError(f"{path}: write to .mp4, .mov, .mkv, .avi or .webm")
+    codec = codec_of(path)
     with replacing(path) as beside, av.open(os.fspath(beside), "w") as container:
         stream = container.add_stream(codec, rate=fps)
         stream.height, stream.width = size

@@ -1,0 +1,123 @@
+"""Who walks and how: identities and their repetitions, drawn from seeds."""
+
+import dataclasses
+
+import numpy as np
+
+CONDITIONS = ("nm", "bg", "cl")
+
+
+@dataclasses.dataclass(frozen=True)
+class Identity:
+    """What makes a walker that walker: build, posture and gait. Factors are relative to 1.
+
+    Lengths and radii scale the mean body; angles are in radians; `cadence` is in
+    gait cycles (two steps) a second; phases are in gait cycles.
+    """
+
+    legs: float
+    shank: float
+    arms: float
+    shoulders: float
+    hips: float
+    head: float
+    foot: float
+    chest_depth: float
+    belly: float
+    thigh_width: float
+    calf_width: float
+    arm_width: float
+    seat: float
+    hair: tuple[float, float]  # length and bulk
+    lean: float
+    hunch: float
+    abduction: float
+    toe_out: float
+    step_width: float
+    elbow: float
+    hip_swing: float
+    knee_swing: float
+    ankle_swing: float
+    arm_swing: float
+    arm_lag: float
+    pelvis_turn: float
+    thorax_turn: float
+    pelvis_list: float
+    sway: float
+    asymmetry: tuple[float, float, float]  # left minus right: hip, arm, phase
+    harmonics: tuple[float, float, float, float]  # personal ripple on hip and knee curves
+    cadence: float
+    bag: int  # 0 backpack, 1 shoulder bag, 2 hand bag
+    coat_length: float
+    coat_bulk: float
+
+
+def sample_identity(seed: int) -> Identity:
+    """Draws a plausible person from a seed; the same seed always gives the same person."""
+    rng = np.random.default_rng([seed, 0x1D])
+
+    def about(mean: float, spread: float, limit: float = 2.2) -> float:
+        return float(mean + spread * np.clip(rng.normal(), -limit, limit))
+
+    mass, frame = about(0.0, 1.0), about(0.0, 1.0)  # shared: heavier, broader-shouldered people
+    degree = np.pi / 180
+    return Identity(
+        legs=about(1.0, 0.035),
+        shank=about(1.0, 0.035),
+        arms=about(1.0, 0.04),
+        shoulders=about(1.0 + 0.05 * frame + 0.02 * mass, 0.03),
+        hips=about(1.0 - 0.04 * frame + 0.05 * mass, 0.03),
+        head=about(1.0, 0.04),
+        foot=about(1.0, 0.06),
+        chest_depth=about(1.0 + 0.09 * mass, 0.05),
+        belly=about(1.0 + 0.16 * mass, 0.07),
+        thigh_width=about(1.0 + 0.10 * mass, 0.05),
+        calf_width=about(1.0 + 0.06 * mass, 0.06),
+        arm_width=about(1.0 + 0.09 * mass + 0.03 * frame, 0.06),
+        seat=about(1.0 + 0.10 * mass - 0.05 * frame, 0.08),
+        hair=(float(rng.choice([0.0, 0.2, 1.0], p=[0.5, 0.2, 0.3])), about(1.0, 0.12)),
+        lean=about(4.0, 2.5) * degree,
+        hunch=about(0.0, 0.011),
+        abduction=about(7.0 + 1.5 * mass, 2.5) * degree,
+        toe_out=about(7.0, 4.0) * degree,
+        step_width=about(1.0, 0.18),
+        elbow=about(14.0, 7.0) * degree,
+        hip_swing=about(1.0, 0.09),
+        knee_swing=about(1.0, 0.07),
+        ankle_swing=about(1.0, 0.15),
+        arm_swing=about(19.0, 7.0) * degree,
+        arm_lag=about(0.03, 0.025),
+        pelvis_turn=about(5.0, 1.8) * degree,
+        thorax_turn=about(6.0, 2.2) * degree,
+        pelvis_list=about(3.0, 1.2) * degree,
+        sway=about(0.011, 0.004),
+        asymmetry=(about(0.0, 0.03), about(0.0, 0.12), about(0.0, 0.008)),
+        harmonics=tuple(about(0.0, 1.3) * degree for _ in range(4)),  # type: ignore[arg-type]
+        cadence=about(0.95, 0.075),
+        bag=int(rng.integers(3)),
+        coat_length=about(0.62, 0.22),
+        coat_bulk=about(1.0, 0.12),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Motion:
+    """How one repetition differs from the person's mean: seeded, small."""
+
+    start: float  # gait cycles at frame 0
+    tempo: float  # factor on cadence
+    swing: float  # factor on leg swing
+    arm: float  # factor on arm swing
+    lean: float  # radians added
+
+
+def sample_motion(seed: int, condition: str, repetition: int) -> Motion:
+    """The repetition's own variation, a pure function of (seed, condition, repetition)."""
+    rng = np.random.default_rng([seed, 0x2E, CONDITIONS.index(condition), repetition])
+    return Motion(
+        start=rng.uniform(),
+        tempo=rng.normal(1.0, 0.02),
+        swing=rng.normal(1.0, 0.02),
+        arm=rng.normal(1.0, 0.06),
+        lean=np.radians(rng.normal(0.0, 0.6)),
+    )

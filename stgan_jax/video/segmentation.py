@@ -1,0 +1,103 @@
+"""Silhouettes by background difference.
+
+Note: the papers take silhouettes as given (CASIA-B has them). This is a plain segmenter
+for a static camera.
+"""
+
+import dataclasses
+
+import cv2
+import numpy as np
+from jaxtyping import Int, UInt8
+
+Box = Int[np.ndarray, "4"]  # top, left, bottom, right; bottom and right exclusive
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Region:
+    """Some pixels of a frame: `mask` (0/1) of what lies inside `box`."""
+
+    box: Box
+    mask: UInt8[np.ndarray, "h w"]
+
+    @property
+    def area(self) -> int:
+        """Pixels."""
+        return int(self.mask.sum())
+
+    @property
+    def height(self) -> int:
+        """Of the box."""
+        return int(self.box[2] - self.box[0])
+
+    @property
+    def width(self) -> int:
+        """Of the box."""
+        return int(self.box[3] - self.box[1])
+
+    def on(self, shape: tuple[int, int]) -> UInt8[np.ndarray, "H W"]:
+        """The region on an empty frame."""
+        out = np.zeros(shape, np.uint8)
+        top, left, bottom, right = self.box
+        out[top:bottom, left:right] = self.mask
+        return out
+
+
+def foreground(
+    frame: UInt8[np.ndarray, "H W 3"],
+    background: UInt8[np.ndarray, "H W 3"],
+    threshold: UInt8[np.ndarray, "H W"],
+) -> UInt8[np.ndarray, "H W"]:
+    """1 where a frame differs from the background by more than noise and shadow.
+
+    Cleaned by morphology: gaps are closed, specks and thin streaks go.
+
+    Args:
+      frame: RGB.
+      background: the empty scene.
+      threshold: grey levels by which the channel that differs most must differ; higher
+        where the scene itself moves, see `background.thresholds`.
+    """
+    red, green, blue = cv2.split(cv2.blur(cv2.absdiff(frame, background), (3, 3)))
+    mask = cv2.compare(cv2.max(cv2.max(red, green), blue), threshold, cv2.CMP_GT) & 1
+    mask &= ~_shadow(frame, background, mask)
+    unit = frame.shape[0] / 576  # kernels grow with the resolution
+    mask = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, _disc(5 * unit))
+    # Thin things stay where they hang on something thick, as arms do and twigs do not.
+    thick = cv2.morphologyEx(mask, cv2.MORPH_OPEN, _disc(7 * unit))
+    reach = np.ones((int(32 * unit) | 1,) * 2, np.uint8)
+    return cv2.morphologyEx(cv2.dilate(thick, reach) & mask, cv2.MORPH_OPEN, _disc(3 * unit))
+
+
+def _shadow(frame: np.ndarray, background: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """1 where a region's foot dims the ground by about the same factor in every channel.
+
+    Higher up the same look is a dark head before a dark wall.
+    """
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask)
+    at = np.nonzero(mask)
+    lit = (cv2.blur(frame, (3, 3))[at] + 8.0) / (cv2.blur(background, (3, 3))[at] + 8.0)
+    darkest, brightest = lit.min(-1), lit.max(-1)
+    knee = stats[:, cv2.CC_STAT_TOP] + 0.6 * stats[:, cv2.CC_STAT_HEIGHT]
+    shadow = (darkest > 0.65) & (brightest < 0.98) & (brightest - darkest < 0.08)
+    out = np.zeros_like(mask)
+    out[at] = shadow & (at[0] > knee[labels[at]])
+    return out
+
+
+def _disc(diameter: float) -> np.ndarray:
+    odd = max(3, int(diameter) | 1)
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (odd, odd))
+
+
+def regions(mask: UInt8[np.ndarray, "H W"], least_area: int) -> list[Region]:
+    """The connected regions of a foreground that have at least so many pixels."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    found = []
+    for label in range(1, count):
+        left, top, width, height, area = stats[label]
+        if area >= least_area:
+            window = labels[top : top + height, left : left + width] == label
+            box = np.array([top, left, top + height, left + width])
+            found.append(Region(box, window.astype(np.uint8)))
+    return found

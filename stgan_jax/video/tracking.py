@@ -1,0 +1,242 @@
+"""Who is who from frame to frame: foreground regions divided among people and followed."""
+
+import dataclasses
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from scipy.signal import find_peaks
+
+from stgan_jax.video.segmentation import Box, Region, regions
+
+_ExpectedBox = Float[np.ndarray, "4"]  # as Box, between pixels
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Sighting(Region):
+    """One person's silhouette in one frame."""
+
+    frame: int
+
+
+class Track:
+    """One person through time, by increasing frame; frames may be missing.
+
+    Position and speed follow the sightings by an alpha-beta filter, which trusts a
+    silhouette that was cut out of a group less than one that stood alone.
+
+    Attributes:
+      sightings: where the person was seen.
+      crowded: how many of the latest frames showed more heads than tracks here.
+      area: usual silhouette area, pixels.
+    """
+
+    def __init__(self, region: Region, frame: int):
+        self.sightings = [Sighting(region.box, region.mask, frame)]
+        self.crowded = 0
+        self.area = float(region.area)
+        self._middle = _middle(region.box)
+        self._size = (region.box[2:] - region.box[:2]).astype(np.float64)
+        self._speed = np.zeros(2)
+
+    @property
+    def last_frame(self) -> int:
+        """Where the person was last seen."""
+        return self.sightings[-1].frame
+
+    def add(self, region: Region, frame: int, alone: bool) -> None:
+        """Takes in where the person is; `alone` if the region was nobody else's."""
+        elapsed = frame - self.last_frame
+        expected = self._middle + self._speed * elapsed
+        error = _middle(region.box) - expected
+        first = 1.0 / len(self.sightings)  # the first sightings tell most of the speed
+        trust, learn = (0.8, max(0.2, first)) if alone else (0.25, max(0.03, 0.2 * first))
+        self._middle = expected + trust * error
+        self._speed = self._speed + learn * error / elapsed
+        if alone:
+            self._size += 0.15 * (region.box[2:] - region.box[:2] - self._size)
+            self.area += 0.15 * (region.area - self.area)
+        self.sightings.append(Sighting(region.box, region.mask, frame))
+
+    def expected(self, frame: int) -> _ExpectedBox:
+        """The box at a later frame: of the usual size, moved on at the usual speed."""
+        middle = self._middle + self._speed * (frame - self.last_frame)
+        return np.concatenate([middle - self._size / 2, middle + self._size / 2])
+
+
+def _middle(box: Box) -> Float[np.ndarray, "2"]:
+    return (box[:2] + box[2:]) / 2
+
+
+class Follower:
+    """Follows people through frames given in order; `tracks` grows as they appear.
+
+    Every connected region goes to the tracks that expect to be there. A region that
+    several tracks expect is divided among them, each pixel to the nearest body; heads in
+    it that no track expects begin tracks of their own.
+    """
+
+    def __init__(self, shape: tuple[int, int], patience: int = 12):
+        """Takes the frames' (height, width) and how many frames a track may go unseen."""
+        self.tracks: list[Track] = []
+        self._patience = patience
+        self._least_height = max(16, shape[0] // 30)
+        self._least_area = (shape[0] // 60) ** 2
+
+    def see(self, frame: int, mask: UInt8[np.ndarray, "H W"]) -> None:
+        """Takes in the foreground (0/1) of one frame."""
+        alive = [track for track in self.tracks if frame - track.last_frame <= self._patience]
+        boxes = {track: track.expected(frame) for track in alive}
+        shares: dict[Track, list[Region]] = {}
+        alone: dict[Track, bool] = {}
+        for region in regions(mask, self._least_area):
+            mine = _claims(region, boxes)
+            seeds = _seeds(region, mine, [boxes[track] for track in mine])
+            parts = _divide(region, seeds)
+            behind = [n for n, track in enumerate(mine) if parts[n].area < 0.3 * track.area]
+            if behind and len(behind) < len(seeds):  # what shows of them is hardly theirs
+                mine = [track for n, track in enumerate(mine) if n not in behind]
+                parts = _divide(region, [box for n, box in enumerate(seeds) if n not in behind])
+            for track, part in zip(mine, parts, strict=False):
+                shares.setdefault(track, []).append(part)
+                alone[track] = alone.get(track, True) and len(seeds) == 1
+            for part in parts[len(mine) :]:
+                self._begin(part, frame)
+        for track, parts in shares.items():
+            main = max(parts, key=lambda part: part.area)
+            others = [part for part in parts if part is not main and _stands_beside(part, main)]
+            for part in others:
+                self._begin(part, frame)
+            whole = _union([part for part in parts if part.area and part not in others])
+            if whole is not None:
+                track.add(whole, frame, alone[track])
+
+    def _begin(self, region: Region, frame: int) -> None:
+        if region.height >= max(self._least_height, 0.9 * region.width):
+            self.tracks.append(Track(region, frame))
+
+
+def _claims(region: Region, boxes: dict[Track, _ExpectedBox]) -> list[Track]:
+    """The tracks that a region belongs to: half of the smaller of the two is shared."""
+    claims = [
+        track
+        for track, box in boxes.items()
+        if _pixels_in(region, box) > 0.5 * min(region.area, track.area)
+    ]
+    return [track for track in claims if not _is_fragment(boxes[track], [boxes[t] for t in claims])]
+
+
+def _pixels_in(region: Region, box: _ExpectedBox) -> int:
+    corner, size = np.tile(region.box[:2], 2), np.tile(region.mask.shape, 2)
+    top, left, bottom, right = np.clip(np.rint(box - corner), 0, size).astype(int)
+    return int(region.mask[top:bottom, left:right].sum())
+
+
+def _is_fragment(box: _ExpectedBox, others: list[_ExpectedBox]) -> bool:
+    """Whether a box is a piece of another body, as legs are that came into sight first.
+
+    It is far lower than the other and stands in, above or below it.
+    """
+    for other in others:
+        height, width = other[2] - other[0], box[3] - box[1]
+        shared = min(box[3], other[3]) - max(box[1], other[1])
+        gap = max(box[0], other[0]) - min(box[2], other[2])
+        if box[2] - box[0] < 0.6 * height and shared > 0.6 * width and gap < 0.2 * height:
+            return True
+    return False
+
+
+def _seeds(region: Region, tracks: list[Track], expected: list[_ExpectedBox]) -> list[_ExpectedBox]:
+    """Boxes of the bodies in a region: those of its tracks, then those of newcomers.
+
+    More heads than tracks for three frames on end mean that somebody came along.
+    """
+    bodies = _bodies(region)
+    if not tracks:
+        return bodies
+
+    def column(box):
+        return (box[1] + box[3]) / 2
+
+    nearest = [
+        min(range(len(bodies)), key=lambda n: abs(column(bodies[n]) - column(box)))
+        for box in expected
+    ]
+    strangers = [body for n, body in enumerate(bodies) if n not in nearest]
+    for track in tracks:
+        track.crowded = track.crowded + 1 if strangers else 0
+    if min(track.crowded for track in tracks) < 3:
+        return expected
+    # A track that had taken the group for one person keeps the body it is nearest to.
+    mine = [
+        bodies[n] if box[3] - box[1] > 1.3 * (bodies[n][3] - bodies[n][1]) else box
+        for n, box in zip(nearest, expected, strict=True)
+    ]
+    return mine + strangers
+
+
+def _bodies(region: Region) -> list[_ExpectedBox]:
+    """Boxes of the people in a region, told by their heads.
+
+    A head is a peak in the height of the region's upper edge, at least a quarter of the
+    tallest body above its surroundings and a fifth of it away from the next head.
+    """
+    height = region.mask.shape[0]
+    filled = region.mask.any(0)
+    top = np.where(filled, region.mask.argmax(0), height)
+    bottom = np.where(filled, height - region.mask[::-1].argmax(0), height)
+    rise = np.pad((height - top).astype(np.float64), 2, mode="edge")
+    rise = np.convolve(rise, np.ones(5) / 5, "valid")
+    heads, _ = find_peaks(np.pad(rise, 1), prominence=0.25 * height, distance=max(1, height // 5))
+    reach = max(1, height // 6)
+    bodies = []
+    for col in heads - 1:
+        window = slice(max(0, col - reach), col + reach + 1)
+        box = [top[window].min(), col - reach, bottom[window].max(), col + reach]
+        bodies.append(np.array(box, np.float64) + np.tile(region.box[:2], 2))
+    return bodies or [region.box.astype(np.float64)]
+
+
+def _divide(region: Region, seeds: list[_ExpectedBox]) -> list[Region]:
+    """Gives each pixel of a region to the seed box whose inscribed ellipse it is nearest to."""
+    if len(seeds) == 1:
+        return [region]
+    rows, cols = np.nonzero(region.mask)
+    distances = []
+    for top, left, bottom, right in seeds:
+        row = (rows + region.box[0] - (top + bottom - 1) / 2) / max(bottom - top, 1.0)
+        col = (cols + region.box[1] - (left + right - 1) / 2) / max(right - left, 1.0)
+        distances.append(row**2 + col**2)
+    owner = np.argmin(distances, axis=0)
+    parts = []
+    for number in range(len(seeds)):
+        mask = np.zeros_like(region.mask)
+        mask[rows[owner == number], cols[owner == number]] = 1
+        parts.append(_trimmed(Region(region.box, mask)))
+    return parts
+
+
+def _trimmed(region: Region) -> Region:
+    rows, cols = np.flatnonzero(region.mask.any(1)), np.flatnonzero(region.mask.any(0))
+    if not len(rows):
+        return Region(np.tile(region.box[:2], 2), np.zeros((0, 0), np.uint8))
+    inner = region.mask[rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1]
+    corner = region.box[:2] + [rows[0], cols[0]]
+    return Region(np.concatenate([corner, corner + inner.shape]), inner)
+
+
+def _stands_beside(part: Region, main: Region) -> bool:
+    """Whether a part is a body of its own next to another, not a torn-off limb of it."""
+    shared = min(part.box[3], main.box[3]) - max(part.box[1], main.box[1])
+    return bool(part.height > 0.6 * main.height and shared < 0.3 * part.width)
+
+
+def _union(parts: list[Region]) -> Region | None:
+    if len(parts) < 2:
+        return parts[0] if parts else None
+    corner = np.min([part.box[:2] for part in parts], axis=0)
+    end = np.max([part.box[2:] for part in parts], axis=0)
+    mask = np.zeros(end - corner, np.uint8)
+    for part in parts:
+        top, left, bottom, right = part.box - np.tile(corner, 2)
+        mask[top:bottom, left:right] |= part.mask
+    return Region(np.concatenate([corner, end]), mask)
