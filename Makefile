@@ -32,7 +32,11 @@ clean:
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[$(EXTRA)]"
 	@touch $@
 
+# Where Python comes without ensurepip (Debian splits it off), the system's pip fills in.
 .venv/bin/python:
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "error: Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11"; exit 2; }
-	@"$(PYTHON)" -m venv .venv || { rm -rf .venv; exit 2; }
+	@"$(PYTHON)" -m venv .venv > /dev/null || { \
+	  "$(PYTHON)" -m venv --clear --without-pip .venv && \
+	  "$(PYTHON)" -m pip --quiet --python .venv/bin/python install pip; } || { \
+	  rm -rf .venv; echo "error: $(PYTHON) has neither ensurepip nor pip"; exit 2; }
