@@ -59,15 +59,20 @@ def anonymize_contours(
     Returns:
       anonymised contours, in pixels.
     """
-    noise = model.nets.noise.sample(model.params, key, 1)
+    noise = _noise(model.nets.noise, model.params, key)
     out = np.empty(contours.shape, np.float32)
     for start in range(0, len(contours), _CHUNK):
         chunk = contours[start : start + _CHUNK]
         padded = np.zeros((_CHUNK, contour.DIM), np.float32)
         padded[: len(chunk)] = contour.to_unit(chunk)
         made = _generate(model.nets.gen, model.params["gen"], padded[None], noise)
-        out[start : start + _CHUNK] = contour.to_pixels(np.asarray(made[0, : len(chunk)]))
+        out[start : start + _CHUNK] = contour.to_pixels(np.asarray(made)[0, : len(chunk)])
     return out
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _noise(nets, params, key) -> Float[Array, "1 4000"]:
+    return nets.sample(params, key, 1)
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -231,9 +236,9 @@ def _anonymize_person(model, track: tracking.Track, shape, fps, key) -> Person:
 
 def _joined(mask: UInt8[np.ndarray, "240 240"]) -> UInt8[np.ndarray, "240 240"]:
     """Bridges the gap that a pole in front of somebody leaves: a contour follows one piece."""
-    count, _, stats, _ = cv2.connectedComponentsWithStats(mask)
-    areas = stats[1:, cv2.CC_STAT_AREA]
-    if count <= 2 or np.partition(areas, -2)[-2] < 0.1 * areas.max():
+    pieces, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    areas = sorted(cv2.contourArea(piece) for piece in pieces)
+    if len(areas) < 2 or areas[-2] < 0.1 * areas[-1]:
         return mask
     bridge = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (25, 25))
     return cv2.morphologyEx(mask, cv2.MORPH_CLOSE, bridge)

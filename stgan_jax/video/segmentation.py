@@ -75,7 +75,7 @@ def _shadow(frame: np.ndarray, background: np.ndarray, mask: np.ndarray) -> np.n
     Higher up the same look is a dark head before a dark wall.
     """
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask)
-    at = np.nonzero(mask)
+    at = np.nonzero(mask.view(bool))
     lit = (cv2.blur(frame, (3, 3))[at] + 8.0) / (cv2.blur(background, (3, 3))[at] + 8.0)
     darkest, brightest = lit.min(-1), lit.max(-1)
     knee = stats[:, cv2.CC_STAT_TOP] + 0.6 * stats[:, cv2.CC_STAT_HEIGHT]
