@@ -10,7 +10,7 @@ import os
 
 from absl import app, flags
 
-from stgan_jax.errors import one_sentence
+from stgan_jax.errors import one_sentence, parse_flags
 
 _INPUT = flags.DEFINE_string(
     "input", None, "Video to anonymise, any format that FFmpeg reads.", required=True
@@ -32,9 +32,7 @@ _SHEET = flags.DEFINE_string(
 )
 
 
-def main(argv):
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected argument {argv[1]!r}")
+def main(_):
     with one_sentence():
         from stgan_jax import anonymize  # after the flags are known to be good: slow to load
 
@@ -50,4 +48,4 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    app.run(main, flags_parser=parse_flags)

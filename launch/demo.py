@@ -7,7 +7,7 @@ from absl import app, flags
 from ml_collections import config_flags
 
 from stgan_jax import settings
-from stgan_jax.errors import one_sentence
+from stgan_jax.errors import one_sentence, parse_flags
 
 _CONFIGS = Path(__file__).parents[1] / "configs"
 _NOISE = config_flags.DEFINE_config_file("noise", f"{_CONFIGS}/noise.py:demo", "The noise GAN.")
@@ -15,14 +15,12 @@ _STGAN = config_flags.DEFINE_config_file("stgan", f"{_CONFIGS}/stgan.py:demo", "
 _WORKDIR = flags.DEFINE_string("workdir", "runs/demo", "Folder for everything the demo makes.")
 
 
-def main(argv):
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected argument {argv[1]!r}")
+def main(_):
     started = time.monotonic()
     with one_sentence():
         _STGAN.value.noise_checkpoint = f"{_WORKDIR.value}/noise"
-        noise = settings.from_dict(_NOISE.value.to_dict())
-        stgan = settings.from_dict(_STGAN.value.to_dict())
+        noise = settings.from_config(_NOISE.value)
+        stgan = settings.from_config(_STGAN.value)
         from stgan_jax import anonymize, demo  # slow to load
 
         report = demo.run(_WORKDIR.value, noise, stgan)
@@ -32,4 +30,4 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    app.run(main, flags_parser=parse_flags)

@@ -13,7 +13,7 @@ from absl import app, flags
 from tqdm import tqdm
 
 from stgan_jax.data.scenes import Scene
-from stgan_jax.errors import one_sentence
+from stgan_jax.errors import InputError, one_sentence, parse_flags
 from stgan_jax.video import io
 
 _OUTPUT = flags.DEFINE_string("output", None, "Video to write.", required=True)
@@ -26,11 +26,16 @@ _FPS = flags.DEFINE_float("fps", 25.0, "Frames a second.", lower_bound=1)
 _TEXTURED = flags.DEFINE_bool("textured", True, "Patterned clothes; --notextured for plain ones.")
 
 
-def main(argv):
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected argument {argv[1]!r}")
+def main(_):
     with one_sentence():
-        width, height = map(int, _SIZE.value)
+        try:
+            width, height = map(int, _SIZE.value)
+        except ValueError:
+            width = height = 0
+        if min(width, height) < 32:
+            raise InputError("--size needs width,height in pixels, of 32 or more")
+        io.check_output(_OUTPUT.value)
+        io.codec_of(_OUTPUT.value)
         scene = Scene(
             _SEED.value, _PEOPLE.value, _FRAMES.value, (height, width), _FPS.value, _TEXTURED.value
         )
@@ -46,4 +51,4 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    app.run(main, flags_parser=parse_flags)

@@ -8,7 +8,7 @@ from absl import app, flags
 from ml_collections import config_flags
 
 from stgan_jax import settings
-from stgan_jax.errors import one_sentence
+from stgan_jax.errors import one_sentence, parse_flags
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "What to train, a file in configs/.")
 _WORKDIR = flags.DEFINE_string(
@@ -16,11 +16,9 @@ _WORKDIR = flags.DEFINE_string(
 )
 
 
-def main(argv):
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected argument {argv[1]!r}")
+def main(_):
     with one_sentence():
-        config = settings.from_dict(_CONFIG.value.to_dict())
+        config = settings.from_config(_CONFIG.value)
         from stgan_jax import train  # after the settings are known to be good: it is slow to load
 
         train.train(config, _WORKDIR.value)
@@ -28,4 +26,4 @@ def main(argv):
 
 if __name__ == "__main__":
     flags.mark_flag_as_required("config")
-    app.run(main)
+    app.run(main, flags_parser=parse_flags)

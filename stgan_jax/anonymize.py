@@ -158,6 +158,8 @@ def anonymize_video(
     """
     info, started = io.probe(source), time.monotonic()
     io.codec_of(output)
+    if contact_sheet is not None and not os.fspath(contact_sheet).lower().endswith(".png"):
+        raise InputError(f"{contact_sheet}: name a .png file for the contact sheet")
     for path in (output, report, contact_sheet):
         if path is not None:
             io.check_output(path)

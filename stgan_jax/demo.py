@@ -37,9 +37,9 @@ def run(folder: str | os.PathLike, noise_config: Settings, config: Settings) -> 
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    train(noise_config, folder / "noise")
+    _train(noise_config, folder / "noise")
     samples = _noise_report(folder)
-    train(config, folder / "stgan")
+    _train(config, folder / "stgan")
     model = anonymize.load_model(folder / "stgan")
     scene = scenes.Scene(seed=6, people=3, frames=120)
     with io.video_writer(folder / "scene.mp4", scene.size, io.Fraction(scene.fps)) as append:
@@ -56,6 +56,11 @@ def run(folder: str | os.PathLike, noise_config: Settings, config: Settings) -> 
     with io.replacing(folder / "report.json") as beside:
         beside.write_text(json.dumps(report, indent=2) + "\n")
     return report
+
+
+def _train(config: Settings, workdir: Path) -> None:
+    if not train(config, workdir):
+        raise KeyboardInterrupt
 
 
 def _noise_report(folder: Path) -> dict[str, Any]:

@@ -3,9 +3,9 @@
 import contextlib
 import errno
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from absl import logging
+from absl import flags, logging
 
 
 class InputError(Exception):
@@ -16,23 +16,52 @@ _SYSTEM = {
     errno.ENOSPC: "the disk is full: free some space and run the same command again",
     errno.EDQUOT: "the disk quota is used up: free some space and run the same command again",
     errno.EACCES: "permission denied: check the rights of the file and its folder",
+    errno.EEXIST: "a file is where a folder is needed: choose another name",
+    errno.ENOTDIR: "a file is where a folder is needed: choose another name",
+    errno.ENOENT: "no such file or folder, or none that can be made: check the path",
     errno.EROFS: "the file system is read-only: choose another output",
 }
 
 
 @contextlib.contextmanager
 def one_sentence() -> Iterator[None]:
-    """Turns an `InputError`, or a full disk and its like, into one line and exit code 2."""
+    """Turns an `InputError`, or a full disk and its like, into one line and exit code 2.
+
+    Ctrl-C ends with exit code 130, as the shell has it.
+    """
     logging.set_verbosity(logging.WARNING)  # libraries tell how they start at INFO
     try:
         yield
     except InputError as error:
         sys.exit(_say(str(error)))
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        sys.exit(130)
     except OSError as error:
         if error.errno not in _SYSTEM:
             raise
         where = f"{error.filename}: " if error.filename else ""
         sys.exit(_say(where + _SYSTEM[error.errno]))
+
+
+def parse_flags(argv: Sequence[str]) -> list[str]:
+    """For `app.run(main, flags_parser=...)`: says in a line, with exit code 2, what it rejects.
+
+    Returns:
+      argv without the flags; just the program's name, as the commands take no other arguments.
+    """
+    try:
+        rest = flags.FLAGS(argv)
+    except flags.Error as error:
+        lines = str(error).strip().splitlines()
+        if "Traceback" in str(error):  # of a config file that raises
+            lines = lines[-1:]
+        sys.exit(_say(f"{' '.join(map(str.strip, lines))} (--help lists the flags)"))
+    except (AttributeError, KeyError) as error:  # config_flags', of --config.NAME=VALUE
+        sys.exit(_say(f"no such setting in the config: {error.args[0]}"))
+    if len(rest) > 1:
+        sys.exit(_say(f"unexpected argument {rest[1]!r} (--help lists the flags)"))
+    return rest
 
 
 def _say(sentence: str) -> int:

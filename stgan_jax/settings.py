@@ -164,6 +164,17 @@ def from_dict(values: Mapping[str, Any]) -> Settings:
     return _build(kinds[kind], values, "config")
 
 
+def from_config(config: Any) -> Settings:
+    """`from_dict` of the value of a config flag; `InputError` too where its file is unreadable."""
+    try:
+        values = config.to_dict()
+    except OSError as error:  # the flag tells only when it is looked into
+        raise InputError(
+            f"cannot read the config: {str(error).splitlines()[-1].strip()}"
+        ) from error
+    return from_dict(values)
+
+
 def _build(cls: type, values: Mapping[str, Any], path: str):
     hints = typing.get_type_hints(cls)
     fields = {field.name: field for field in dataclasses.fields(cls)}

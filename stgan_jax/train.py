@@ -1,14 +1,18 @@
 """The one training loop: settings and a folder in, checkpoints out, resumed by itself."""
 
+import contextlib
 import dataclasses
 import functools
 import os
-from collections.abc import Callable
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import jax
 import numpy as np
-from jaxtyping import UInt16
+import optax
+from jaxtyping import Array, Float, UInt16
 from tqdm import tqdm
 
 from stgan_jax import checkpoint, contour, steps
@@ -28,15 +32,18 @@ from stgan_jax.state import TrainState
 Step = Callable[[TrainState, np.ndarray], tuple[TrainState, steps.Metrics]]
 
 
-def train(config: Settings, workdir: str | os.PathLike) -> None:
+def train(config: Settings, workdir: str | os.PathLike) -> bool:
     """Trains a model to its end, from the latest checkpoint in `workdir` where there is one.
 
     Shows a progress bar with the losses, sequences (noise GAN: contours) a second and
-    the time left. Ctrl-C saves and stops; the same call goes on.
+    the time left. Ctrl-C or SIGTERM saves and stops; the same call goes on.
 
     Args:
       config: what to train.
       workdir: folder of the run, made where it does not exist.
+
+    Returns:
+      whether it is trained to its end, and was not stopped before.
 
     Raises:
       InputError: the folder holds another run, the noise checkpoint is no such thing,
@@ -48,9 +55,9 @@ def train(config: Settings, workdir: str | os.PathLike) -> None:
         config, noise_params = _with_noise(config, noise), noise.params()
     Path(workdir).mkdir(parents=True, exist_ok=True)
     _refuse_other_run(config, workdir)
-    if checkpoint.latest_step(workdir) == config.steps:
+    if (checkpoint.latest_step(workdir) or 0) >= config.steps:
         print(f"{workdir}: trained to its end already")
-        return
+        return True
     examples = render(config.data)
     if isinstance(config, StganSettings):
         state, step = stgan_start(config, noise_params)
@@ -59,7 +66,7 @@ def train(config: Settings, workdir: str | os.PathLike) -> None:
         state, step = noise_start(config, examples)
     writer = checkpoint.Writer(workdir, to_dict(config))
     try:
-        _loop(config, writer.restore_latest(state) or state, step, examples, writer)
+        return _loop(config, writer.restore_latest(state) or state, step, examples, writer)
     finally:
         writer.close()
 
@@ -130,7 +137,7 @@ def _plain(value):
 
 def _loop(
     config: Settings, state: TrainState, step: Step, examples: np.ndarray, writer: checkpoint.Writer
-) -> None:
+) -> bool:
     from stgan_jax.data import pipeline  # TensorFlow, only where data is fed
 
     first = int(state.step)
@@ -142,28 +149,56 @@ def _loop(
         unit="seq" if examples.ndim == 3 else "contour",
         unit_scale=True,
     )
+    with progress, _stop_requested() as stop:
+        for number in range(first + 1, config.steps + 1):
+            state, metrics = step(state, next(feed))
+            progress.update(config.batch_size)
+            stopped, save = stop.is_set(), number % config.save_every == 0
+            if save or stopped or number % config.log_every == 0 or number == config.steps:
+                progress.set_postfix_str(_line(number, metrics))
+            if save or stopped or number == config.steps:
+                _require_finite(number, {"parameters' norm": optax.tree.norm(state.params)})
+                writer.save(state)
+            if stopped and number < config.steps:
+                progress.close()
+                print(f"stopped at step {number}, saved: run the same command to go on")
+                return False
+    return True
+
+
+@contextlib.contextmanager
+def _stop_requested() -> Iterator[threading.Event]:
+    """An event that Ctrl-C or SIGTERM sets, so that no step is torn; a second one kills."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop  # signals are the main thread's
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def request(number, _):
+        stop.set()
+        signal.signal(number, before[number])
+
+    for number in before:
+        signal.signal(number, request)
     try:
-        with progress:
-            for number in range(first, config.steps):
-                state, metrics = step(state, next(feed))
-                progress.update(config.batch_size)
-                if (number + 1) % config.log_every == 0 or number + 1 == config.steps:
-                    progress.set_postfix_str(_line(number + 1, metrics))
-                if (number + 1) % config.save_every == 0:
-                    writer.save(state)
-    except KeyboardInterrupt:
-        print(f"stopped at step {int(state.step)}, saved: run the same command to go on")
-    writer.save(state)
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _line(step: int, metrics: steps.Metrics) -> str:
     """The losses in brief; refuses to go on without numbers."""
-    values = {name: float(value) for name, value in metrics.items()}
+    _require_finite(step, metrics)
+    shown = (f"{name[5:]} {v:.3g}" for name, v in metrics.items() if name.startswith("loss/"))
+    return f"step {step} " + " ".join(shown)
+
+
+def _require_finite(step: int, values: Mapping[str, Float[Array, ""]]) -> None:
     for name, value in values.items():
         if not np.isfinite(value):
             raise InputError(
-                f"{name} is {value} at step {step}: lower the learning rate and run again, which "
-                "goes on from the last checkpoint"
+                f"{name} is {value} at step {step}: train in another --workdir with a lower "
+                "learning rate"
             )
-    shown = (f"{name[5:]} {v:.3g}" for name, v in values.items() if name.startswith("loss/"))
-    return f"step {step} " + " ".join(shown)

@@ -36,6 +36,10 @@ def clips(tmp_path_factory):
         with io.video_writer(folder / f"{name}.mp4", scene.size, io.Fraction(25)) as append:
             for number, frame in enumerate(scene):
                 append(np.roll(frame.image, roll * number, axis=1))
+    with io.video_writer(folder / "whole.avi", scene.size, io.Fraction(25)) as append:
+        for frame in scene:
+            append(frame.image)
+    (folder / "cut.avi").write_bytes((folder / "whole.avi").read_bytes()[:20_000])
     with av.open(folder / "empty.avi", "w") as container:  # a header and not one frame
         stream = container.add_stream("mpeg4", rate=25)
         stream.width = stream.height = 64
@@ -49,6 +53,7 @@ def clips(tmp_path_factory):
         ("missing.mp4", "out.mp4", "stgan", "no such file"),
         ("text.mp4", "out.mp4", "stgan", "not a video"),
         ("empty.avi", "out.mp4", "stgan", "no frames"),
+        ("cut.avi", "out.mp4", "stgan", "promises 30 frames"),
         ("nobody.mp4", "out.mp4", "stgan", "no walking person"),
         ("moving.mp4", "out.mp4", "stgan", "camera moves"),
         ("good.mp4", "nowhere/out.mp4", "stgan", "no such folder"),
@@ -90,6 +95,27 @@ def test_training_says_what_is_wrong_with_a_config(tmp_path):
     assert done.returncode == 2
     assert done.stderr.strip() == "error: alpha must not be negative"
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("flag", "word"),
+    [
+        ("--config=configs/none.py", "configs/none.py"),
+        ("--config=configs/stgan.py:huge", "huge"),
+        ("--config.alpha=much", "much"),
+        ("--config.alhpa=0.3", "alhpa"),
+        ("--stpes=3", "stpes"),
+        ("again", "again"),
+    ],
+)
+def test_a_flag_that_cannot_be_is_one_line(tmp_path, flag, word):
+    done = run(
+        "launch/train.py", "--config=configs/stgan.py", f"--workdir={tmp_path / 'run'}", flag
+    )
+    assert done.returncode == 2
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert done.stderr.startswith("error: ")
+    assert word in done.stderr
 
 
 def test_a_full_disk_is_one_sentence(tmp_path):

@@ -2,9 +2,12 @@
 
 import dataclasses
 import json
+import os
 import shutil
+import signal
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import small
@@ -41,21 +44,24 @@ def test_a_finished_run_is_left_alone(trained, capsys):
     assert_identical(state_of(trained / "noise", "noise"), before)
 
 
-def test_ctrl_c_saves_and_the_same_call_goes_on(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_run_is_saved_and_the_same_call_goes_on(tmp_path, monkeypatch, capsys, sent):
     config = dataclasses.replace(small.NOISE, steps=8, save_every=100, log_every=1)
     line, calls = train._line, []
 
     def interrupted(*arguments):
         calls.append(1)
         if len(calls) == 4:
-            raise KeyboardInterrupt
+            os.kill(os.getpid(), sent)
         return line(*arguments)
 
     monkeypatch.setattr(train, "_line", interrupted)
-    train.train(config, tmp_path)
+    handler = signal.getsignal(sent)
+    assert not train.train(config, tmp_path)
+    assert signal.getsignal(sent) == handler
     assert "same command" in capsys.readouterr().out
-    assert checkpoint.latest_step(tmp_path) == 4
-    train.train(config, tmp_path)
+    assert checkpoint.latest_step(tmp_path) == 5
+    assert train.train(config, tmp_path)
     assert checkpoint.latest_step(tmp_path) == 8
 
 
@@ -73,12 +79,27 @@ def test_a_noise_gan_of_another_codec_is_refused(trained, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint(tmp_path):
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
     config = dataclasses.replace(
         small.NOISE, steps=60, save_every=5, log_every=1, learning_rate=1e18
     )
     with pytest.raises(InputError, match="learning rate"):
         train.train(config, tmp_path)
+
+
+def test_parameters_that_are_not_finite_are_never_saved(tmp_path, monkeypatch):
+    step = train.steps.noise_step
+
+    def poisoned(*arguments, **options):
+        state, metrics = step(*arguments, **options)
+        poison = jnp.where(state.step > 5, jnp.nan, 1.0)
+        return state.replace(params=jax.tree.map(lambda x: x * poison, state.params)), metrics
+
+    monkeypatch.setattr(train.steps, "noise_step", poisoned)
+    config = dataclasses.replace(small.NOISE, steps=9, save_every=1, log_every=9)
+    with pytest.raises(InputError, match="at step 6"):
+        train.train(config, tmp_path)
+    assert checkpoint.latest_step(tmp_path) == 5
 
 
 def test_literal_losses_padded_codec_and_plain_gan_train_too(tmp_path):

@@ -65,7 +65,8 @@ def read_frames(path: str | os.PathLike) -> Iterator[Frame]:
     """Decodes a video's frames one after the other, as RGB.
 
     Raises:
-      InputError: the file is missing, no video, damaged in the middle, or changes size.
+      InputError: the file is missing, no video, damaged in the middle, cut short, or
+        changes size.
     """
     size, count = None, 0
     with _opened(path) as (container, stream):
@@ -75,6 +76,12 @@ def read_frames(path: str | os.PathLike) -> Iterator[Frame]:
                     raise InputError(f"{path}: the frame size changes at frame {count}")
                 size, count = (frame.width, frame.height), count + 1
                 yield frame.to_ndarray(format="rgb24")
+            # Headers are off by a frame or two, and not all of them tell.
+            if count < 0.98 * stream.frames - 2:
+                raise InputError(
+                    f"{path}: is cut short, its header promises {stream.frames} frames and "
+                    f"{count} are there: get the whole file, or re-encode what there is"
+                )
         except av.FFmpegError as error:
             raise InputError(
                 f"{path}: damaged after frame {count} ({_reason(error)}): repair or re-encode it"
