@@ -94,7 +94,7 @@ class StganSettings:
     noise_checkpoint: str
     alpha: float = 0.3
     seed: int = 0
-    steps: int = 2000
+    steps: int = 1000
     batch_size: int = 8
     gen_learning_rate: float = 5e-3
     disc_learning_rate: float = 2e-4
@@ -104,7 +104,7 @@ class StganSettings:
     lstm_units: int = 128
     distance: str = "l2"
     saturating: bool = False
-    adversarial_weight: float = 1.0
+    adversarial_weight: float = 0.1
     log_every: int = 1
     save_every: int = 200
     noise_run: NoiseSettings | None = None
