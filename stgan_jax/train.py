@@ -152,10 +152,10 @@ def _loop(
     with progress, _stop_requested() as stop:
         for number in range(first + 1, config.steps + 1):
             state, metrics = step(state, next(feed))
-            progress.update(config.batch_size)
             stopped, save = stop.is_set(), number % config.save_every == 0
             if save or stopped or number % config.log_every == 0 or number == config.steps:
-                progress.set_postfix_str(_line(number, metrics))
+                progress.set_postfix_str(_line(number, metrics), refresh=False)
+            progress.update(config.batch_size)
             if save or stopped or number == config.steps:
                 _require_finite(number, {"parameters' norm": optax.tree.norm(state.params)})
                 writer.save(state)
