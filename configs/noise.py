@@ -2,8 +2,8 @@
 
     python launch/train.py --config=configs/noise.py --workdir=runs/noise
 
-On the 10 subjects that ST-GAN 4 sets aside for it: 3 minutes on 2 cores. Sizes and rates are our choice: the
-paper gives none.
+On the 10 subjects that ST-GAN 4 sets aside for it: 3 minutes on 2 cores. Sizes and rates
+are our choice: the paper gives none.
 """
 
 from ml_collections import config_dict
