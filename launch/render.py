@@ -12,6 +12,7 @@ import cv2
 from absl import app, flags
 from tqdm import tqdm
 
+from stgan_jax import files
 from stgan_jax.data.scenes import Scene
 from stgan_jax.errors import InputError, one_sentence, parse_flags
 from stgan_jax.video import io
@@ -34,7 +35,7 @@ def main(_):
             width = height = 0
         if min(width, height) < 32:
             raise InputError("--size needs width,height in pixels, of 32 or more")
-        io.check_output(_OUTPUT.value)
+        files.check_output(_OUTPUT.value)
         io.codec_of(_OUTPUT.value)
         scene = Scene(
             _SEED.value, _PEOPLE.value, _FRAMES.value, (height, width), _FPS.value, _TEXTURED.value

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, UInt8
 from tqdm import tqdm
 
-from stgan_jax import checkpoint, contour
+from stgan_jax import checkpoint, contour, files
 from stgan_jax.errors import InputError
 from stgan_jax.settings import StganSettings, from_dict
 from stgan_jax.steps import StganNets
@@ -162,7 +162,7 @@ def anonymize_video(
         raise InputError(f"{contact_sheet}: name a .png file for the contact sheet")
     for path in (output, report, contact_sheet):
         if path is not None:
-            io.check_output(path)
+            files.check_output(path)
             if os.path.exists(path) and os.path.samefile(source, path):
                 raise InputError(f"{path}: would replace the input, name another file")
     samples, frames = background.sample_frames(source)
@@ -204,7 +204,7 @@ def anonymize_video(
     if contact_sheet:
         sheet.write(contact_sheet, [cell for column in cells.values() for cell in column])
     if report:
-        with io.replacing(report) as beside:
+        with files.replacing(report) as beside:
             beside.write_text(json.dumps(result, indent=2) + "\n")
     return result
 

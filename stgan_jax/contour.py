@@ -19,11 +19,11 @@ What is defined for every mask, in both codecs:
 * a single pixel at (0, 0) cannot be told from padding and counts as empty.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8, UInt16
 from scipy.signal import savgol_filter
 
 SIZE = 240
@@ -65,14 +65,33 @@ def encode(
     Raises:
       ValueError: an unknown codec, or masks of fewer than two dimensions.
     """
-    encode_points = _codec(codec)[0]
     if masks.ndim < 2:
         raise ValueError(f"masks need shape (..., height, width), not {masks.shape}")
-    out = np.zeros((*masks.shape[:-2], DIM), np.float32)
-    for index in np.ndindex(masks.shape[:-2]):
-        points = encode_points(outline(masks[index]))
-        out[index].reshape(-1, 2)[: len(points)] = points
-    return out
+    outlines = [outline(mask) for mask in masks.reshape(-1, *masks.shape[-2:])]
+    return encode_outlines(outlines, codec).reshape(*masks.shape[:-2], DIM)
+
+
+def encode_outlines(
+    outlines: Sequence[np.ndarray], codec: str = "resampled"
+) -> Float[np.ndarray, "T 4000"]:
+    """`encode` for silhouettes whose outlines (N, 2) are known already, see `outline`."""
+    encode_points = _codec(codec)[0]
+    out = np.zeros((len(outlines), POINTS, 2), np.float32)
+    filled = [i for i, points in enumerate(outlines) if len(points)]
+    if filled:
+        encode_points(out, filled, [outlines[i] for i in filled])
+    return out.reshape(-1, DIM)
+
+
+def mirror_outline(
+    points: Int[np.ndarray, "N 2"] | UInt8[np.ndarray, "N 2"], width: int = SIZE
+) -> UInt8[np.ndarray, "N 2"]:
+    """The outline of the mirrored silhouette, again clockwise from its first pixel row by row."""
+    if not len(points):
+        return points.astype(np.uint8)
+    rows, cols = points[::-1, 0].astype(np.int64), width - 1 - points[::-1, 1].astype(np.int64)
+    first = int(np.argmin(rows * width + cols))
+    return np.roll(np.stack([rows, cols], -1), -first, axis=0).astype(np.uint8)
 
 
 def decode(
@@ -105,16 +124,17 @@ def decode(
 
 
 def _codec(name: str) -> tuple[Callable, Callable]:
-    codecs = {"padded": (_thin, _unpad), "resampled": (_resample, _unless_zero)}
+    codecs = {"padded": (_pad, _unpad), "resampled": (_resample, _unless_zero)}
     if name not in codecs:
         raise ValueError(f"unknown codec {name!r}: choose one of {', '.join(CODECS)}")
     return codecs[name]
 
 
-def _thin(points: np.ndarray) -> np.ndarray:
-    if len(points) <= POINTS:
-        return points
-    return points[np.arange(POINTS) * len(points) // POINTS]
+def _pad(out: np.ndarray, rows: list[int], outlines: list[np.ndarray]) -> None:
+    for row, points in zip(rows, outlines, strict=True):
+        if len(points) > POINTS:
+            points = points[np.arange(POINTS) * len(points) // POINTS]
+        out[row, : len(points)] = points
 
 
 def _unpad(points: np.ndarray) -> np.ndarray:
@@ -122,15 +142,21 @@ def _unpad(points: np.ndarray) -> np.ndarray:
     return points[: used[-1] + 1] if len(used) else _NO_POINTS
 
 
-def _resample(points: np.ndarray) -> np.ndarray:
-    if not len(points):
-        return _NO_POINTS
-    points = np.roll(points, -_top(points), axis=0)
-    closed = np.concatenate([points, points[:1]]).astype(np.float64)
-    steps = np.hypot(*np.diff(closed, axis=0).T)
-    length = np.concatenate([[0.0], np.cumsum(steps)])
-    at = np.arange(POINTS) * (length[-1] / POINTS)
-    return np.stack([np.interp(at, length, closed[:, axis]) for axis in (0, 1)], -1)
+def _resample(out: np.ndarray, rows: list[int], outlines: list[np.ndarray]) -> None:
+    """All frames in one pass: a call of NumPy costs as much as a frame's arithmetic."""
+    closed = []
+    for points in outlines:
+        top = _top(points)
+        closed += [points[top:], points[: top + 1]]
+    knots = np.concatenate(closed).astype(np.float64)
+    ends = np.cumsum([len(points) + 1 for points in outlines])
+    steps = np.sqrt(np.square(np.diff(knots, axis=0, append=0)).sum(-1))
+    steps[ends - 1] = 1.0  # from one frame's end to the next one's start: no target falls there
+    arc = np.cumsum(steps) - steps
+    starts = arc[np.append(0, ends[:-1])]
+    at = starts[:, None] + (arc[ends - 1] - starts)[:, None] * (np.arange(POINTS) / POINTS)
+    for axis in (0, 1):
+        out[rows, :, axis] = np.interp(at, arc, knots[:, axis])
 
 
 def _top(points: np.ndarray) -> int:
@@ -245,14 +271,21 @@ def _overlap(start: int, length: int, limit: int) -> tuple[slice, slice]:
     return slice(first, last), slice(first - start, last - start)
 
 
-_FIXED = 256  # fixed-point steps a pixel
+_FIXED = 256  # fixed-point steps a pixel of resampled contours; padded ones are whole pixels
 
 
-def to_fixed(vectors: Float[np.ndarray, "*batch 4000"]) -> "np.ndarray":
-    """Pixels -> uint16 in steps of 1/256 pixel: how contours are stored and fed."""
-    return np.rint(np.asarray(vectors, np.float64) * _FIXED).astype(np.uint16)
+def to_fixed(
+    vectors: Float[np.ndarray, "*batch 4000"], codec: str = "resampled"
+) -> UInt8[np.ndarray, "*batch 4000"] | UInt16[np.ndarray, "*batch 4000"]:
+    """Pixels -> integers, as contours are stored and fed: half a float's memory or a quarter.
+
+    uint16 in steps of 1/256 pixel for resampled contours, uint8 in pixels for padded ones.
+    """
+    scale, dtype = (1, np.uint8) if codec == "padded" else (_FIXED, np.uint16)
+    return np.rint(np.asarray(vectors, np.float64) * scale).astype(dtype)
 
 
 def fixed_to_unit(fixed):
-    """uint16 steps -> the float32 [0, 1] coordinates that the networks see (on the device)."""
-    return fixed.astype(np.float32) * np.float32(1 / (_FIXED * SIZE))
+    """Integers of `to_fixed` -> the float32 [0, 1] coordinates the networks see (on the device)."""
+    scale = 1 if fixed.dtype == np.uint8 else _FIXED
+    return fixed.astype(np.float32) * np.float32(1 / (scale * SIZE))

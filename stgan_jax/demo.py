@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from stgan_jax import anonymize, checkpoint, contour
+from stgan_jax import anonymize, checkpoint, contour, files
 from stgan_jax.data import scenes, walkers
 from stgan_jax.evaluation import gei, noise
 from stgan_jax.settings import NoiseSettings, Settings, from_dict
@@ -53,7 +53,7 @@ def run(folder: str | os.PathLike, noise_config: Settings, config: Settings) -> 
         contact_sheet=folder / "contact_sheet.png",
     )
     report = {"video": video, "noise": samples, "rank1": recognition(model)}
-    with io.replacing(folder / "report.json") as beside:
+    with files.replacing(folder / "report.json") as beside:
         beside.write_text(json.dumps(report, indent=2) + "\n")
     return report
 
@@ -70,7 +70,7 @@ def _noise_report(folder: Path) -> dict[str, Any]:
     assert isinstance(settings, NoiseSettings)
     sampled = settings.nets().sample(saved.params(), jax.random.key(1), 128)
     masks = contour.decode(contour.to_pixels(np.asarray(sampled)), settings.data.codec)
-    with io.replacing(folder / "noise_samples.png") as beside:
+    with files.replacing(folder / "noise_samples.png") as beside:
         cv2.imwrite(os.fspath(beside), noise.grid(masks[:32]))
     unseen = np.concatenate([
         walkers.silhouettes(subject, view, condition, 1, frames=8, fps=8)

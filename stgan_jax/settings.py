@@ -22,14 +22,18 @@ from stgan_jax.steps import NoiseNets, StganLoss, StganNets
 
 @dataclasses.dataclass(frozen=True)
 class WalkerData:
-    """Which procedural walkers are rendered for training.
+    """Which sequences are trained on.
 
     Attributes:
-      first_subject, last_subject: subjects 1 to 124 stand for CASIA-B's (ends included).
+      first_subject, last_subject: of CASIA-B's 1 to 124, or who stands for them (ends included).
       views: degrees.
       walks: "nm-01" and the like, CASIA-B's names.
       frames: T, the length of a sequence.
       codec: of `contour.CODECS`.
+      dataset: a built dataset, one of `data.datasets.NAMES`; "" renders ideal walkers instead.
+      data_dir: where it has been built.
+      window: "last" frames of a recording (ST-GAN 4) or "random" ones; of a dataset only.
+      mirror: whether half of the examples are mirrored; of a dataset only.
     """
 
     first_subject: int
@@ -38,8 +42,13 @@ class WalkerData:
     walks: tuple[str, ...]
     frames: int = 50
     codec: str = "resampled"
+    dataset: str = ""
+    data_dir: str = "data"
+    window: str = "last"
+    mirror: bool = False
 
     def __post_init__(self):
+        _require(self.window in ("last", "random"), 'data.window must be "last" or "random"')
         _require(self.first_subject <= self.last_subject, "data.last_subject is below the first")
         _require(self.frames > 0, "data.frames must be positive")
         _require(

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax import linen as nn
-from jaxtyping import Array, Float, UInt16
+from jaxtyping import Array, Float, UInt
 
 from stgan_jax import contour, losses
 from stgan_jax.models import noise as noise_models
@@ -47,7 +47,7 @@ class NoiseNets:
 
 def noise_step(
     state: TrainState,
-    contours: UInt16[Array, "B 4000"],
+    contours: UInt[Array, "B 4000"],
     *,
     nets: NoiseNets,
     optimizers: Optimizers,
@@ -131,7 +131,7 @@ class StganLoss:
 
 def stgan_step(
     state: TrainState,
-    contours: UInt16[Array, "B T 4000"],
+    contours: UInt[Array, "B T 4000"],
     alpha: float | Float[Array, ""],
     *,
     nets: StganNets,

@@ -8,11 +8,12 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import jax
 import numpy as np
 import optax
-from jaxtyping import Array, Float, UInt16
+from jaxtyping import Array, Float, UInt, UInt16
 from tqdm import tqdm
 
 from stgan_jax import checkpoint, contour, steps
@@ -28,6 +29,9 @@ from stgan_jax.settings import (
     to_dict,
 )
 from stgan_jax.state import TrainState
+
+if TYPE_CHECKING:
+    from stgan_jax.data import pipeline
 
 Step = Callable[[TrainState, np.ndarray], tuple[TrainState, steps.Metrics]]
 
@@ -58,27 +62,65 @@ def train(config: Settings, workdir: str | os.PathLike) -> bool:
     if (checkpoint.latest_step(workdir) or 0) >= config.steps:
         print(f"{workdir}: trained to its end already")
         return True
-    examples = render(config.data)
+    source, frames = _source(config)
     if isinstance(config, StganSettings):
         state, step = stgan_start(config, noise_params)
     else:
-        examples = examples.reshape(-1, contour.DIM)
-        state, step = noise_start(config, examples)
+        assert frames is not None
+        state, step = noise_start(config, frames)
     writer = checkpoint.Writer(workdir, to_dict(config))
     try:
-        return _loop(config, writer.restore_latest(state) or state, step, examples, writer)
+        return _loop(config, writer.restore_latest(state) or state, step, source, writer)
     finally:
         writer.close()
 
 
+def _source(config: Settings) -> tuple["pipeline.Source", UInt[np.ndarray, "N *shape"] | None]:
+    """What a training draws from, and the same as an array where it lies in memory.
+
+    The noise GAN wants single frames, in memory.
+    """
+    from stgan_jax.data import datasets, pipeline  # TensorFlow: only where data is fed
+
+    data = config.data
+    if not data.dataset:
+        rendered = render(data)
+    else:
+        sequences = datasets.Sequences(
+            data.dataset,
+            data.data_dir,
+            range(data.first_subject, data.last_subject + 1),
+            data.views,
+            data.walks,
+            data.frames,
+        )
+        source = pipeline.sequence_source(
+            sequences,
+            frames=data.frames,
+            codec=data.codec,
+            window=data.window,
+            mirror=data.mirror,
+            seed=config.seed,
+        )
+        if isinstance(config, StganSettings):
+            return source, None
+        every = np.arange(source.count)
+        rendered = np.concatenate(
+            [source.fetch(every[[i]], every[[i]]) for i in tqdm(every, "reading", unit="seq")]
+        )
+    if isinstance(config, NoiseSettings):
+        rendered = rendered.reshape(-1, contour.DIM)
+    return pipeline.array_source(rendered), rendered
+
+
 def render(data: WalkerData) -> UInt16[np.ndarray, "N T 4000"]:
-    """The walkers' contours that settings ask for."""
+    """Ideal walkers' contours that settings ask for."""
     subjects = range(data.first_subject, data.last_subject + 1)
     return walkers.contours(subjects, data.views, data.walks, data.frames, data.codec)
 
 
 def noise_start(
-    config: NoiseSettings, frames: UInt16[np.ndarray, "N 4000"]
+    config: NoiseSettings, frames: UInt[np.ndarray, "N 4000"]
 ) -> tuple[TrainState, Step]:
     """First state and compiled step of a noise GAN, its basis fitted to at most 3000 frames."""
     nets, optimizers = config.nets(), config.optimizers()
@@ -136,17 +178,21 @@ def _plain(value):
 
 
 def _loop(
-    config: Settings, state: TrainState, step: Step, examples: np.ndarray, writer: checkpoint.Writer
+    config: Settings,
+    state: TrainState,
+    step: Step,
+    source: "pipeline.Source",
+    writer: checkpoint.Writer,
 ) -> bool:
-    from stgan_jax.data import pipeline  # TensorFlow, only where data is fed
+    from stgan_jax.data import pipeline
 
     first = int(state.step)
-    feed = pipeline.batches(examples, config.batch_size, config.seed, first)
+    feed = pipeline.batches(source, config.batch_size, config.seed, first)
     progress = tqdm(
         total=config.steps * config.batch_size,
         initial=first * config.batch_size,
         desc=f"training {config.kind}",
-        unit="seq" if examples.ndim == 3 else "contour",
+        unit="seq" if len(source.shape) == 2 else "contour",
         unit_scale=True,
     )
     with progress, _stop_requested() as stop:

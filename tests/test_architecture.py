@@ -11,7 +11,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # Rank of each module: it may import lower ranks only.
 RANKS = [
     {"errors"},
-    {"contour", "losses"},
+    {"contour", "losses", "files"},
     {"models", "state", "evaluation"},
     {"steps"},
     {"settings", "checkpoint", "video", "data"},

@@ -8,10 +8,11 @@ import pytest
 from stgan_jax.data import pipeline
 
 EXAMPLES = np.arange(23, dtype=np.uint16)[:, None] * np.ones((1, 4), np.uint16)
+SOURCE = pipeline.array_source(EXAMPLES)
 
 
 def stream(count, **kwargs):
-    return [b[:, 0].tolist() for b in itertools.islice(pipeline.batches(EXAMPLES, **kwargs), count)]
+    return [b[:, 0].tolist() for b in itertools.islice(pipeline.batches(SOURCE, **kwargs), count)]
 
 
 def test_each_example_comes_once_an_epoch():
@@ -34,7 +35,7 @@ def test_another_seed_gives_another_order():
 
 def test_sequences_keep_their_shape_and_type():
     examples = np.random.default_rng(0).integers(0, 60000, (5, 3, 8)).astype(np.uint16)
-    batch = next(pipeline.batches(examples, 2, seed=0))
+    batch = next(pipeline.batches(pipeline.array_source(examples), 2, seed=0))
     assert batch.shape == (2, 3, 8)
     assert batch.dtype == np.uint16
     assert all(any(np.array_equal(b, e) for e in examples) for b in batch)

@@ -182,7 +182,7 @@ class _Poser:
         knee_at = root + thigh_length * down
         shank_dir = _swing(hip - knee, inward)
         ankle_at = knee_at + shank_length * shank_dir
-        bulk = 1.13 if self.coat else 1.0
+        bulk = 1.18 if self.coat else 1.0
         cloth = 0.006  # trousers
         spheres[f"hip_{side}"] = (root, 0.052 * p.thigh_width * bulk + cloth)
         spheres[f"thigh_{side}"] = (
@@ -211,7 +211,7 @@ class _Poser:
 
     def _trunk(self, spheres, pelvis, turn, tilt, thorax_turn, lean) -> np.ndarray:
         p = self.person
-        bulk = 1.1 * self.person.coat_bulk if self.coat else 1.0
+        bulk = 1.2 * self.person.coat_bulk if self.coat else 1.0
         for side, sign in (("L", 1.0), ("R", -1.0)):
             waist = _turned([0.004, sign * 0.038 * p.hips, 0.075], turn, roll=tilt, pitch=lean)
             spheres[f"waist_{side}"] = (pelvis + waist, 0.058 * p.belly * bulk)
@@ -223,7 +223,7 @@ class _Poser:
             out = _turned([-0.004, sign * 0.103 * p.shoulders, -0.044], thorax_turn)
             radius = 0.031 * (0.5 + 0.5 * p.arm_width) * bulk
             spheres[f"shoulder_{side}"] = (neck + out, radius)
-        forward = np.array([p.hunch, 0.0, 0.0])
+        forward = np.array([p.hunch + self.motion.hunch, 0.0, 0.0])
         spheres["neck"] = (
             neck + forward * 0.5 + [0.0, 0.0, 0.008],
             0.031 * (0.5 + 0.5 * p.arm_width),
@@ -248,14 +248,14 @@ class _Poser:
         p, m = self.person, self.motion
         uneven = 1.0 + (0.5 if side == "L" else -0.5) * p.asymmetry[1]
         carrying = self.condition == "bg" and p.bag == 2 and side == "R"
-        reach = p.arm_swing * m.arm * uneven * (0.35 if carrying else 1.0)
+        reach = p.arm_swing * m.arm * uneven * (0.35 if carrying else 0.8 if self.coat else 1.0)
         swing = -reach * np.cos(2 * np.pi * (phase - p.arm_lag)) - np.radians(7.0)
-        elbow = p.elbow + 0.5 * np.maximum(swing + 0.2, 0.0)
+        elbow = p.elbow + m.elbow + 0.5 * np.maximum(swing + 0.2, 0.0)
         if carrying:
             elbow = np.full_like(elbow, np.radians(6.0))
         shoulder = spheres[f"shoulder_{side}"][0]
-        out = sign * (p.abduction + (0.05 if self.coat else 0.0))
-        bulk = 1.28 * p.coat_bulk if self.coat else 1.0
+        out = sign * (p.abduction + m.abduction + (0.05 if self.coat else 0.0))
+        bulk = 1.5 * p.coat_bulk if self.coat else 1.0
         root = shoulder + [0.0, 0.0, -0.008]
         upper = root + 0.175 * p.arms * _turn_z(_swing(swing, out), thorax_turn)
         lower = upper + 0.140 * p.arms * _turn_z(_swing(swing + elbow, 0.4 * out), thorax_turn)
@@ -292,7 +292,7 @@ class _Poser:
             hem = hip + np.clip(p.coat_length, 0.15, 1.1) * (knee - hip)
             hem = hem * [0.75, 1.0, 1.0] + [0.0, sign * 0.006, 0.0]  # cloth lags behind the leg
             spheres[f"hem_{side}"] = (hem, 0.056 * p.thigh_width * p.coat_bulk)
-        spheres["hood"] = (top + [-0.028, 0.0, 0.028], 0.036 * p.coat_bulk)
+        spheres["hood"] = (top + [-0.028, 0.0, 0.028], 0.042 * p.coat_bulk)
 
 
 def _swing(flexion: np.ndarray, outward: float) -> np.ndarray:

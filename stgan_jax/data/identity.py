@@ -102,22 +102,37 @@ def sample_identity(seed: int) -> Identity:
 
 @dataclasses.dataclass(frozen=True)
 class Motion:
-    """How one repetition differs from the person's mean: seeded, small."""
+    """How one repetition differs from the person's mean."""
 
     start: float  # gait cycles at frame 0
     tempo: float  # factor on cadence
     swing: float  # factor on leg swing
     arm: float  # factor on arm swing
     lean: float  # radians added
+    elbow: float  # radians added
+    abduction: float  # radians added
+    hunch: float  # statures added
 
 
-def sample_motion(seed: int, condition: str, repetition: int) -> Motion:
-    """The repetition's own variation, a pure function of (seed, condition, repetition)."""
+def sample_motion(seed: int, condition: str, repetition: int, spread: float = 1.0) -> Motion:
+    """The repetition's own variation, a pure function of its arguments.
+
+    Args:
+      seed: who walks.
+      condition: one of `CONDITIONS`.
+      repetition: number of the walk.
+      spread: how far repetitions differ; 1 is little.
+    """
     rng = np.random.default_rng([seed, 0x2E, CONDITIONS.index(condition), repetition])
+    start = rng.uniform()
+    about = lambda deviation: spread * deviation * rng.normal()  # noqa: E731
     return Motion(
-        start=rng.uniform(),
-        tempo=rng.normal(1.0, 0.02),
-        swing=rng.normal(1.0, 0.02),
-        arm=rng.normal(1.0, 0.06),
-        lean=np.radians(rng.normal(0.0, 0.6)),
+        start=start,
+        tempo=1.0 + about(0.02),
+        swing=1.0 + about(0.02),
+        arm=1.0 + about(0.06),
+        lean=np.radians(about(0.6)),
+        elbow=np.radians(about(1.5)),
+        abduction=np.radians(about(0.5)),
+        hunch=about(0.002),
     )

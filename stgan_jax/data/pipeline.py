@@ -1,46 +1,125 @@
 """tf.data: stored contours in, shuffled batches out, as a pure function of (seed, step)."""
 
+import dataclasses
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
-from jaxtyping import UInt16
+from jaxtyping import Int, UInt
+
+from stgan_jax import contour
+from stgan_jax.data.datasets import Sequences
 
 # TensorFlow only feeds data here: it need not tell at length how it would compute.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 import tensorflow as tf
 
+Batch = UInt[np.ndarray, "B *shape"]
+# (examples' indices, positions in the endless stream) -> the examples
+Fetch = Callable[[Int[np.ndarray, " B"], Int[np.ndarray, " B"]], Batch]
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Examples to draw from: how many, what they look like, and how to get at them."""
+
+    count: int
+    shape: tuple[int, ...]
+    dtype: type
+    fetch: Fetch
+
+
+def array_source(examples: UInt[np.ndarray, "N *shape"]) -> Source:
+    """Examples in memory, or memory-mapped: fixed-point frames or sequences."""
+    return Source(
+        len(examples), examples.shape[1:], examples.dtype.type, lambda index, _: examples[index]
+    )
+
+
+def sequence_source(
+    sequences: Sequences,
+    *,
+    frames: int = 50,
+    codec: str = "resampled",
+    window: str = "last",
+    mirror: bool = False,
+    seed: int = 0,
+) -> Source:
+    """Walks of a built dataset as fixed-point contours (frames, 4000), see `contour.to_fixed`.
+
+    Args:
+      sequences: none shorter than `frames`.
+      frames: T, the length to take.
+      codec: of `contour.CODECS`.
+      window: "last" takes the last frames of a recording (ST-GAN 4), "random" others each time.
+      mirror: half of the examples, other ones each time, are mirrored: view v becomes 180 - v.
+      seed: of windows and mirrors.
+    """
+    if window not in ("last", "random"):
+        raise ValueError(f'unknown window {window!r}: choose "last" or "random"')
+    if min(walk.frames for walk in sequences.walks) < frames:
+        raise ValueError(f"sequences must have {frames} frames: select with least_frames")
+    dtype = np.uint8 if codec == "padded" else np.uint16
+
+    def fetch(index, position):
+        out = np.empty((len(index), frames, contour.DIM), dtype)
+        for row, (i, number) in enumerate(zip(index, position, strict=True)):
+            outlines = sequences.outlines(i)
+            rng = np.random.default_rng([seed, 0xF1, number])
+            spare = len(outlines) - frames
+            start = spare if window == "last" else int(rng.integers(spare + 1))
+            outlines = outlines[start : start + frames]
+            if mirror and rng.random() < 0.5:
+                outlines = [contour.mirror_outline(points) for points in outlines]
+            out[row] = contour.to_fixed(contour.encode_outlines(outlines, codec), codec)
+        return out
+
+    return Source(len(sequences), (frames, contour.DIM), dtype, fetch)
+
 
 def batches(
-    examples: UInt16[np.ndarray, "N *shape"], batch_size: int, seed: int, start_step: int = 0
-) -> Iterator[UInt16[np.ndarray, "B *shape"]]:
+    source: Source,
+    batch_size: int,
+    seed: int,
+    start_step: int = 0,
+    process: int = 0,
+    processes: int = 1,
+) -> Iterator[Batch]:
     """Endless shuffled batches; every example comes once an epoch.
 
     Batch number s holds the examples s B .. (s + 1) B - 1 of an endless sequence of
     permutations, one an epoch, each a function of (seed, epoch) alone. So a run that
-    resumes at step s asks for `start_step=s` and gets what it would have got.
+    resumes at step s asks for `start_step=s` and gets what it would have got. Of several
+    processes each gets its share of every batch.
 
     Args:
-      examples: fixed-point contours, memory-mapped or not; frames (N, 4000) or
-        sequences (N, T, 4000).
-      batch_size: B.
+      source: what to draw from.
+      batch_size: B, of all processes together.
       seed: order of the examples.
       start_step: number of the first batch.
+      process: which process this is, from 0; its share is B / processes examples.
+      processes: how many there are.
     """
-    count = len(examples)
+    share, rest = divmod(batch_size, processes)
+    if rest:
+        raise ValueError(f"a batch of {batch_size} cannot be shared by {processes} processes")
 
-    def pick(position: tf.Tensor) -> tf.Tensor:
-        key = tf.stack([seed, position // count])
-        return tf.random.experimental.index_shuffle(position % count, key, count - 1)
+    def gather(step: tf.Tensor) -> tf.Tensor:
+        position = step * batch_size + process * share + tf.range(share, dtype=tf.int64)
+        epoch, number = position // source.count, position % source.count
+        key = tf.stack([tf.zeros_like(epoch), tf.fill([share], tf.cast(seed, tf.int64)), epoch], -1)
+        # The raw operation: tf.random.experimental.index_shuffle takes one key alone.
+        index = tf.raw_ops.RandomIndexShuffle(
+            index=number, seed=key, max_index=tf.constant(source.count - 1, tf.int64), rounds=4
+        )
+        (batch,) = tf.numpy_function(
+            lambda i, p: [source.fetch(i, p)], [index, position], [source.dtype]
+        )
+        return tf.ensure_shape(batch, (share, *source.shape))
 
-    def gather(index: tf.Tensor) -> tf.Tensor:
-        (batch,) = tf.numpy_function(lambda i: [examples[i]], [index], [tf.uint16])
-        return tf.ensure_shape(batch, (batch_size, *examples.shape[1:]))
-
-    first = start_step * batch_size
-    positions = tf.data.Dataset.range(first, tf.int64.max)
-    dataset = positions.map(pick).batch(batch_size, drop_remainder=True).map(gather)
+    steps = tf.data.Dataset.range(start_step, tf.int64.max)
+    dataset = steps.map(gather, num_parallel_calls=2, deterministic=True)
     options = tf.data.Options()
     options.threading.private_threadpool_size = 2  # leave the cores to the step
     return dataset.prefetch(2).with_options(options).as_numpy_iterator()

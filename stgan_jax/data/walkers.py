@@ -26,24 +26,31 @@ _SHIFT = 4  # fractional bits of the coordinates given to OpenCV
 
 
 def project(
-    spheres: body.Spheres, view: float, pitch: float
+    spheres: body.Spheres, view: float | Float[np.ndarray, " T"], pitch: float
 ) -> dict[str, tuple[np.ndarray, np.ndarray, float]]:
     """Orthographic view of a body: name -> (centres (T, 2) as (row, col), depth (T,), radius).
 
     Args:
       spheres: as `body.body_spheres` returns them.
-      view: degrees between walking direction and the direction to the camera;
-        0 towards the camera, 90 crossing to the image's left, 180 away, 270 to the right.
+      view: degrees between walking direction and the direction to the camera, of the
+        whole walk or of each frame; 0 towards the camera, 90 crossing to the image's left,
+        180 away, 270 to the right.
       pitch: degrees by which the camera looks down.
 
     Units are statures; row grows downwards from the ground point, depth towards the camera.
     """
     v, t = np.radians(view), np.radians(pitch)
-    right = np.array([-np.sin(v), np.cos(v), 0.0])
-    toward = np.array([np.cos(v) * np.cos(t), np.sin(v) * np.cos(t), np.sin(t)])
+    x, y = np.cos(v), np.sin(v)
+    right = np.stack([-y, x, 0 * x], -1)
+    toward = np.stack([x * np.cos(t), y * np.cos(t), np.sin(t) + 0 * x], -1)
     down = np.cross(right, toward)
+    along = lambda centre, axis: np.sum(centre * axis, -1)  # noqa: E731
     return {
-        name: (np.stack([centre @ down, centre @ right], -1), centre @ toward, radius)
+        name: (
+            np.stack([along(centre, down), along(centre, right)], -1),
+            along(centre, toward),
+            radius,
+        )
         for name, (centre, radius) in spheres.items()
     }
 

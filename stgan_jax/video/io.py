@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import os
-import tempfile
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +12,7 @@ import av
 import numpy as np
 from jaxtyping import UInt8
 
+from stgan_jax import files
 from stgan_jax.errors import InputError
 
 Frame = UInt8[np.ndarray, "H W 3"]
@@ -88,34 +88,6 @@ def read_frames(path: str | os.PathLike) -> Iterator[Frame]:
             ) from error
 
 
-def check_output(path: str | os.PathLike) -> Path:
-    """The path of a file to be written, once its folder is known to exist and to be writable."""
-    path = Path(path)
-    folder = path.parent
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder, create it first")
-    if path.is_dir():
-        raise InputError(f"{path}: is a folder, name a file in it")
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise InputError(f"{folder}: cannot write there ({error.strerror})") from error
-    return path
-
-
-@contextlib.contextmanager
-def replacing(path: str | os.PathLike) -> Iterator[Path]:
-    """A path beside `path` to write to, renamed over it on success and removed on failure."""
-    path = check_output(path)
-    beside = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
-    try:
-        yield beside
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
-
-
 _FASTER = {"libx264": {"preset": "fast"}, "libvpx-vp9": {"b:v": "0", "cpu-used": "4"}}
 
 
@@ -149,7 +121,7 @@ def video_writer(
       InputError: the folder is missing or read-only, or the suffix is no video's.
     """
     codec = codec_of(path)
-    with replacing(path) as beside, av.open(os.fspath(beside), "w") as container:
+    with files.replacing(path) as beside, av.open(os.fspath(beside), "w") as container:
         stream = container.add_stream(codec, rate=fps)
         stream.height, stream.width = size
         stream.pix_fmt = "yuv444p" if size[0] % 2 or size[1] % 2 else "yuv420p"

@@ -8,8 +8,7 @@ import cv2
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from stgan_jax import contour
-from stgan_jax.video import io
+from stgan_jax import contour, files
 
 _CELL = 120  # pixels
 _ROWS = ("original", "silhouette", "anonymised", "recoloured")
@@ -60,5 +59,5 @@ def write(path: str | os.PathLike, cells: Sequence[Cell]) -> None:
     for row in range(4 * people):
         at = (4, row * _CELL + _CELL // 2)
         cv2.putText(image, _ROWS[row % 4], at, cv2.FONT_HERSHEY_SIMPLEX, 0.42, (230,) * 3, 1, 16)
-    with io.replacing(path) as beside:
+    with files.replacing(path) as beside:
         cv2.imwrite(os.fspath(beside), image[..., ::-1])

@@ -1,0 +1,137 @@
+"""What the TFDS builders share: a file a subject first, on all cores; then TFDS writes them out."""
+
+import contextlib
+import itertools
+import json
+import multiprocessing
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow_datasets as tfds
+from jaxtyping import UInt8
+from tqdm import tqdm
+
+from stgan_jax import contour, files
+from stgan_jax.data import records
+from stgan_jax.errors import InputError
+
+# A subject's sequences by name, and how often what was dropped for which reason.
+Subject = tuple[dict[str, UInt8[np.ndarray, "T 240 240"]], Counter]
+
+
+class SequenceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
+    """A dataset with one TFDS split a subject, `s001` and so on.
+
+    So a role in an experiment reads its subjects' files and no others. TFDS cannot go on
+    with an interrupted build; the files a subject beside the dataset can.
+    """
+
+    def subjects(self) -> list[int]:
+        """Numbers of the subjects, ascending."""
+        raise NotImplementedError
+
+    def reader(self) -> Callable[[int], Subject]:
+        """A picklable function that makes or reads one subject's sequences."""
+        raise NotImplementedError
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        return self.dataset_info_from_configs(
+            features=records.features(),
+            description=(self.__doc__ or "").strip(),
+            disable_shuffling=True,
+            metadata=tfds.core.MetadataDict(),
+        )
+
+    def prepare(self) -> None:
+        """Builds the dataset. See `datasets.build`."""
+        if self.is_prepared():
+            return
+        folder = Path(self.data_dir).parent
+        for stale in folder.glob(f"incomplete.*_{self.VERSION}"):  # of a killed build
+            shutil.rmtree(stale)
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self._make_parts()
+        except InputError:
+            shutil.rmtree(self._parts)
+            with contextlib.suppress(OSError):  # not empty: something else is kept there
+                folder.rmdir()
+                folder.parent.rmdir()
+            raise
+        tfds.disable_progress_bar()  # four bars a split are more than there is to see
+        try:
+            self.download_and_prepare()
+        finally:
+            tfds.enable_progress_bar()
+        shutil.rmtree(self._parts)
+
+    @property
+    def _parts(self) -> Path:
+        return Path(self.data_dir).parent / f"{self.VERSION}.parts"
+
+    def _part(self, subject: int) -> Path:
+        return self._parts / f"{subject:03d}.npz"
+
+    def _make_parts(self) -> None:
+        self._parts.mkdir(exist_ok=True)
+        missing = [subject for subject in self.subjects() if not self._part(subject).exists()]
+        if not missing:
+            return
+        # Forked children of a process that runs TensorFlow or JAX can hang: spawn.
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(min(os.cpu_count() or 1, len(missing)), context) as pool:
+            jobs = pool.map(
+                _make_part,
+                itertools.repeat(self.reader()),
+                missing,
+                [str(self._part(subject)) for subject in missing],
+            )
+            progress = tqdm(jobs, total=len(missing), desc=f"{self.name}: reading", unit="subject")
+            try:
+                for _ in progress:
+                    pass
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+
+    def _split_generators(self, dl_manager):
+        del dl_manager
+        sequences: dict[str, list] = {}
+        dropped: Counter = Counter()
+        for subject in self.subjects():
+            with np.load(self._part(subject)) as part:
+                told = json.loads(str(part["told"]))
+            if told["frames"]:
+                sequences[f"s{subject:03d}"] = told["frames"]
+            dropped.update(told["dropped"])
+        self.info.metadata.update(sequences=sequences, dropped=dropped)
+        bar = tqdm(total=len(sequences), desc=f"{self.name}: writing", unit="subject")
+        return {split: self._generate_examples(int(split[1:]), bar) for split in sequences}
+
+    def _generate_examples(self, subject: int, bar: tqdm) -> Iterator[tuple[str, dict[str, Any]]]:
+        with np.load(self._part(subject)) as part:
+            for key, _ in json.loads(str(part["told"]))["frames"]:
+                _, condition, repetition, view = key.split("-")
+                masks = np.unpackbits(part[key], axis=-1).reshape(-1, contour.SIZE, contour.SIZE)
+                yield (
+                    key,
+                    records.example(subject, condition, int(repetition), int(view), masks),
+                )
+        bar.update()
+
+
+def _make_part(read: Callable[[int], Subject], subject: int, path: str) -> None:
+    sequences, dropped = read(subject)
+    frames = [(key, len(masks)) for key, masks in sequences.items()]
+    packed: dict[str, Any] = {
+        k: np.packbits(m.reshape(len(m), -1), axis=-1) for k, m in sequences.items()
+    }
+    told = np.array(json.dumps({"frames": frames, "dropped": dropped}))
+    with files.replacing(path) as beside:
+        np.savez_compressed(beside, told=told, **packed)

@@ -1,0 +1,159 @@
+"""Built datasets: making them, and random access to their sequences."""
+
+import dataclasses
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow_datasets as tfds
+from jaxtyping import UInt8
+
+from stgan_jax.data import casia_b, records, walkers_tfds
+from stgan_jax.errors import InputError
+
+_BUILDERS = {"synthetic_walkers": walkers_tfds.SyntheticWalkers, "casia_b": casia_b.CasiaB}
+NAMES = (
+    *(
+        f"synthetic_walkers/{config.name}"
+        for config in walkers_tfds.SyntheticWalkers.BUILDER_CONFIGS
+    ),
+    "casia_b",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Walk:
+    """What is known of a stored sequence without reading it."""
+
+    subject: int
+    condition: str
+    repetition: int
+    view: int
+    frames: int
+
+    @property
+    def name(self) -> str:
+        """CASIA-B's name of the walk, as in nm-01."""
+        return f"{self.condition}-{self.repetition:02d}"
+
+
+def build(
+    dataset: str, data_dir: str | os.PathLike, source: str | os.PathLike | None = None
+) -> dict[str, Any]:
+    """Builds a dataset, or goes on with an interrupted build, and shows progress.
+
+    Args:
+      dataset: one of `NAMES`.
+      data_dir: folder for built datasets, made where it does not exist.
+      source: casia_b: where the user's copy lies, see `casia_b.open_source`.
+
+    Returns:
+      what TFDS' metadata say: `sequences`, and for casia_b `dropped`, reason -> count.
+
+    Raises:
+      InputError: an unknown dataset, or a source that cannot be used. Nothing is left then
+        but what the next build goes on with.
+    """
+    if dataset not in NAMES:
+        raise InputError(f"dataset {dataset!r}: choose one of {', '.join(NAMES)}")
+    if (source is not None) != (dataset == "casia_b"):
+        raise InputError(
+            f"{dataset}: --source is needed for casia_b, the folder with your copy, and for it only"
+        )
+    builder = _builder(dataset, data_dir, source)
+    builder.prepare()
+    return dict(builder.info.metadata)
+
+
+class Sequences:
+    """Some of a built dataset's sequences, read from disk as they are asked for.
+
+    Attributes:
+      walks: what each is, in a fixed order.
+    """
+
+    def __init__(
+        self,
+        dataset: str,
+        data_dir: str | os.PathLike,
+        subjects: Iterable[int],
+        views: Sequence[int] | None = None,
+        walks: Sequence[str] | None = None,
+        least_frames: int = 1,
+    ):
+        """Selects sequences.
+
+        Args:
+          dataset: one of `NAMES`.
+          data_dir: where it has been built.
+          subjects: whose.
+          views: degrees; all by default.
+          walks: "nm-01" and so on; all by default.
+          least_frames: shorter recordings are left out (ST-GAN 4 and WIFS IV drop those
+            under 50).
+
+        Raises:
+          InputError: the dataset is not built there, or nothing is selected.
+        """
+        if dataset not in NAMES:
+            raise InputError(f"dataset {dataset!r}: choose one of {', '.join(NAMES)}")
+        builder = _builder(dataset, data_dir)
+        if not builder.is_prepared():
+            source = " --source=YOUR_COPY" if dataset == "casia_b" else ""
+            raise InputError(
+                f"{data_dir}: {dataset} is not built there: run python launch/build_data.py "
+                f"--dataset={dataset}{source} --data_dir={data_dir}"
+            )
+        stored = builder.info.metadata["sequences"]
+        splits = [f"s{subject:03d}" for subject in subjects if f"s{subject:03d}" in stored]
+        everything = [
+            Walk(int(split[1:]), *_parsed(name), frames=frames)
+            for split in splits
+            for name, frames in stored[split]
+        ]
+        self._chosen = [
+            i
+            for i, walk in enumerate(everything)
+            if (views is None or walk.view in views)
+            and (walks is None or walk.name in walks)
+            and walk.frames >= least_frames
+        ]
+        if not self._chosen:
+            raise InputError(
+                f"{dataset}: holds no sequence of the wanted subjects, views and walks"
+            )
+        self.walks = [everything[i] for i in self._chosen]
+        raw = tfds.decode.DeserializeMethod.RAW_BYTES
+        self._raw = builder.as_data_source("+".join(splits), deserialize_method=raw)
+        every = builder.info.features
+        self._pictures = tfds.features.FeaturesDict({"silhouettes": every["silhouettes"]})
+        self._outlines = tfds.features.FeaturesDict(
+            {name: every[name] for name in ("outline_points", "outline_lengths")}
+        )
+
+    def __len__(self) -> int:
+        """How many."""
+        return len(self.walks)
+
+    def outlines(self, i: int) -> Sequence[UInt8[np.ndarray, "N 2"]]:
+        """Outline pixels of each frame of sequence i, as `contour.outline` gives them."""
+        return records.outlines(self._outlines.deserialize_example_np(self._raw[self._chosen[i]]))
+
+    def silhouettes(self, i: int) -> UInt8[np.ndarray, "T 240 240"]:
+        """Silhouettes of sequence i, 0 or 1."""
+        record = self._pictures.deserialize_example_np(self._raw[self._chosen[i]])
+        return (np.stack(list(record["silhouettes"]))[..., 0] > 127).astype(np.uint8)
+
+
+def _builder(dataset: str, data_dir, source=None):
+    name, _, config = dataset.partition("/")
+    options: dict[str, Any] = {"config": config} if config else {}
+    if source is not None:
+        options["source"] = os.fspath(source)
+    return _BUILDERS[name](data_dir=os.fspath(data_dir), file_format="array_record", **options)
+
+
+def _parsed(name: str) -> tuple[str, int, int]:
+    _, condition, repetition, view = name.split("-")
+    return condition, int(repetition), int(view)
