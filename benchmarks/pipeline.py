@@ -1,6 +1,6 @@
 """Times the feed: sequences a second from a built dataset, cold from disk and warm.
 
-    python benchmarks/pipeline.py --dataset=synthetic_walkers/full --data_dir=D
+python benchmarks/pipeline.py --dataset=synthetic_walkers/full --data_dir=D
 """
 
 import itertools

@@ -118,6 +118,22 @@ def test_a_flag_that_cannot_be_is_one_line(tmp_path, flag, word):
     assert word in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("flags", "word"),
+    [
+        (["--dataset=casia_b"], "--source"),
+        (["--dataset=casia_b", "--source=nowhere"], "no such folder"),
+        (["--dataset=casia_c"], "choose one of"),
+    ],
+)
+def test_building_data_says_what_is_wrong(tmp_path, flags, word):
+    done = run("launch/build_data.py", f"--data_dir={tmp_path / 'data'}", *flags)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert word in done.stderr
+    assert not (tmp_path / "data").exists()
+
+
 def test_a_full_disk_is_one_sentence(tmp_path):
     code = (
         "import errno\nfrom stgan_jax.errors import one_sentence\n"

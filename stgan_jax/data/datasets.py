@@ -1,6 +1,7 @@
 """Built datasets: making them, and random access to their sequences."""
 
 import dataclasses
+import logging
 import os
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -147,6 +148,7 @@ class Sequences:
 
 
 def _builder(dataset: str, data_dir, source=None):
+    logging.getLogger("absl").addFilter(_matters)
     name, _, config = dataset.partition("/")
     options: dict[str, Any] = {"config": config} if config else {}
     if source is not None:
@@ -157,3 +159,8 @@ def _builder(dataset: str, data_dir, source=None):
 def _parsed(name: str) -> tuple[str, int, int]:
     _, condition, repetition, view = name.split("-")
     return condition, int(repetition), int(view)
+
+
+def _matters(record: logging.LogRecord) -> bool:
+    """A version's folder without a dataset is how an interrupted build looks: no reason to warn."""
+    return "has no dataset_info.json" not in record.getMessage()

@@ -65,7 +65,7 @@ def sequence_source(
     def fetch(index, position):
         out = np.empty((len(index), frames, contour.DIM), dtype)
         for row, (i, number) in enumerate(zip(index, position, strict=True)):
-            outlines = sequences.outlines(i)
+            outlines = sequences.outlines(int(i))
             rng = np.random.default_rng([seed, 0xF1, number])
             spare = len(outlines) - frames
             start = spare if window == "last" else int(rng.integers(spare + 1))

@@ -1,0 +1,217 @@
+"""CASIA-B in every layout, written from walkers and read back; bad copies are refused."""
+
+import os
+import pickle
+import shutil
+import tarfile
+
+import cv2
+import numpy as np
+import pytest
+
+from stgan_jax import contour
+from stgan_jax.data import casia_b, datasets, recording
+from stgan_jax.errors import InputError
+
+WALKS = {("nm", 1, 0): 6, ("nm", 2, 90): 4, ("bg", 1, 90): 5, ("cl", 2, 180): 3}
+
+
+def silhouettes(subject, condition, repetition, view):
+    return recording.silhouettes(subject, view, condition, repetition, frames=20)
+
+
+def in_frame(mask):
+    """A silhouette at half size in a frame of 320x240, as CASIA-B has it."""
+    frame = np.zeros((240, 320), np.uint8)
+    small = cv2.resize(255 * mask, (120, 120), interpolation=cv2.INTER_AREA)
+    frame[60:180, 100:220] = np.where(small > 127, 255, 0)
+    return frame
+
+
+def write_tree(root, subjects=(1, 2)):
+    for subject in subjects:
+        for (condition, number, view), count in WALKS.items():
+            name = f"{subject:03d}-{condition}-{number:02d}-{view:03d}"
+            folder = root / f"{subject:03d}/{condition}-{number:02d}/{view:03d}"
+            folder.mkdir(parents=True)
+            masks = silhouettes(subject, condition, number, view)[:count]
+            for i, mask in enumerate(masks, 1):
+                cv2.imwrite(str(folder / f"{name}-{i:03d}.png"), in_frame(mask))
+    return root
+
+
+def write_archives(root):
+    tree = write_tree(root / "tree")
+    for subject in ("001", "002"):
+        with tarfile.open(root / f"{subject}.tar.gz", "w:gz") as archive:
+            archive.add(tree / subject, subject)
+    shutil.rmtree(tree)
+    return root
+
+
+def write_pickles(root, subjects=(1, 2), protocol=4):
+    for subject in subjects:
+        for (condition, number, view), count in WALKS.items():
+            folder = root / f"{subject:03d}/{condition}-{number:02d}/{view:03d}"
+            folder.mkdir(parents=True)
+            masks = silhouettes(subject, condition, number, view)[:count]
+            rows = [np.flatnonzero(mask.any(1)) for mask in masks]
+            frames = [
+                cv2.resize(255 * m[r[0] : r[-1] + 1], (64, 64), interpolation=cv2.INTER_AREA)
+                for m, r in zip(masks, rows, strict=True)
+            ]
+            with open(folder / f"{view:03d}.pkl", "wb") as file:
+                pickle.dump(np.stack(frames), file, protocol=protocol)
+    return root
+
+
+def expected(subject, condition, number, view, count):
+    """What the tree's frames must come out as, computed here apart."""
+    frames = [in_frame(m) > 127 for m in silhouettes(subject, condition, number, view)[:count]]
+    return np.stack(frames)
+
+
+@pytest.mark.parametrize("layout", ["tree", "doubled", "archives"])
+def test_every_layout_of_the_raw_silhouettes_is_read_back_equal(tmp_path, layout):
+    if layout == "archives":
+        write_archives(tmp_path)
+    else:
+        write_tree(
+            tmp_path / ("GaitDatasetB-silh/GaitDatasetB-silh" if layout == "doubled" else "")
+        )
+    for subject in (1, 2):
+        sequences, dropped = casia_b.read_subject(tmp_path, subject)
+        assert not dropped
+        assert len(sequences) == len(WALKS)
+        for (condition, number, view), count in WALKS.items():
+            masks = sequences[f"{subject:03d}-{condition}-{number:02d}-{view:03d}"]
+            frames = expected(subject, condition, number, view, count)
+            assert masks.shape == (count, 240, 240)
+            boxes = [(t, left, t + h, left + w) for t, left, h, w in map(box, frames)]
+            squares = contour.track_squares(np.array(boxes))
+            for mask, frame, square in zip(masks, frames, squares, strict=True):
+                assert np.array_equal(mask, contour.crop_mask(frame, square))
+                # And, apart from our own crops: a scaled copy of what was in the frame.
+                ratio = (mask.sum() / frame.sum()) / (240 / square[2]) ** 2
+                assert 0.97 < ratio < 1.03
+
+
+def box(mask):
+    left, top, width, height = cv2.boundingRect(np.asarray(mask, np.uint8))
+    return top, left, height, width
+
+
+@pytest.mark.parametrize("protocol", [2, 4, 5])
+def test_opengait_pickles_are_read(tmp_path, protocol):
+    write_pickles(tmp_path, protocol=protocol)
+    sequences, dropped = casia_b.read_subject(tmp_path, 1)
+    assert not dropped
+    assert {name: len(masks) for name, masks in sequences.items()} == {
+        f"001-{c}-{n:02d}-{v:03d}": count for (c, n, v), count in WALKS.items()
+    }
+    for masks in sequences.values():
+        heights = [box(mask)[2] for mask in masks]
+        assert min(heights) > 0.8 * contour.FILL * 240
+
+
+def test_the_archives_hold_what_the_tree_holds(tmp_path):
+    tree, archives = write_tree(tmp_path / "a"), write_archives(tmp_path / "b")
+    one, other = (casia_b.read_subject(root, 2)[0] for root in (tree, archives))
+    assert one.keys() == other.keys()
+    assert all(np.array_equal(one[name], other[name]) for name in one)
+
+
+def test_what_cannot_be_used_is_dropped_and_counted(tmp_path):
+    write_tree(tmp_path)
+    frames = sorted((tmp_path / "001/nm-01/000").glob("*.png"))
+    cv2.imwrite(str(frames[0]), np.zeros((240, 320), np.uint8))
+    cut = np.roll(cv2.imread(str(frames[1]), cv2.IMREAD_GRAYSCALE), -80, axis=0)
+    cut[160:] = 0
+    cv2.imwrite(str(frames[1]), cut)
+    for path in (tmp_path / "001/nm-02/090").glob("*.png"):
+        cv2.imwrite(str(path), np.zeros((240, 320), np.uint8))
+    grey = cv2.imread(str(frames[2]), cv2.IMREAD_GRAYSCALE)
+    cv2.imwrite(str(frames[2]), np.where(grey > 127, 200, 60).astype(np.uint8))
+    shutil.rmtree(tmp_path / "001/bg-01/090")
+    sequences, dropped = casia_b.read_subject(tmp_path, 1)
+    assert sorted(sequences) == ["001-cl-02-180", "001-nm-01-000"]
+    assert len(sequences["001-nm-01-000"]) == 4
+    assert dropped == {
+        "frames without a person": 1 + 4,
+        "frames with the head cut off": 1,
+        "sequences without a usable frame": 1,
+    }
+
+
+class Evil:
+    def __reduce__(self):
+        return os.system, ("touch broken_into",)
+
+
+def bad_pickle(root, value):
+    write_pickles(root)
+    (root / "001/nm-01/000/000.pkl").write_bytes(pickle.dumps(value))
+
+
+def evil_inside_an_array(root):
+    value = np.empty(1, object)
+    value[0] = Evil()
+    bad_pickle(root, value)
+
+
+def cut_png(root):
+    path = sorted(write_tree(root).glob("001/nm-01/000/*.png"))[2]
+    path.write_bytes(path.read_bytes()[:200])
+
+
+def cut_archive(root):
+    path = write_archives(root) / "001.tar.gz"
+    path.write_bytes(path.read_bytes()[:2000])
+
+
+BAD = {
+    "code in a pickle": (lambda root: bad_pickle(root, Evil()), "system"),
+    "code in an array": (evil_inside_an_array, "system"),
+    "a pickle of something else": (lambda root: bad_pickle(root, {"a": 1}), "not an array"),
+    "a cut pickle": (
+        lambda root: (
+            write_pickles(root),
+            (root / "001/nm-01/000/000.pkl").write_bytes(b"\x80\x04\x95"),
+        ),
+        "000.pkl",
+    ),
+    "a cut picture": (cut_png, "damaged picture"),
+    "a cut archive": (cut_archive, "damaged archive"),
+    "an empty folder": (lambda root: root.mkdir(exist_ok=True), "no subjects"),
+    "another folder": (lambda root: (root / "holiday/2019").mkdir(parents=True), "no subjects"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_bad_copy_is_one_sentence_and_leaves_nothing(tmp_path, monkeypatch, case):
+    make, word = BAD[case]
+    make(tmp_path / "copy")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=word):
+        datasets.build("casia_b", tmp_path / "data", tmp_path / "copy")
+    assert not list((tmp_path / "data").rglob("*"))
+    assert not (tmp_path / "broken_into").exists()
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(InputError, match="no such folder"):
+        datasets.build("casia_b", tmp_path / "data", tmp_path / "nowhere")
+
+
+def test_casia_b_is_built_and_read_like_the_walkers(tmp_path):
+    write_tree(tmp_path / "copy", subjects=(3, 75))
+    told = datasets.build("casia_b", tmp_path / "data", tmp_path / "copy")
+    assert list(told["sequences"]) == ["s003", "s075"]
+    sequences = datasets.Sequences("casia_b", tmp_path / "data", range(1, 125), views=[90])
+    assert [(w.subject, w.name, w.view) for w in sequences.walks] == [
+        (3, "bg-01", 90), (3, "nm-02", 90), (75, "bg-01", 90), (75, "nm-02", 90),
+    ]  # fmt: skip
+    direct = casia_b.read_subject(tmp_path / "copy", 75)[0]["075-nm-02-090"]
+    assert np.array_equal(sequences.silhouettes(3), direct)
+    for points, mask in zip(sequences.outlines(3), direct, strict=True):
+        assert np.array_equal(points, contour.outline(mask))

@@ -1,0 +1,212 @@
+"""Built datasets: the walkers' builder, what is read back, and the feed that reads it."""
+
+import itertools
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stgan_jax import contour, train
+from stgan_jax.data import building, datasets, pipeline, recording, walkers_tfds
+from stgan_jax.errors import InputError
+
+ROOT = Path(__file__).parents[1]
+KEY = ("nm", 2)
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory):
+    """The real `synthetic_walkers/demo`, built once."""
+    folder = tmp_path_factory.mktemp("data")
+    started = time.monotonic()
+    told = datasets.build("synthetic_walkers/demo", folder)
+    return folder, told, time.monotonic() - started
+
+
+def test_demo_holds_what_it_says_and_builds_in_a_minute(demo):
+    folder, told, seconds = demo
+    assert seconds < 60
+    assert list(told["sequences"]) == [f"s{s:03d}" for s in range(1, 17)]
+    sequences = datasets.Sequences("synthetic_walkers/demo", folder, range(1, 125))
+    assert len(sequences) == 16 * 3 * 10
+    assert {walk.view for walk in sequences.walks} == {0, 54, 90}
+    assert len({walk.name for walk in sequences.walks}) == 10
+    short = sum(walk.frames < 50 for walk in sequences.walks)
+    assert 0 < short < 0.12 * len(sequences)  # CASIA-B: 5 % (ST-GAN 4)
+    assert not list(folder.rglob("*parts*"))
+    assert not list(folder.rglob("*incomplete*"))
+
+
+def test_what_is_read_back_is_what_was_rendered(demo):
+    sequences = datasets.Sequences("synthetic_walkers/demo", demo[0], [3], [54], ["nm-02"])
+    (walk,) = sequences.walks
+    masks = recording.silhouettes(3, 54, "nm", 2)
+    assert walk.frames == len(masks)
+    assert np.array_equal(sequences.silhouettes(0), masks)
+    for points, mask in zip(sequences.outlines(0), masks, strict=True):
+        assert np.array_equal(points, contour.outline(mask))
+
+
+def test_a_built_dataset_is_left_alone(demo):
+    before = {p: p.stat().st_mtime_ns for p in demo[0].rglob("*") if p.is_file()}
+    datasets.build("synthetic_walkers/demo", demo[0])
+    assert {p: p.stat().st_mtime_ns for p in demo[0].rglob("*") if p.is_file()} == before
+
+
+def test_a_killed_build_goes_on_where_it_was(tmp_path):
+    command = [
+        sys.executable, "launch/build_data.py", "--dataset=synthetic_walkers/demo",
+        f"--data_dir={tmp_path}",
+    ]  # fmt: skip
+    parts = tmp_path / "synthetic_walkers/demo/1.0.0.parts"
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL, start_new_session=True)
+    while len(list(parts.glob("0*.npz"))) < 3:
+        assert process.poll() is None
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    kept = {p: p.stat().st_mtime_ns for p in parts.glob("0*.npz")}
+    builder = walkers_tfds.SyntheticWalkers(config="demo", data_dir=str(tmp_path))
+    builder._make_parts()
+    assert len(list(parts.glob("0*.npz"))) == 16
+    assert all(p.stat().st_mtime_ns == then for p, then in kept.items())
+
+
+def test_a_dataset_that_is_not_built_says_how(tmp_path):
+    with pytest.raises(InputError, match=r"build_data.py --dataset=casia_b --source"):
+        datasets.Sequences("casia_b", tmp_path, [1])
+    with pytest.raises(InputError, match=r"build_data.py --dataset=synthetic_walkers/full"):
+        datasets.Sequences("synthetic_walkers/full", tmp_path, [1])
+    with pytest.raises(InputError, match="choose one of"):
+        datasets.build("casia_c", tmp_path)
+    with pytest.raises(InputError, match="--source"):
+        datasets.build("casia_b", tmp_path)
+
+
+def test_nothing_selected_is_said(demo):
+    with pytest.raises(InputError, match="no sequence"):
+        datasets.Sequences("synthetic_walkers/demo", demo[0], [1], views=[18])
+
+
+@pytest.mark.parametrize("codec", contour.CODECS)
+def test_the_feed_gives_the_last_frames_as_fixed_point_contours(demo, codec):
+    sequences = datasets.Sequences("synthetic_walkers/demo", demo[0], [5], [0], least_frames=50)
+    source = pipeline.sequence_source(sequences, codec=codec)
+    assert source.dtype == (np.uint8 if codec == "padded" else np.uint16)
+    batch = source.fetch(np.array([1]), np.array([0]))
+    walk = sequences.walks[1]
+    masks = recording.silhouettes(5, 0, walk.condition, walk.repetition)[-50:]
+    assert batch.shape == (1, 50, 4000)
+    pixels = np.asarray(contour.fixed_to_unit(batch[0])) * 240
+    np.testing.assert_allclose(pixels, contour.encode(masks, codec), atol=1 / 256)
+
+
+def test_random_windows_lie_in_the_recording_and_differ(demo):
+    sequences = datasets.Sequences("synthetic_walkers/demo", demo[0], [5], [0], least_frames=60)
+    source = pipeline.sequence_source(sequences, frames=10, codec="padded", window="random")
+    whole = contour.to_fixed(contour.encode(sequences.silhouettes(0), "padded"), "padded")
+    starts = set()
+    for number in range(12):
+        taken = source.fetch(np.array([0]), np.array([number]))[0]
+        (start,) = [s for s in range(len(whole) - 9) if np.array_equal(whole[s : s + 10], taken)]
+        starts.add(start)
+    assert len(starts) > 4
+
+
+@pytest.mark.parametrize("codec", contour.CODECS)
+def test_mirrored_contours_are_those_of_mirrored_silhouettes(demo, codec):
+    sequences = datasets.Sequences("synthetic_walkers/demo", demo[0], [5], [54], least_frames=50)
+    plain = pipeline.sequence_source(sequences, codec=codec)
+    mirrored = pipeline.sequence_source(sequences, codec=codec, mirror=True)
+    changed = 0
+    for number in range(12):
+        one, other = (s.fetch(np.array([2]), np.array([number]))[0] for s in (plain, mirrored))
+        if np.array_equal(one, other):
+            continue
+        changed += 1
+        masks, flipped = (
+            contour.decode(np.asarray(contour.fixed_to_unit(v)) * 240, codec) for v in (one, other)
+        )
+        same = (masks[..., ::-1] & flipped).sum() / (masks[..., ::-1] | flipped).sum()
+        assert same > 0.97
+    assert 2 <= changed <= 10
+
+
+@settings(max_examples=10, deadline=None)
+@given(start=st.integers(0, 40), window=st.sampled_from(["last", "random"]))
+def test_stopping_anywhere_and_resuming_gives_the_same_stream(demo, start, window):
+    sequences = datasets.Sequences("synthetic_walkers/demo", demo[0], [1, 2], [0], least_frames=20)
+    source = pipeline.sequence_source(sequences, frames=8, window=window, mirror=True, seed=4)
+    whole = itertools.islice(pipeline.batches(source, 4, seed=9), start + 2)
+    resumed = next(pipeline.batches(source, 4, seed=9, start_step=start + 1))
+    assert list(whole)[-1].tobytes() == resumed.tobytes()
+
+
+def _share(process, queue):
+    source = pipeline.array_source(np.arange(48, dtype=np.uint16)[:, None])
+    feed = pipeline.batches(source, 8, seed=3, process=process, processes=2)
+    queue.put((process, [next(feed)[:, 0].tolist() for _ in range(12)]))
+
+
+def test_two_processes_together_see_each_example_once_an_epoch():
+    context = multiprocessing.get_context("spawn")
+    queue = context.Queue()
+    workers = [context.Process(target=_share, args=(i, queue)) for i in range(2)]
+    for worker in workers:
+        worker.start()
+    shares = dict(queue.get(timeout=120) for _ in workers)
+    for worker in workers:
+        worker.join()
+    whole = pipeline.batches(
+        pipeline.array_source(np.arange(48, dtype=np.uint16)[:, None]), 8, seed=3
+    )
+    for step in range(12):
+        assert shares[0][step] + shares[1][step] == next(whole)[:, 0].tolist()
+    for epoch in range(2):
+        steps = range(6 * epoch, 6 * epoch + 6)
+        seen = [x for p in (0, 1) for step in steps for x in shares[p][step]]
+        assert sorted(seen) == list(range(48))
+
+
+def test_a_batch_that_cannot_be_shared_is_refused():
+    source = pipeline.array_source(np.zeros((4, 2), np.uint16))
+    with pytest.raises(ValueError, match="shared"):
+        pipeline.batches(source, 3, seed=0, processes=2)
+
+
+def test_a_model_trains_on_a_dataset(demo, tmp_path):
+    import dataclasses
+
+    import small
+
+    data = dataclasses.replace(
+        small.WALKERS, first_subject=1, last_subject=3, views=(0, 90), walks=("nm-01", "nm-02"),
+        dataset="synthetic_walkers/demo", data_dir=str(demo[0]), window="random", mirror=True,
+    )  # fmt: skip
+    noise = dataclasses.replace(small.NOISE, data=data, steps=5)
+    assert train.train(noise, tmp_path / "noise")
+    stgan = dataclasses.replace(
+        small.STGAN, data=data, noise_checkpoint=str(tmp_path / "noise"), steps=2
+    )
+    assert train.train(stgan, tmp_path / "stgan")
+    missing = dataclasses.replace(data, data_dir=str(tmp_path / "nothing"))
+    with pytest.raises(InputError, match=r"build_data.py"):
+        train.train(dataclasses.replace(noise, data=missing), tmp_path / "other")
+
+
+def test_parts_of_a_stopped_build_are_whole_files(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(building.np, "savez_compressed", full)
+    with pytest.raises(OSError, match="No space"):
+        building._make_part(lambda _: ({}, {}), 1, str(tmp_path / "001.npz"))
+    assert not list(tmp_path.iterdir())
