@@ -1,6 +1,6 @@
 """Draws the pictures of the README: python benchmarks/pictures.py [--demo=runs/demo]
 
-walkers.png and scenes.jpg from the renderers; the contact sheet and the noise samples as
+walkers.png, recorded.png and scenes.jpg from the renderers; the contact sheet and the noise samples as
 `make demo` left them.
 """
 
@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from absl import app, flags
 
-from stgan_jax.data import walkers
+from stgan_jax.data import recording, walkers
 from stgan_jax.data.scenes import Scene
 
 _DEMO = flags.DEFINE_string("demo", "runs/demo", "Folder of a finished demo.")
@@ -21,16 +21,20 @@ _FOLDER = Path(__file__).parent / "pictures"
 
 def main(_):
     _FOLDER.mkdir(exist_ok=True)
-    rows = [
-        np.hstack(list(walkers.silhouettes(seed, view, condition, frames=10, fps=10)))
+    ideal = [
+        walkers.silhouettes(seed, view, condition, frames=10, fps=10)
         for seed, view, condition in (
             (12, 0, "nm"), (7, 54, "nm"), (21, 90, "nm"), (3, 90, "bg"), (8, 126, "cl"),
         )
     ]  # fmt: skip
-    silhouettes = cv2.resize(
-        255 * (1 - np.vstack(rows)), None, fx=0.42, fy=0.42, interpolation=cv2.INTER_AREA
-    )
-    cv2.imwrite(f"{_FOLDER}/walkers.png", silhouettes)
+    recorded = [
+        recording.silhouettes(seed, view, condition, frames=50)[::5]
+        for seed, view, condition in ((12, 0, "nm"), (21, 90, "nm"), (8, 126, "cl"))
+    ]
+    for name, sequences in (("walkers", ideal), ("recorded", recorded)):
+        rows = np.vstack([np.hstack(list(sequence)) for sequence in sequences])
+        small = cv2.resize(255 * (1 - rows), None, fx=0.42, fy=0.42, interpolation=cv2.INTER_AREA)
+        cv2.imwrite(f"{_FOLDER}/{name}.png", small)
     shots = [list(Scene(seed, people=3, frames=60))[45].image for seed in (1, 6, 11)]
     scene = cv2.resize(np.hstack(shots), None, fx=0.52, fy=0.52, interpolation=cv2.INTER_AREA)
     cv2.imwrite(f"{_FOLDER}/scenes.jpg", scene[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
