@@ -116,8 +116,7 @@ def _subject_paths(source: str | os.PathLike) -> dict[int, Path]:
     for depth in range(5):
         found = {
             int(match[1]): path
-            for pattern in ["/".join("*" * (depth + 1))]
-            for path in sorted(root.glob(pattern))
+            for path in sorted(root.glob("/".join("*" * (depth + 1))))
             if (match := _SUBJECT.fullmatch(path.name)) and (match[2] or path.is_dir())
         }
         if found:
@@ -201,14 +200,11 @@ def _png(data: bytes, name: str) -> UInt8[np.ndarray, "H W"]:
 class _ArraysOnly(pickle.Unpickler):
     """Unpickles NumPy arrays: whatever else a pickle names is refused, and nothing runs."""
 
-    _NEEDED = frozenset(
-        (module, name)
-        for names in (
-            ("_reconstruct", "multiarray"), ("scalar", "multiarray"), ("_frombuffer", "numeric")
-        )
-        for name, part in [names]
-        for module in (f"numpy.core.{part}", f"numpy._core.{part}")
-    ) | {("numpy", "ndarray"), ("numpy", "dtype")}  # fmt: skip
+    _NEEDED = frozenset({
+        ("numpy", "ndarray"), ("numpy", "dtype"),
+        ("numpy.core.multiarray", "_reconstruct"), ("numpy._core.multiarray", "_reconstruct"),
+        ("numpy.core.numeric", "_frombuffer"), ("numpy._core.numeric", "_frombuffer"),
+    })  # fmt: skip
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("_codecs", "encode"):  # how Python 2's protocol writes bytes
