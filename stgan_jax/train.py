@@ -163,18 +163,18 @@ def _refuse_other_run(config: Settings, workdir: str | os.PathLike) -> None:
     saved = checkpoint.settings_in(workdir)
     free = ("steps", "log_every", "save_every", "noise_checkpoint")
     for name, value in to_dict(config).items():
-        if saved and name not in free and saved.get(name) != _plain(value):
+        if saved and name not in free and _comparable(saved.get(name)) != _comparable(value):
             raise InputError(
                 f"{workdir}: holds a run with {name}={saved.get(name)!r}, not {value!r}: choose "
                 "another --workdir, or the same settings to go on"
             )
 
 
-def _plain(value):
-    """As JSON gives it back."""
+def _comparable(value):
+    """As JSON gives it back, without where the data lie: they may be moved."""
     if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
-    return [_plain(v) for v in value] if isinstance(value, list | tuple) else value
+        return {k: _comparable(v) for k, v in value.items() if k != "data_dir"}
+    return [_comparable(v) for v in value] if isinstance(value, list | tuple) else value
 
 
 def _loop(

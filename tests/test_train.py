@@ -71,6 +71,11 @@ def test_other_settings_in_a_used_folder_are_refused(trained):
         train.train(config, trained / "noise")
 
 
+def test_data_may_be_moved_between_two_stretches_of_a_run(trained):
+    data = dataclasses.replace(small.WALKERS, data_dir="/elsewhere")
+    assert train.train(dataclasses.replace(small.NOISE, data=data), trained / "noise")
+
+
 def test_a_noise_gan_of_another_codec_is_refused(trained, tmp_path):
     data = dataclasses.replace(small.STGAN.data, codec="padded")
     config = dataclasses.replace(small.STGAN, data=data, noise_checkpoint=str(trained / "noise"))
