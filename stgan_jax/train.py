@@ -33,7 +33,7 @@ from stgan_jax.state import TrainState
 if TYPE_CHECKING:
     from stgan_jax.data import pipeline
 
-Step = Callable[[TrainState, np.ndarray], tuple[TrainState, steps.Metrics]]
+Step = Callable[[TrainState, jax.Array], tuple[TrainState, steps.Metrics]]
 
 
 def train(config: Settings, workdir: str | os.PathLike) -> bool:
@@ -187,7 +187,7 @@ def _loop(
     from stgan_jax.data import pipeline
 
     first = int(state.step)
-    feed = pipeline.batches(source, config.batch_size, config.seed, first)
+    feed = pipeline.on_device(pipeline.batches(source, config.batch_size, config.seed, first))
     progress = tqdm(
         total=config.steps * config.batch_size,
         initial=first * config.batch_size,

@@ -2,6 +2,7 @@
 
 import itertools
 
+import jax
 import numpy as np
 import pytest
 
@@ -44,3 +45,20 @@ def test_sequences_keep_their_shape_and_type():
 def test_a_batch_may_be_larger_than_the_data():
     drawn = np.concatenate(stream(1, batch_size=46, seed=0))
     assert sorted(drawn.tolist()) == sorted([*range(23), *range(23)])
+
+
+@pytest.mark.parametrize("depth", [1, 2, 5])
+def test_batches_arrive_on_the_device_in_order(depth):
+    feed = itertools.islice(pipeline.batches(SOURCE, 4, seed=1), 4)
+    there = list(pipeline.on_device(feed, depth))
+    assert all(isinstance(batch, jax.Array) for batch in there)
+    assert [batch[:, 0].tolist() for batch in there] == stream(4, batch_size=4, seed=1)
+
+
+def test_batches_are_sharded_over_devices():
+    mesh = jax.sharding.Mesh(np.array(jax.devices()), "batch")
+    sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("batch"))
+    feed = itertools.islice(pipeline.batches(SOURCE, 4, seed=1), 1)
+    (batch,) = pipeline.on_device(feed, sharding=sharding)
+    assert len(batch.addressable_shards) == 2
+    assert batch.addressable_shards[0].data.shape == (2, 4)

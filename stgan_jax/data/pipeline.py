@@ -1,9 +1,11 @@
 """tf.data: stored contours in, shuffled batches out, as a pure function of (seed, step)."""
 
+import collections
 import dataclasses
 import os
 from collections.abc import Callable, Iterator
 
+import jax
 import numpy as np
 from jaxtyping import Int, UInt
 
@@ -123,3 +125,21 @@ def batches(
     options = tf.data.Options()
     options.threading.private_threadpool_size = 2  # leave the cores to the step
     return dataset.prefetch(2).with_options(options).as_numpy_iterator()
+
+
+def on_device(
+    feed: Iterator[Batch], depth: int = 2, sharding: jax.sharding.Sharding | None = None
+) -> Iterator[jax.Array]:
+    """Sends batches ahead to the device, so that a step need not wait for its copy.
+
+    Args:
+      feed: of `batches`.
+      depth: how many batches are on their way.
+      sharding: how a batch is laid out over several devices; all on the first by default.
+    """
+    queue: collections.deque[jax.Array] = collections.deque()
+    for batch in feed:
+        queue.append(jax.device_put(batch, sharding))
+        if len(queue) == depth:
+            yield queue.popleft()
+    yield from queue
