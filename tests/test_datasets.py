@@ -66,17 +66,17 @@ def test_a_killed_build_goes_on_where_it_was(tmp_path):
         sys.executable, "launch/build_data.py", "--dataset=synthetic_walkers/demo",
         f"--data_dir={tmp_path}",
     ]  # fmt: skip
-    parts = tmp_path / "synthetic_walkers/demo/1.0.0.parts"
+    folder = tmp_path / "synthetic_walkers/demo"
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL, start_new_session=True)
-    while len(list(parts.glob("0*.npz"))) < 3:
+    while len(list(folder.glob("*.parts/0*.npz"))) < 3:
         assert process.poll() is None
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    kept = {p: p.stat().st_mtime_ns for p in parts.glob("0*.npz")}
+    kept = {p: p.stat().st_mtime_ns for p in folder.glob("*.parts/0*.npz")}
     builder = walkers_tfds.SyntheticWalkers(config="demo", data_dir=str(tmp_path))
     builder._make_parts()
-    assert len(list(parts.glob("0*.npz"))) == 16
+    assert len(list(folder.glob("*.parts/0*.npz"))) == 16
     assert all(p.stat().st_mtime_ns == then for p, then in kept.items())
 
 

@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import shutil
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -31,6 +32,8 @@ class SequenceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True): 
     So a role in an experiment reads its subjects' files and no others. TFDS cannot go on
     with an interrupted build; the files a subject beside the dataset can.
     """
+
+    origin = ""  # where the sequences come from, if the dataset's name does not say it
 
     def subjects(self) -> list[int]:
         """Numbers of the subjects, ascending."""
@@ -69,11 +72,14 @@ class SequenceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True): 
             self.download_and_prepare()
         finally:
             tfds.enable_progress_bar()
-        shutil.rmtree(self._parts)
+        for parts in folder.glob(f"{self.VERSION}.*.parts"):
+            shutil.rmtree(parts)
 
     @property
     def _parts(self) -> Path:
-        return Path(self.data_dir).parent / f"{self.VERSION}.parts"
+        # A build from one copy must not go on with what another left.
+        origin = zlib.crc32(self.origin.encode())
+        return Path(self.data_dir).parent / f"{self.VERSION}.{origin:08x}.parts"
 
     def _part(self, subject: int) -> Path:
         return self._parts / f"{subject:03d}.npz"

@@ -45,16 +45,16 @@ class CasiaB(building.SequenceBuilder):
 
     def __init__(self, *, source: str | None = None, **options: Any):
         """A `source` is needed to build, and to read no more."""
-        self._source = source
+        self.origin = os.path.abspath(source) if source else ""
         super().__init__(**options)
 
     def subjects(self) -> list[int]:
         """Numbers of the subjects found in the source, ascending."""
-        return sorted(_subject_paths(self._source or ""))
+        return sorted(_subject_paths(self.origin))
 
     def reader(self) -> Callable[[int], building.Subject]:
         """See `SequenceBuilder.reader`."""
-        return functools.partial(read_subject, self._source or "")
+        return functools.partial(read_subject, self.origin)
 
 
 def read_subject(source: str | os.PathLike, subject: int) -> building.Subject:
