@@ -42,7 +42,7 @@ def get_config(size: str = "full") -> config_dict.ConfigDict:
         # Note: -log D instead of Eqs. 4 and 5, which lose their gradient while D wins.
         saturating=False,
         # Note: 1 as printed. There D_S and D_T, which tell any mixture, push back until alpha
-        # 0.3 mixes in 0.10 of the noise instead of 0.23 (2000 steps).
+        # 0.3 mixes in 0.08 of the noise instead of 0.23 (2000 steps).
         adversarial_weight=0.1,
         log_every=1,
         save_every=200,
