@@ -11,6 +11,7 @@ from collections import Counter
 from absl import app, flags
 
 from stgan_jax.errors import one_sentence, parse_flags
+from stgan_jax.evaluation import gei
 
 _DATASET = flags.DEFINE_string(
     "dataset", None, "synthetic_walkers/demo, synthetic_walkers/full or casia_b.", required=True
@@ -25,14 +26,16 @@ def main(_):
 
         metadata = datasets.build(_DATASET.value, _DATA_DIR.value, _SOURCE.value)
     sequences = [entry for split in metadata["sequences"].values() for entry in split]
-    conditions = Counter(name.split("-")[1] for name, _ in sequences)
+    conditions = Counter(name.split("-")[1] for name, *_ in sequences)
     print(
         f"{_DATASET.value}: {len(sequences)} sequences of {len(metadata['sequences'])} subjects ("
         + ", ".join(f"{count} {condition}" for condition, count in conditions.items())
-        + f"), {sum(frames >= 50 for _, frames in sequences)} of 50 frames or more"
+        + f"), {sum(entry[1] >= 50 for entry in sequences)} of 50 frames or more"
     )
     for reason, count in metadata["dropped"].items():
         print(f"dropped: {count} {reason}")
+    if metadata["matching"]:
+        print(gei.table(metadata["matching"]))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stgan_jax import contour, train
-from stgan_jax.data import building, datasets, pipeline, recording, walkers_tfds
+from stgan_jax.data import building, datasets, pipeline, recording, records, walkers_tfds
 from stgan_jax.errors import InputError
 
 ROOT = Path(__file__).parents[1]
@@ -208,5 +208,5 @@ def test_parts_of_a_stopped_build_are_whole_files(tmp_path, monkeypatch):
 
     monkeypatch.setattr(building.np, "savez_compressed", full)
     with pytest.raises(OSError, match="No space"):
-        building._make_part(lambda _: ({}, {}), 1, str(tmp_path / "001.npz"))
+        building._make_part(lambda _: ({}, {}), records.SILHOUETTES, 1, str(tmp_path / "001.npz"))
     assert not list(tmp_path.iterdir())

@@ -103,11 +103,11 @@ def body_spheres(
     """
     walker = _Poser(person, motion, condition)
     spheres = walker.pose(phase)
-    # One exact cycle fixes the pelvis' height curve and the stride for every phase.
-    bounce, stride = walker.ground_contact()
-    height = bounce(phase % 1.0)
-    for name, (centre, radius) in spheres.items():
-        spheres[name] = (centre + np.stack([0 * height, 0 * height, height], -1), radius)
+    # One exact cycle fixes the pelvis' path and the stride for every phase.
+    path, stride = walker.ground_contact()
+    surge, height = path(phase % 1.0).T
+    shift = np.stack([surge, 0 * surge, height], -1)
+    spheres = {name: (centre + shift, radius) for name, (centre, radius) in spheres.items()}
     return spheres, stride
 
 
@@ -141,20 +141,40 @@ class _Poser:
         return spheres
 
     def ground_contact(self) -> tuple[CubicSpline, float]:
-        """Pelvis height over the cycle that keeps the lower foot on the ground, and the stride."""
-        cycle = np.arange(64) / 64
+        """The pelvis' (forward, upward) path over the cycle that goes with standing feet.
+
+        Upward it keeps the lower foot on the ground. Forward it holds the ball of the foot that
+        bears the body: with stride s and the pelvis' surge u, `ball(phase) + u(phase) + s phase`
+        is constant over each foot's stance, in the sense of least squares. Both are cut off
+        above the fourth harmonic, for a body does not jerk.
+
+        Returns:
+          `(path, stride)`: phase -> (2,) statures, and statures a cycle.
+        """
+        count = 64
+        cycle = np.arange(count) / count
         spheres = self.pose(cycle)
         feet = [f"{part}_{side}" for side in "LR" for part in ("heel", "ball", "toe")]
         need = np.max([spheres[name][1] - spheres[name][0][:, 2] for name in feet], axis=0)
         spectrum = np.fft.rfft(need)
-        spectrum[5:] = 0  # a body does not jerk: keep the slow part of the bounce
-        smooth = np.fft.irfft(spectrum, 64)
-        bounce = CubicSpline(np.arange(65) / 64, np.append(smooth, smooth[0]), bc_type="periodic")
-        # From after heel strike to before toe-off the standing foot goes back at walking speed.
-        start, end = round(0.04 * 64), round(0.56 * 64)
-        ball = spheres["ball_R"][0][:, 0]
-        speed = (ball[start] - ball[end]) / (cycle[end] - cycle[start])
-        return bounce, float(speed)
+        spectrum[5:] = 0
+        height = np.fft.irfft(spectrum, count)
+        waves = np.concatenate(
+            [f(2 * np.pi * cycle[:, None] * np.arange(1, 5)) for f in (np.cos, np.sin)], axis=1
+        )
+        rows, balls = [], []
+        for side, offset in (("R", 0.0), ("L", 0.5 + self.person.asymmetry[2])):
+            standing = ((cycle + offset) % 1.0 > 0.04) & ((cycle + offset) % 1.0 < 0.56)
+            # Phase grows steadily over a stance, also over the one that the cycle's end cuts.
+            phase = ((cycle + offset) % 1.0)[standing]
+            foot = np.full((len(phase), 2), [side == "R", side == "L"], np.float64)
+            rows.append(np.column_stack([waves[standing], phase, foot]))
+            balls.append(-spheres[f"ball_{side}"][0][standing, 0])
+        solution = np.linalg.lstsq(np.concatenate(rows), np.concatenate(balls))[0]
+        surge = waves @ solution[: waves.shape[1]]
+        path = np.stack([surge, height], -1)[np.arange(count + 1) % count]
+        spline = CubicSpline(np.arange(count + 1) / count, path, bc_type="periodic")
+        return spline, float(solution[waves.shape[1]])
 
     def _angles(self, side: str, phase: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         p, m = self.person, self.motion

@@ -1,6 +1,7 @@
 """What the TFDS builders share: a file a subject first, on all cores; then TFDS writes them out."""
 
 import contextlib
+import io
 import itertools
 import json
 import multiprocessing
@@ -15,15 +16,15 @@ from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
-from jaxtyping import UInt8
 from tqdm import tqdm
 
-from stgan_jax import contour, files
+from stgan_jax import files
 from stgan_jax.data import records
 from stgan_jax.errors import InputError
+from stgan_jax.evaluation import gei
 
 # A subject's sequences by name, and how often what was dropped for which reason.
-Subject = tuple[dict[str, UInt8[np.ndarray, "T 240 240"]], Counter]
+Subject = tuple[dict[str, Any], Counter]
 
 
 class SequenceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
@@ -34,6 +35,7 @@ class SequenceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True): 
     """
 
     origin = ""  # where the sequences come from, if the dataset's name does not say it
+    kind: records.Kind = records.SILHOUETTES
 
     def subjects(self) -> list[int]:
         """Numbers of the subjects, ascending."""
@@ -45,7 +47,7 @@ class SequenceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True): 
 
     def _info(self) -> tfds.core.DatasetInfo:
         return self.dataset_info_from_configs(
-            features=records.features(),
+            features=self.kind.features(),
             description=(self.__doc__ or "").strip(),
             disable_shuffling=True,
             metadata=tfds.core.MetadataDict(),
@@ -95,6 +97,7 @@ class SequenceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True): 
             jobs = pool.map(
                 _make_part,
                 itertools.repeat(self.reader()),
+                itertools.repeat(self.kind),
                 missing,
                 [str(self._part(subject)) for subject in missing],
             )
@@ -110,34 +113,66 @@ class SequenceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True): 
         del dl_manager
         sequences: dict[str, list] = {}
         dropped: Counter = Counter()
+        images = []
         for subject in self.subjects():
             with np.load(self._part(subject)) as part:
                 told = json.loads(str(part["told"]))
+                images += [part[f"{key}/gei"] for key, *_ in told["frames"] if f"{key}/gei" in part]
             if told["frames"]:
                 sequences[f"s{subject:03d}"] = told["frames"]
             dropped.update(told["dropped"])
-        self.info.metadata.update(sequences=sequences, dropped=dropped)
+        names = [records.parsed(entry[0]) for split in sequences.values() for entry in split]
+        matching = gei.calibration(np.stack(images), names) if images else {}
+        self.info.metadata.update(sequences=sequences, dropped=dropped, matching=matching)
         bar = tqdm(total=len(sequences), desc=f"{self.name}: writing", unit="subject")
         return {split: self._generate_examples(int(split[1:]), bar) for split in sequences}
 
     def _generate_examples(self, subject: int, bar: tqdm) -> Iterator[tuple[str, dict[str, Any]]]:
         with np.load(self._part(subject)) as part:
-            for key, _ in json.loads(str(part["told"]))["frames"]:
-                _, condition, repetition, view = key.split("-")
-                masks = np.unpackbits(part[key], axis=-1).reshape(-1, contour.SIZE, contour.SIZE)
-                yield (
-                    key,
-                    records.example(subject, condition, int(repetition), int(view), masks),
-                )
+            for key, *_ in json.loads(str(part["told"]))["frames"]:
+                yield key, _unpacked(part, key)
         bar.update()
 
 
-def _make_part(read: Callable[[int], Subject], subject: int, path: str) -> None:
+def _make_part(
+    read: Callable[[int], Subject], kind: records.Kind, subject: int, path: str
+) -> None:
     sequences, dropped = read(subject)
-    frames = [(key, len(masks)) for key, masks in sequences.items()]
-    packed: dict[str, Any] = {
-        k: np.packbits(m.reshape(len(m), -1), axis=-1) for k, m in sequences.items()
-    }
-    told = np.array(json.dumps({"frames": frames, "dropped": dropped}))
+    told: dict[str, Any] = {"frames": [], "dropped": dropped}
+    arrays: dict[str, Any] = {}
+    for key, sequence in sequences.items():
+        told["frames"].append([key, *kind.summary(sequence)])
+        for name, value in kind.example(key, sequence).items():
+            arrays |= _packed(f"{key}/{name}", value)
+        if kind == records.SILHOUETTES:
+            arrays[f"{key}/gei"] = gei.energy_image(sequence)
     with files.replacing(path) as beside:
-        np.savez_compressed(beside, told=told, **packed)
+        np.savez_compressed(beside, told=np.array(json.dumps(told)), **arrays)
+
+
+def _packed(name: str, value: Any) -> dict[str, np.ndarray]:
+    """Arrays of one feature: encoded pictures, one or a list, become their bytes and lengths."""
+    if isinstance(value, bytes):
+        return {f"{name}.one": np.frombuffer(value, np.uint8)}
+    if isinstance(value, list):
+        ends = np.cumsum([len(item) for item in value])
+        return {f"{name}.many": np.frombuffer(b"".join(value), np.uint8), f"{name}.ends": ends}
+    return {name: np.asarray(value)}
+
+
+def _unpacked(part: Any, key: str) -> dict[str, Any]:
+    example = {}
+    for path in part.files:
+        name = path.removeprefix(f"{key}/")
+        if name in (path, "gei") or name.endswith(".ends"):
+            continue
+        value = part[path]
+        if name.endswith(".one"):
+            value = io.BytesIO(value)
+        elif name.endswith(".many"):
+            ends = part[path.removesuffix("many") + "ends"]
+            value = [io.BytesIO(item) for item in np.split(value, ends[:-1])] if len(ends) else []
+        elif not value.ndim:
+            value = value.item()
+        example[name.partition(".")[0]] = value
+    return example

@@ -32,6 +32,8 @@ class Walk:
     repetition: int
     view: int
     frames: int
+    clothes: str = "unknown"
+    outline: str = "unknown"
 
     @property
     def name(self) -> str:
@@ -109,9 +111,7 @@ class Sequences:
         stored = builder.info.metadata["sequences"]
         splits = [f"s{subject:03d}" for subject in subjects if f"s{subject:03d}" in stored]
         everything = [
-            Walk(int(split[1:]), *_parsed(name), frames=frames)
-            for split in splits
-            for name, frames in stored[split]
+            Walk(*records.parsed(name), *told) for split in splits for name, *told in stored[split]
         ]
         self._chosen = [
             i
@@ -127,10 +127,11 @@ class Sequences:
         self.walks = [everything[i] for i in self._chosen]
         raw = tfds.decode.DeserializeMethod.RAW_BYTES
         self._raw = builder.as_data_source("+".join(splits), deserialize_method=raw)
-        every = builder.info.features
-        self._pictures = tfds.features.FeaturesDict({"silhouettes": every["silhouettes"]})
-        self._outlines = tfds.features.FeaturesDict(
-            {name: every[name] for name in ("outline_points", "outline_lengths")}
+        self._every = builder.info.features
+        wanted = ("silhouettes",), ("outline_points", "outline_lengths")
+        self._pictures, self._outlines = (
+            tfds.features.FeaturesDict({n: self._every[n] for n in names if n in self._every})
+            for names in wanted
         )
 
     def __len__(self) -> int:
@@ -139,12 +140,18 @@ class Sequences:
 
     def outlines(self, i: int) -> Sequence[UInt8[np.ndarray, "N 2"]]:
         """Outline pixels of each frame of sequence i, as `contour.outline` gives them."""
-        return records.outlines(self._outlines.deserialize_example_np(self._raw[self._chosen[i]]))
+        return records.outlines(self._read(i, self._outlines))
 
-    def silhouettes(self, i: int) -> UInt8[np.ndarray, "T 240 240"]:
-        """Silhouettes of sequence i, 0 or 1."""
-        record = self._pictures.deserialize_example_np(self._raw[self._chosen[i]])
-        return (np.stack(list(record["silhouettes"]))[..., 0] > 127).astype(np.uint8)
+    def silhouettes(self, i: int) -> UInt8[np.ndarray, "T H W"]:
+        """Silhouettes of sequence i, 0 or 1: 240x240, or of the frame's size in colour sets."""
+        return records.silhouettes(self._read(i, self._pictures))
+
+    def color(self, i: int) -> records.ColorWalk:
+        """Walk i of a colour set."""
+        return records.color_walk(self._read(i, self._every))
+
+    def _read(self, i: int, features: tfds.features.FeaturesDict):
+        return features.deserialize_example_np(self._raw[self._chosen[i]])
 
 
 def _builder(dataset: str, data_dir, source=None):
@@ -154,11 +161,6 @@ def _builder(dataset: str, data_dir, source=None):
     if source is not None:
         options["source"] = os.fspath(source)
     return _BUILDERS[name](data_dir=os.fspath(data_dir), file_format="array_record", **options)
-
-
-def _parsed(name: str) -> tuple[str, int, int]:
-    _, condition, repetition, view = name.split("-")
-    return condition, int(repetition), int(view)
 
 
 def _matters(record: logging.LogRecord) -> bool:

@@ -23,7 +23,7 @@ class WalkersConfig(tfds.core.BuilderConfig):
 class SyntheticWalkers(building.SequenceBuilder):
     """Procedural walkers as a laboratory would record them; see `recording` and `records`."""
 
-    VERSION = tfds.core.Version("1.0.0")
+    VERSION = tfds.core.Version("1.1.0")
     BUILDER_CONFIGS = [  # noqa: RUF012 (TFDS' interface)
         WalkersConfig(
             name="demo",
