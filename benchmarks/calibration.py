@@ -22,9 +22,7 @@ _JSON = flags.DEFINE_bool("json", False, "All figures, as JSON.")
 
 
 def main(_):
-    sequences = datasets.Sequences(
-        _DATASET.value, _DATA_DIR.value, splits.subjects("all")["all"]
-    )
+    sequences = datasets.Sequences(_DATASET.value, _DATA_DIR.value, splits.subjects("all")["all"])
     images = np.stack(
         [
             gei.energy_image(sequences.silhouettes(i))

@@ -14,7 +14,10 @@ from stgan_jax.errors import one_sentence, parse_flags
 from stgan_jax.evaluation import gei
 
 _DATASET = flags.DEFINE_string(
-    "dataset", None, "synthetic_walkers/demo, synthetic_walkers/full or casia_b.", required=True
+    "dataset",
+    None,
+    "synthetic_walkers/demo, /full or (in colour) /rgb; casia_b (silhouettes) or casia_b/rgb.",
+    required=True,
 )
 _DATA_DIR = flags.DEFINE_string("data_dir", "data", "Folder for built datasets.")
 _SOURCE = flags.DEFINE_string("source", None, "casia_b: the folder that holds your copy.")

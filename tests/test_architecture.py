@@ -12,9 +12,9 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 RANKS = [
     {"errors"},
     {"contour", "losses", "files"},
-    {"models", "state", "evaluation"},
+    {"models", "state", "evaluation", "video"},
     {"steps"},
-    {"settings", "checkpoint", "video", "data"},
+    {"settings", "checkpoint", "data"},
     {"train", "anonymize"},
     {"demo"},
 ]

@@ -5,12 +5,13 @@ import pickle
 import shutil
 import tarfile
 
+import av
 import cv2
 import numpy as np
 import pytest
 
 from stgan_jax import contour
-from stgan_jax.data import casia_b, datasets, recording
+from stgan_jax.data import casia_b, casia_b_video, color_walks, datasets, recording
 from stgan_jax.errors import InputError
 
 WALKS = {("nm", 1, 0): 6, ("nm", 2, 90): 4, ("bg", 1, 90): 5, ("cl", 2, 180): 3}
@@ -215,3 +216,86 @@ def test_casia_b_is_built_and_read_like_the_walkers(tmp_path):
     assert np.array_equal(sequences.silhouettes(3), direct)
     for points, mask in zip(sequences.outlines(3), direct, strict=True):
         assert np.array_equal(points, contour.outline(mask))
+
+
+def write_video(path, frames):
+    """As cameras of 2005 did: MPEG-4 in an AVI."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.height, stream.width = frames[0].shape[:2]
+        stream.pix_fmt, stream.bit_rate = "yuv420p", 4_000_000
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+
+
+def color_walk(view, repetition):
+    return color_walks.render(7, view, "nm", repetition, False, True, frames=16)
+
+
+def write_videos(root):
+    """Subject 7 at 90 and 54 degrees, nm-01 and nm-02; 54 without an empty scene."""
+    folder = root / "DatasetB-1/video"
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for view in (54, 90):
+        # One street behind all the walks of a view.
+        scene = color_walk(view, 1).background
+        for repetition in (1, 2):
+            walk = color_walk(view, repetition)
+            frames = np.where(walk.masks[..., None] == 1, walk.frames, scene)
+            frames = [scene] * 3 + list(frames)
+            write_video(folder / f"007-nm-{repetition:02d}-{view:03d}.avi", frames)
+        if view == 90:
+            noisy = [
+                np.clip(scene + rng.normal(0, 2, scene.shape), 0, 255).astype(np.uint8)
+                for _ in range(20)
+            ]
+            write_video(folder / f"007-bkgrd-{view:03d}.avi", noisy)
+    return root
+
+
+def test_videos_are_segmented_by_their_background_clips(tmp_path):
+    write_videos(tmp_path)
+    assert casia_b_video.subjects(tmp_path) == [7]
+    walks, dropped = casia_b_video.read_subject(tmp_path, 7)
+    assert sorted(walks) == ["007-nm-01-090", "007-nm-02-090"]
+    assert dropped == {"frames without a person": 6, "walks without a background clip": 2}
+    for repetition in (1, 2):
+        walk, true = walks[f"007-nm-{repetition:02d}-090"], color_walk(90, repetition)
+        assert walk.masks is None
+        assert len(walk.frames) == 16
+        both = (walk.silhouettes & true.masks).sum((1, 2))
+        either = (walk.silhouettes | true.masks).sum((1, 2))
+        assert (both / either).min() > 0.8
+        inside = true.masks == 1
+        assert np.abs(walk.frames.astype(int) - true.frames)[inside].mean() < 12
+
+
+def test_colour_sets_are_built_and_read_back(tmp_path):
+    write_videos(tmp_path / "copy")
+    told = datasets.build("casia_b/rgb", tmp_path / "data", tmp_path / "copy")
+    assert told["sequences"] == {
+        "s007": [[f"007-nm-{n:02d}-090", 16, "unknown", "unknown"] for n in (1, 2)]
+    }
+    sequences = datasets.Sequences("casia_b/rgb", tmp_path / "data", [7], walks=["nm-02"])
+    walk = sequences.color(0)
+    direct = casia_b_video.read_subject(tmp_path / "copy", 7)[0]["007-nm-02-090"]
+    assert np.array_equal(walk.silhouettes, direct.silhouettes)
+    assert np.array_equal(walk.background, direct.background)
+    assert walk.masks is None
+    assert np.abs(walk.frames.astype(int) - direct.frames).mean() < 4  # JPEG
+    assert sequences.silhouettes(0).shape == direct.silhouettes.shape
+    with pytest.raises(InputError, match="no contours"):
+        sequences.outlines(0)
+
+
+def test_a_damaged_video_and_a_folder_without_videos_are_one_sentence(tmp_path):
+    path = write_videos(tmp_path / "copy") / "DatasetB-1/video/007-nm-02-090.avi"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(InputError, match="007-nm-02-090"):
+        datasets.build("casia_b/rgb", tmp_path / "data", tmp_path / "copy")
+    assert not list((tmp_path / "data").rglob("*"))
+    (tmp_path / "other").mkdir()
+    with pytest.raises(InputError, match="no videos found"):
+        datasets.build("casia_b/rgb", tmp_path / "data", tmp_path / "other")

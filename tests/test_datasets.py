@@ -1,5 +1,6 @@
 """Built datasets: the walkers' builder, what is read back, and the feed that reads it."""
 
+import dataclasses
 import itertools
 import multiprocessing
 import os
@@ -15,7 +16,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stgan_jax import contour, train
-from stgan_jax.data import building, datasets, pipeline, recording, records, walkers_tfds
+from stgan_jax.data import (
+    building,
+    color_walks,
+    datasets,
+    pipeline,
+    recording,
+    records,
+    walkers_tfds,
+)
 from stgan_jax.errors import InputError
 
 ROOT = Path(__file__).parents[1]
@@ -183,8 +192,6 @@ def test_a_batch_that_cannot_be_shared_is_refused():
 
 
 def test_a_model_trains_on_a_dataset(demo, tmp_path):
-    import dataclasses
-
     import small
 
     data = dataclasses.replace(
@@ -210,3 +217,21 @@ def test_parts_of_a_stopped_build_are_whole_files(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space"):
         building._make_part(lambda _: ({}, {}), records.SILHOUETTES, 1, str(tmp_path / "001.npz"))
     assert not list(tmp_path.iterdir())
+
+
+def test_colour_walkers_are_built_and_read_back(tmp_path, monkeypatch):
+    whole = next(c for c in walkers_tfds.SyntheticWalkers.BUILDER_CONFIGS if c.name == "rgb")
+    monkeypatch.setattr(whole, "people", range(51, 53))
+    monkeypatch.setattr(whole, "views", (90,))
+    datasets.build("synthetic_walkers/rgb", tmp_path)
+    sequences = datasets.Sequences("synthetic_walkers/rgb", tmp_path, range(1, 125))
+    assert [(w.subject, w.name, w.clothes, w.outline) for w in sequences.walks[:4]] == [
+        (51, "nm-01", "plain", "complete"), (51, "nm-02", "textural", "complete"),
+        (51, "nm-03", "plain", "incomplete"), (51, "nm-04", "textural", "incomplete"),
+    ]  # fmt: skip
+    assert len(sequences) == 8
+    walk, true = sequences.color(6), color_walks.render(52, 90, "nm", 3, False, False)
+    for name in ("background", "silhouettes", "masks", "occluder"):
+        assert np.array_equal(getattr(walk, name), getattr(true, name))
+    assert np.abs(walk.frames.astype(int) - true.frames).mean() < 4  # JPEG
+    assert (walk.clothes, walk.outline) == ("plain", "incomplete")

@@ -35,7 +35,11 @@ class SequenceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True): 
     """
 
     origin = ""  # where the sequences come from, if the dataset's name does not say it
-    kind: records.Kind = records.SILHOUETTES
+
+    @property
+    def kind(self) -> records.Kind:
+        """How its sequences are stored."""
+        return records.SILHOUETTES
 
     def subjects(self) -> list[int]:
         """Numbers of the subjects, ascending."""
@@ -134,9 +138,7 @@ class SequenceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True): 
         bar.update()
 
 
-def _make_part(
-    read: Callable[[int], Subject], kind: records.Kind, subject: int, path: str
-) -> None:
+def _make_part(read: Callable[[int], Subject], kind: records.Kind, subject: int, path: str) -> None:
     sequences, dropped = read(subject)
     told: dict[str, Any] = {"frames": [], "dropped": dropped}
     arrays: dict[str, Any] = {}
@@ -168,10 +170,14 @@ def _unpacked(part: Any, key: str) -> dict[str, Any]:
             continue
         value = part[path]
         if name.endswith(".one"):
-            value = io.BytesIO(value)
+            value = io.BytesIO(value.tobytes())
         elif name.endswith(".many"):
             ends = part[path.removesuffix("many") + "ends"]
-            value = [io.BytesIO(item) for item in np.split(value, ends[:-1])] if len(ends) else []
+            value = (
+                [io.BytesIO(item.tobytes()) for item in np.split(value, ends[:-1])]
+                if len(ends)
+                else []
+            )
         elif not value.ndim:
             value = value.item()
         example[name.partition(".")[0]] = value

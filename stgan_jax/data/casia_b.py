@@ -4,6 +4,8 @@
 * the distributor's archives of it, `001.tar.gz` and so on;
 * OpenGait's pickles, `001/nm-01/090/090.pkl`, arrays (n, 64, 64).
 
+`casia_b/rgb` are the videos in colour, see `casia_b_video`.
+
 Folders around them (often a doubled root) are looked through. The dataset itself is never
 downloaded or passed on.
 """
@@ -27,7 +29,7 @@ import tensorflow_datasets as tfds
 from jaxtyping import UInt8
 
 from stgan_jax import contour
-from stgan_jax.data import building, records
+from stgan_jax.data import building, casia_b_video, records
 from stgan_jax.errors import InputError
 
 _SUBJECT = re.compile(r"(\d{3})(\.tar\.gz|\.tgz)?")
@@ -41,20 +43,32 @@ Frames = list[UInt8[np.ndarray, "H W"]]
 class CasiaB(building.SequenceBuilder):
     """CASIA-B (Yu, Tan and Tan, ICPR 2006) from a user's copy; see `casia_b` and `records`."""
 
-    VERSION = tfds.core.Version("1.0.0")
+    VERSION = tfds.core.Version("1.1.0")
+    BUILDER_CONFIGS = [  # noqa: RUF012 (TFDS' interface; the first is the default)
+        tfds.core.BuilderConfig(name="silhouettes", description="Silhouettes, as distributed."),
+        tfds.core.BuilderConfig(name="rgb", description="Videos, segmented by their backgrounds."),
+    ]
 
     def __init__(self, *, source: str | None = None, **options: Any):
         """A `source` is needed to build, and to read no more."""
         self.origin = os.path.abspath(source) if source else ""
         super().__init__(**options)
 
+    @property
+    def kind(self) -> records.Kind:
+        """See `SequenceBuilder.kind`."""
+        return records.COLOR if self.builder_config.name == "rgb" else records.SILHOUETTES
+
     def subjects(self) -> list[int]:
         """Numbers of the subjects found in the source, ascending."""
+        if self.kind == records.COLOR:
+            return casia_b_video.subjects(self.origin)
         return sorted(_subject_paths(self.origin))
 
     def reader(self) -> Callable[[int], building.Subject]:
         """See `SequenceBuilder.reader`."""
-        return functools.partial(read_subject, self.origin)
+        read = casia_b_video.read_subject if self.kind == records.COLOR else read_subject
+        return functools.partial(read, self.origin)
 
 
 def read_subject(source: str | os.PathLike, subject: int) -> building.Subject:

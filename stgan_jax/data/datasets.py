@@ -20,6 +20,7 @@ NAMES = (
         for config in walkers_tfds.SyntheticWalkers.BUILDER_CONFIGS
     ),
     "casia_b",
+    "casia_b/rgb",
 )
 
 
@@ -60,9 +61,9 @@ def build(
     """
     if dataset not in NAMES:
         raise InputError(f"dataset {dataset!r}: choose one of {', '.join(NAMES)}")
-    if (source is not None) != (dataset == "casia_b"):
+    if (source is not None) != dataset.startswith("casia_b"):
         raise InputError(
-            f"{dataset}: --source is needed for casia_b, the folder with your copy, and for it only"
+            f"{dataset}: --source, the folder with your copy, is needed for casia_b and for it only"
         )
     builder = _builder(dataset, data_dir, source)
     builder.prepare()
@@ -101,9 +102,10 @@ class Sequences:
         """
         if dataset not in NAMES:
             raise InputError(f"dataset {dataset!r}: choose one of {', '.join(NAMES)}")
+        self._dataset = dataset
         builder = _builder(dataset, data_dir)
         if not builder.is_prepared():
-            source = " --source=YOUR_COPY" if dataset == "casia_b" else ""
+            source = " --source=YOUR_COPY" if dataset.startswith("casia_b") else ""
             raise InputError(
                 f"{data_dir}: {dataset} is not built there: run python launch/build_data.py "
                 f"--dataset={dataset}{source} --data_dir={data_dir}"
@@ -139,7 +141,16 @@ class Sequences:
         return len(self.walks)
 
     def outlines(self, i: int) -> Sequence[UInt8[np.ndarray, "N 2"]]:
-        """Outline pixels of each frame of sequence i, as `contour.outline` gives them."""
+        """Outline pixels of each frame of sequence i, as `contour.outline` gives them.
+
+        Raises:
+          InputError: a set of colour walks, which has none.
+        """
+        if "outline_points" not in self._every:
+            raise InputError(
+                f"{self._dataset}: holds videos, no contours: train contours on another dataset, "
+                "as synthetic_walkers/full"
+            )
         return records.outlines(self._read(i, self._outlines))
 
     def silhouettes(self, i: int) -> UInt8[np.ndarray, "T H W"]:
@@ -147,7 +158,16 @@ class Sequences:
         return records.silhouettes(self._read(i, self._pictures))
 
     def color(self, i: int) -> records.ColorWalk:
-        """Walk i of a colour set."""
+        """Walk i of a colour set.
+
+        Raises:
+          InputError: a set of silhouettes alone.
+        """
+        if "frames" not in self._every:
+            raise InputError(
+                f"{self._dataset}: holds silhouettes alone: colour is in synthetic_walkers/rgb and "
+                "casia_b/rgb"
+            )
         return records.color_walk(self._read(i, self._every))
 
     def _read(self, i: int, features: tfds.features.FeaturesDict):

@@ -36,7 +36,7 @@ class Camera:
 
 def sample_camera(seed: int, view: float, condition: str, repetition: int) -> Camera:
     """A pure function of its arguments."""
-    rng = _generator(seed, view, condition, repetition, 0xCA)
+    rng = generator(seed, view, condition, repetition, 0xCA)
     return Camera(
         yaw=rng.normal(0.0, 1.5),
         # Passing sideways turns the person to the camera fastest.
@@ -70,7 +70,7 @@ def silhouettes(
       1 where the segmentation sees the person, 0 elsewhere; a pure function of the arguments.
     """
     camera = sample_camera(seed, view, condition, repetition)
-    rng = _generator(seed, view, condition, repetition, 0xF0)
+    rng = generator(seed, view, condition, repetition, 0xF0)
     person = identity.sample_identity(seed)
     motion = identity.sample_motion(seed, condition, repetition, MOTION_SPREAD)
     count = length(seed, view, condition, repetition) if frames is None else frames
@@ -81,13 +81,13 @@ def silhouettes(
     parts = [walkers.hulls(projected, part.spheres) for part in body.body_parts(condition)]
     canvas = round(1.3 * camera.height)  # square, the body's ground point below its middle
     corner = np.array([-1.12 * camera.height, -canvas / 2], np.float32)
-    lasting = _field(rng, canvas)
+    lasting = smooth_field(rng, (canvas, canvas))
     faulty = []
     for t in range(count):
         ideal = np.zeros((canvas, canvas), np.uint8)
         for part in parts:
             walkers.fill(ideal, camera.height * part[t] - corner, 1)
-        faulty.append(_segmented(ideal, camera, lasting, rng))
+        faulty.append(segmented(ideal, camera, lasting, rng))
     boxes = np.array([_box(mask) for mask in faulty])
     return np.stack([
         contour.crop_mask(mask, square)
@@ -97,31 +97,42 @@ def silhouettes(
 
 def length(seed: int, view: float, condition: str, repetition: int) -> int:
     """Frames of a recording: 55 to 90, and 20 to 49 in one of twenty, as people are lost."""
-    rng = _generator(seed, view, condition, repetition, 0x1E)
+    rng = generator(seed, view, condition, repetition, 0x1E)
     return int(rng.integers(20, 50) if rng.random() < 0.05 else rng.integers(55, 91))
 
 
-def _generator(seed: int, view: float, condition: str, repetition: int, use: int):
+def generator(seed: int, view: float, condition: str, repetition: int, use: int):
+    """Random numbers of one sequence, for one use of them."""
     number = identity.CONDITIONS.index(condition)
     return np.random.default_rng([seed, round(view * 10) % 3600, number, repetition, use])
 
 
-def _field(rng: np.random.Generator, size: int, cell: int = 9) -> Float[np.ndarray, "size size"]:
+def smooth_field(
+    rng: np.random.Generator, shape: tuple[int, int], cell: int = 9
+) -> Float[np.ndarray, "H W"]:
     """Smooth noise of about unit variance whose bumps are `cell` pixels wide."""
-    coarse = rng.standard_normal((size // cell + 2, size // cell + 2), np.float32)
+    height, width = shape
+    coarse = rng.standard_normal((height // cell + 2, width // cell + 2), np.float32)
     fine = cv2.resize(coarse, None, fx=cell, fy=cell, interpolation=cv2.INTER_CUBIC)
-    return fine[:size, :size]
+    return fine[:height, :width]
 
 
-def _segmented(
+def segmented(
     ideal: UInt8[np.ndarray, "H W"],
     camera: Camera,
     lasting: Float[np.ndarray, "H W"],
     rng: np.random.Generator,
 ) -> UInt8[np.ndarray, "H W"]:
-    """What background difference makes of a person: eaten and swollen outlines, holes, no feet."""
+    """What background difference makes of a person: eaten and swollen outlines, holes, no feet.
+
+    Args:
+      ideal: the person's true pixels.
+      camera: how strong it is.
+      lasting: of `smooth_field`, where clothes resemble the background throughout the walk.
+      rng: what differs from frame to frame.
+    """
     evidence = cv2.GaussianBlur(ideal.astype(np.float32), (0, 0), 1.5)
-    grain = _field(rng, len(ideal), 4)
+    grain = smooth_field(rng, ideal.shape, 4)
     seen = evidence + camera.patchy * lasting * evidence + camera.grain * grain > 0.5 + camera.bias
     seen &= evidence > 0.02  # noise elsewhere is cleaned away
     if rng.random() < camera.floor:

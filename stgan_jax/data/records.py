@@ -161,7 +161,7 @@ def color_walk(record: Mapping[str, Any]) -> ColorWalk:
     )
 
 
-def silhouettes(record: Mapping[str, Any]) -> UInt8[np.ndarray, "T 240 240"]:
+def silhouettes(record: Mapping[str, Any]) -> UInt8[np.ndarray, "T H W"]:
     """The silhouettes of a stored sequence, 0 or 1."""
     return _binary(np.stack(list(record["silhouettes"])))
 

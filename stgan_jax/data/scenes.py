@@ -13,7 +13,7 @@ from jaxtyping import Float, UInt8
 
 from stgan_jax.data import body, identity, walkers
 
-_METRES = 1.7  # a stature
+METRES = 1.7  # a stature
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Scene:
         """
         rng = np.random.default_rng([seed, 0x5C])
         self.size, self.fps, self.frames = size, fps, frames
-        self.background = _street(rng, size)
+        self.background = street(rng, size)
         self._seed, self._noise = seed, noise
         self._walks = [
             _Walk(rng, index, people, frames, size, fps, textured) for index in range(people)
@@ -74,13 +74,58 @@ class Scene:
             image = self.background.astype(np.float32)
             people = np.zeros(self.size, np.uint8)
             for walk in nearest_last:
-                walk.draw(t, image, people)
+                walk.draw(t, image, people, walk.label)
             grain = np.random.default_rng([self._seed, t]).normal(0, self._noise, image.shape)
             yield Frame(np.clip(np.rint(image + grain), 0, 255).astype(np.uint8), people)
 
 
-class _Walk:
-    """One dressed person on one straight path."""
+class DressedWalker:
+    """A posed person in clothes, at a place in the picture for each frame."""
+
+    def __init__(
+        self,
+        spheres: body.Spheres,
+        condition: str,
+        view: Float[np.ndarray, " T"],
+        pitch: float,
+        scale: Float[np.ndarray, " T"],
+        foot: Float[np.ndarray, "T 2"],
+        clothes: dict[str, np.ndarray],
+    ):
+        """Projects and outlines the body.
+
+        Args:
+          spheres: of `body.body_spheres`.
+          condition: "nm", "bg" or "cl".
+          view: degrees, see `walkers.project`.
+          pitch: degrees by which the camera looks down.
+          scale: pixels a stature.
+          foot: (row, col) of the ground point, in pixels.
+          clothes: of `outfit`.
+        """
+        self._projected = walkers.project(spheres, view, pitch)
+        self._parts = body.body_parts(condition)
+        self._hulls = {p.name: walkers.hulls(self._projected, p.spheres) for p in self._parts}
+        self._scale, self._foot, self._clothes = scale, foot, clothes
+
+    def draw(
+        self, t: int, image: Float[np.ndarray, "H W 3"], people: UInt8[np.ndarray, "H W"], label=1
+    ) -> None:
+        """Draws the person at frame t, far parts first, and marks where it is seen."""
+        scale, foot = self._scale[t], self._foot[t]
+        depth = lambda part: np.mean([self._projected[s][1][t] for s in part.spheres])  # noqa: E731
+        for part in sorted(self._parts, key=depth):
+            ends = [self._projected[part.spheres[i]][0][t] * scale + foot for i in (0, -1)]
+            cloth = self._clothes[part.garment]
+            _dress(image, people, self.outline(t, part.name), ends, scale, cloth, label)
+
+    def outline(self, t: int, part: str) -> Float[np.ndarray, "N 2"]:
+        """Convex outline of one part at frame t, (row, col) in pixels."""
+        return self._hulls[part][t] * self._scale[t] + self._foot[t]
+
+
+class _Walk(DressedWalker):
+    """One person on one straight path across a scene."""
 
     def __init__(self, rng, index, people, frames, size, fps, textured):
         who = int(rng.integers(1 << 31))
@@ -93,44 +138,17 @@ class _Walk:
         self.label = index + 1
         self.depth = rng.uniform(4.6, 5.6) + 1.5 * (index - (people - 1) / 2)  # metres
         heading = (1 if index % 2 else -1) * np.radians(90 + rng.uniform(-28, 28))  # 0: to camera
-        speed = stride * person.cadence * motion.tempo * _METRES / fps  # metres a frame
+        speed = stride * person.cadence * motion.tempo * METRES / fps  # metres a frame
         velocity = speed * np.array([-np.sin(heading), -np.cos(heading)])  # right, away
         when = frames * rng.uniform(0.35, 0.65)  # the middle of the picture is crossed
         steps = np.arange(frames) - when
         right = velocity[0] * steps + rng.uniform(-0.4, 0.4)
         away = np.maximum(self.depth + velocity[1] * steps, 2.5)
         focal, eye = 1.25 * height, 1.5
-        self._scale = focal * _METRES / away  # pixels a stature
-        self._foot = np.stack(
-            [0.42 * height + focal * eye / away, width / 2 + focal * right / away]
-        )
+        scale = focal * METRES / away  # pixels a stature
+        foot = np.stack([0.42 * height + focal * eye / away, width / 2 + focal * right / away], -1)
         view = np.degrees(heading - np.arctan2(right, away))
-        # A straight walk is seen from slowly changing views: pose it in short runs of one view.
-        runs = np.array_split(np.arange(frames), max(1, frames // 10))
-        pieces = [
-            walkers.project({k: (c[run], r) for k, (c, r) in spheres.items()}, view[run[0]], 3.0)
-            for run in runs
-        ]
-        self._projected = {
-            name: (
-                np.concatenate([p[name][0] for p in pieces]),
-                np.concatenate([p[name][1] for p in pieces]),
-                radius,
-            )
-            for name, (_, radius) in spheres.items()
-        }
-        self._parts = body.body_parts(condition)
-        self._hulls = {p.name: walkers.hulls(self._projected, p.spheres) for p in self._parts}
-        self._outfit = _outfit(rng, textured)
-
-    def draw(self, t: int, image: Float[np.ndarray, "H W 3"], people: np.ndarray) -> None:
-        """Draws the person at frame t, far parts first, and marks where it is seen."""
-        scale, foot = self._scale[t], self._foot[:, t]
-        depth = lambda part: np.mean([self._projected[s][1][t] for s in part.spheres])  # noqa: E731
-        for part in sorted(self._parts, key=depth):
-            polygon = self._hulls[part.name][t] * scale + foot
-            ends = [self._projected[part.spheres[i]][0][t] * scale + foot for i in (0, -1)]
-            _dress(image, people, polygon, ends, scale, self._outfit[part.garment], self.label)
+        super().__init__(spheres, condition, view, 3.0, scale, foot, outfit(rng, textured))
 
 
 def _dress(image, people, polygon, ends, scale, garment, label) -> None:
@@ -165,7 +183,7 @@ def _dress(image, people, polygon, ends, scale, garment, label) -> None:
     people[top:bottom, left:right][cover > 127] = label
 
 
-def _outfit(rng: np.random.Generator, textured: bool) -> dict[str, np.ndarray]:
+def outfit(rng: np.random.Generator, textured: bool) -> dict[str, np.ndarray]:
     """A 32x32 tile of cloth, RGB 0-255, for each garment."""
     skin = np.array([224, 178, 148]) * rng.uniform(0.35, 1.05)
     hair = np.array([[40, 30, 25], [95, 65, 40], [180, 145, 90], [120, 120, 120]])[rng.integers(4)]
@@ -198,7 +216,7 @@ def _patterned(rng: np.random.Generator, color: np.ndarray) -> np.ndarray:
     return np.where(mark[..., None], other, color).astype(np.float32)
 
 
-def _street(rng: np.random.Generator, size: tuple[int, int]) -> UInt8[np.ndarray, "H W 3"]:
+def street(rng: np.random.Generator, size: tuple[int, int]) -> UInt8[np.ndarray, "H W 3"]:
     """A house front of bricks and windows above a pavement, with light and dirt."""
     height, width = size
     horizon = round(0.58 * height)

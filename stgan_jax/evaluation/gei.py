@@ -105,8 +105,8 @@ def table(matching: Mapping[str, Any]) -> str:
     """`calibration`'s figures as lines of text, beside those of the real CASIA-B."""
     real = {"nm": "0.92-0.99", "bg": "0.30-0.75", "cl": "0.10-0.35"}
     lines = [
-        f"rank-1 of plain gait-energy-image matching among {matching['subjects']} subjects, gallery "
-        f"nm-01..04, chance {1 / matching['subjects']:.2f}",
+        f"rank-1 of plain gait-energy-image matching among {matching['subjects']} subjects, "
+        f"gallery nm-01..04, chance {1 / matching['subjects']:.2f}",
         f"{'probes':8}{'same view':>11}{'CASIA-B':>12}{'other views':>13}   by view",
     ]
     for condition, row in matching.items():
