@@ -1,6 +1,6 @@
 """Draws the pictures of the README: python benchmarks/pictures.py [--demo=runs/demo]
 
-walkers.png, recorded.png and scenes.jpg from the renderers; the contact sheet and the noise
+walkers.png, recorded.png, color_walks.jpg and scenes.jpg from the renderers; the contact sheet and the noise
 samples as `make demo` left them.
 """
 
@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from absl import app, flags
 
-from stgan_jax.data import recording, walkers
+from stgan_jax.data import color_walks, recording, walkers
 from stgan_jax.data.scenes import Scene
 
 _DEMO = flags.DEFINE_string("demo", "runs/demo", "Folder of a finished demo.")
@@ -35,6 +35,21 @@ def main(_):
         rows = np.vstack([np.hstack(list(sequence)) for sequence in sequences])
         small = cv2.resize(255 * (1 - rows), None, fx=0.42, fy=0.42, interpolation=cv2.INTER_AREA)
         cv2.imwrite(f"{_FOLDER}/{name}.png", small)
+    colored = [
+        color_walks.render(seed, view, "nm", 1, textural, complete)
+        for seed, view, textural, complete in (
+            (51, 36, False, True), (52, 90, True, True), (65, 126, False, False),
+            (75, 90, True, False),
+        )
+    ]  # fmt: skip
+    pairs = [
+        np.hstack([walk.frames[t], np.repeat(255 * walk.silhouettes[t][..., None], 3, -1)])
+        for walk in colored
+        for t in (20, 32)
+    ]
+    rows = np.vstack([np.hstack(pairs[i : i + 2]) for i in range(0, len(pairs), 2)])
+    small = cv2.resize(rows[..., ::-1], None, fx=0.75, fy=0.75, interpolation=cv2.INTER_AREA)
+    cv2.imwrite(f"{_FOLDER}/color_walks.jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 85])
     shots = [list(Scene(seed, people=3, frames=60))[45].image for seed in (1, 6, 11)]
     scene = cv2.resize(np.hstack(shots), None, fx=0.52, fy=0.52, interpolation=cv2.INTER_AREA)
     cv2.imwrite(f"{_FOLDER}/scenes.jpg", scene[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])

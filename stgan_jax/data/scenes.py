@@ -113,7 +113,11 @@ class DressedWalker:
     ) -> None:
         """Draws the person at frame t, far parts first, and marks where it is seen."""
         scale, foot = self._scale[t], self._foot[t]
-        depth = lambda part: np.mean([self._projected[s][1][t] for s in part.spheres])  # noqa: E731
+
+        def depth(part: body.Part) -> float:
+            near = np.mean([self._projected[s][1][t] for s in part.spheres])
+            return float(near) + 0.015 * (part.name == "hair")  # seen from the side, it is on top
+
         for part in sorted(self._parts, key=depth):
             ends = [self._projected[part.spheres[i]][0][t] * scale + foot for i in (0, -1)]
             cloth = self._clothes[part.garment]
