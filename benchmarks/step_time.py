@@ -27,8 +27,8 @@ _OUT = flags.DEFINE_string("out", None, "JSON file to write.")
 
 def main(_):
     data = settings.WalkerData(1, 1, (90,), ("nm-01",), frames=_FRAMES.value)
-    noise_run = settings.NoiseSettings(data)
-    run = settings.StganSettings(data, "", noise_run=noise_run)
+    noise_run = settings.NoiseSettings(data=data)
+    run = settings.StganSettings(data=data, noise_run=noise_run)
     rng = np.random.default_rng(0)
     results = {}
 
@@ -39,7 +39,12 @@ def main(_):
         return noise_nets.init(jax.random.key(0), basis)
 
     state = TrainState.create(0, new_noise_params(), noise_run.optimizers())
-    step = functools.partial(steps.noise_step, nets=noise_nets, optimizers=noise_run.optimizers())
+    step = functools.partial(
+        steps.noise_step,
+        nets=noise_nets,
+        optimizers=noise_run.optimizers(),
+        options=noise_run.options(),
+    )
     frames = rng.integers(0, 61184, (noise_run.batch_size, DIM), dtype=np.uint16)
     results["noise_step"] = timing.compile_and_run(
         step, state, frames, runs=_RUNS.value, donate_argnums=0

@@ -20,7 +20,7 @@ from tqdm import tqdm
 from stgan_jax import checkpoint, contour, files
 from stgan_jax.errors import InputError
 from stgan_jax.settings import StganSettings, from_dict
-from stgan_jax.steps import StganNets
+from stgan_jax.steps import StganNets, used
 from stgan_jax.video import background, io, segmentation, sheet, tracking
 from stgan_jax.video.color import paint
 
@@ -65,7 +65,7 @@ def anonymize_contours(
         chunk = contours[start : start + _CHUNK]
         padded = np.zeros((_CHUNK, contour.DIM), np.float32)
         padded[: len(chunk)] = contour.to_unit(chunk)
-        made = _generate(model.nets.gen, model.params["gen"], padded[None], noise)
+        made = _generate(model.nets.gen, used(model.params), padded[None], noise)
         out[start : start + _CHUNK] = contour.to_pixels(np.asarray(made)[0, : len(chunk)])
     return out
 

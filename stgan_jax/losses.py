@@ -13,10 +13,20 @@ Scalar = Float[Array, ""]
 
 
 def discriminator_value(
-    real_logits: Float[Array, "..."], fake_logits: Float[Array, "..."]
+    real_logits: Float[Array, "..."], fake_logits: Float[Array, "..."], real_label: float = 1.0
 ) -> Scalar:
-    """L(D_S) or L(D_T), to be maximised: E[log D(Y)] + E[log(1 - D(G(Y, Z-hat)))] (Eqs. 2, 3)."""
-    return -jnp.mean(jax.nn.softplus(-real_logits)) - jnp.mean(jax.nn.softplus(fake_logits))
+    """L(D_S) or L(D_T), to be maximised: E[log D(Y)] + E[log(1 - D(G(Y, Z-hat)))] (Eqs. 2, 3).
+
+    Args:
+      real_logits: of original gaits.
+      fake_logits: of generated gaits.
+      real_label: 1 as printed. Note: below 1, one-sided label smoothing (Salimans 2016):
+        real_label E[log D(Y)] + (1 - real_label) E[log(1 - D(Y))] stands for the first term.
+    """
+    real = real_label * jax.nn.softplus(-real_logits)
+    if real_label != 1.0:
+        real = real + (1.0 - real_label) * jax.nn.softplus(real_logits)
+    return -jnp.mean(real) - jnp.mean(jax.nn.softplus(fake_logits))
 
 
 def minimax_value(
@@ -82,3 +92,22 @@ def generator(
 ) -> Scalar:
     """L(G) = L_S + L_T + L_Rec + alpha L_Per (Eq. 8)."""
     return spatial + temporal + rec + alpha * per
+
+
+def modification(
+    contours: Float[Array, "B T D"],
+    noise: Float[Array, "B T D"],
+    modified: Float[Array, "B T D"],
+    alpha: float | Scalar,
+) -> Scalar:
+    """WIFS Eq. 5: (1/D) (||Phi_2 - X_1||^2 + alpha ||Phi_2 - X_2||^2), the mean over frames.
+
+    Args:
+      contours: X_1, original gaits.
+      noise: X_2, noise gaits, another subject in the same view.
+      modified: Phi_2(X_1, X_2).
+      alpha: how much of the noise gait is added; 0.3 in the paper.
+    """
+    return jnp.mean(jnp.square(modified - contours)) + alpha * jnp.mean(
+        jnp.square(modified - noise)
+    )

@@ -10,6 +10,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+import jax.numpy as jnp
 import optax
 
 from stgan_jax import contour
@@ -17,7 +18,7 @@ from stgan_jax.errors import InputError
 from stgan_jax.models.noise import NoiseDiscriminator, NoiseGenerator
 from stgan_jax.models.stgan import Generator, SpatialDiscriminator, TemporalDiscriminator
 from stgan_jax.state import Optimizers
-from stgan_jax.steps import NoiseNets, StganLoss, StganNets
+from stgan_jax.steps import NoiseNets, Options, RawNoise, StganLoss, StganNets
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,14 +39,22 @@ class WalkerData:
 
     first_subject: int
     last_subject: int
-    views: tuple[int, ...]
-    walks: tuple[str, ...]
+    views: tuple[int, ...] = tuple(range(0, 181, 18))
+    walks: tuple[str, ...] = (
+        *(f"nm-{number:02d}" for number in range(1, 7)),
+        *("bg-01", "bg-02", "cl-01", "cl-02"),
+    )
     frames: int = 50
     codec: str = "resampled"
     dataset: str = ""
     data_dir: str = "data"
     window: str = "last"
     mirror: bool = False
+
+    @property
+    def subjects(self) -> range:
+        """Their numbers."""
+        return range(self.first_subject, self.last_subject + 1)
 
     def __post_init__(self):
         _require(self.window in ("last", "random"), 'data.window must be "last" or "random"')
@@ -56,14 +65,109 @@ class WalkerData:
         )
 
 
-@dataclasses.dataclass(frozen=True)
-class NoiseSettings:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """What every training has.
+
+    Attributes:
+      data: what is trained on.
+      validation_subjects: first and last of those whom `validation/...` figures are taken of,
+        and by whom the best checkpoint is chosen; empty for none.
+      seed: of everything random.
+      steps: how many.
+      batch_size: sequences (noise GAN: contours) a step, of all devices together.
+      optimizer: "adam" or "sgd".
+      schedule: of the learning rates: "constant", or "linear" or "cosine" down to 0.
+      warmup_steps: over which the rates rise from 0.
+      clip_norm: gradients of a network are scaled down to this Euclidean norm; 0 for never.
+      disc_steps, real_label, r1, ema, accumulate, remat: see `steps.Options`.
+      compute_dtype: "float32" or "bfloat16"; weights and losses are float32 always.
+      log_every, save_every, evaluate_every, picture_every: in steps; 0 for never, except
+        for `save_every`.
+    """
+
+    kind: ClassVar[str]
+
+    data: WalkerData
+    validation_subjects: tuple[int, ...] = (77, 84)
+    seed: int = 0
+    steps: int = 1000
+    batch_size: int = 8
+    optimizer: str = "adam"
+    schedule: str = "constant"
+    warmup_steps: int = 0
+    clip_norm: float = 0.0
+    disc_steps: int = 1
+    real_label: float = 1.0
+    r1: float = 0.0
+    ema: float = 0.0
+    accumulate: int = 1
+    remat: bool = False
+    compute_dtype: str = "float32"
+    log_every: int = 1
+    save_every: int = 200
+    evaluate_every: int = 200
+    picture_every: int = 0
+
+    def __post_init__(self):
+        _require_positive(self, "steps", "batch_size", "save_every", "disc_steps", "accumulate")
+        for name in ("warmup_steps", "log_every", "evaluate_every", "picture_every"):
+            _require(getattr(self, name) >= 0, f"{name} must not be negative")
+        for name in ("clip_norm", "r1"):
+            _require(getattr(self, name) >= 0, f"{name} must not be negative")
+        _require(0 <= self.ema < 1, "ema must be at least 0 and below 1")
+        _require(0.5 < self.real_label <= 1, "real_label must be above 0.5, and at most 1")
+        for name, known in (
+            ("optimizer", ("adam", "sgd")),
+            ("schedule", ("constant", "linear", "cosine")),
+            ("compute_dtype", ("float32", "bfloat16")),
+        ):
+            _require(getattr(self, name) in known, f"{name} must be one of {', '.join(known)}")
+        _require(
+            len(self.validation_subjects) in (0, 2),
+            "validation_subjects: a first and a last",
+        )
+        _require(
+            self.batch_size % self.accumulate == 0,
+            f"a batch of {self.batch_size} cannot be accumulated in {self.accumulate} slices",
+        )
+
+    def options(self) -> Options:
+        """What the step adds to the paper's."""
+        return Options(
+            self.disc_steps, self.real_label, self.r1, self.ema, self.accumulate, self.remat
+        )
+
+    @property
+    def dtype(self) -> Any:
+        """What the networks compute in; None as their inputs are."""
+        return None if self.compute_dtype == "float32" else jnp.bfloat16
+
+    def update_rule(self, rate: float, beta1: float = 0.9) -> optax.GradientTransformation:
+        """The optimiser with its schedule and clipping."""
+        _require(rate > 0, "learning rates must be positive")
+        schedule: Any = rate
+        if self.schedule != "constant" or self.warmup_steps:
+            rest = max(self.steps - self.warmup_steps, 1)
+            after = {
+                "constant": optax.constant_schedule(rate),
+                "linear": optax.linear_schedule(rate, 0.0, rest),
+                "cosine": optax.cosine_decay_schedule(rate, rest),
+            }[self.schedule]
+            warm = optax.linear_schedule(0.0, rate, max(self.warmup_steps, 1))
+            schedule = optax.join_schedules([warm, after], [self.warmup_steps])
+        rule = optax.sgd(schedule) if self.optimizer == "sgd" else optax.adam(schedule, b1=beta1)
+        if not self.clip_norm:
+            return rule
+        return optax.chain(optax.clip_by_global_norm(self.clip_norm), rule)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NoiseSettings(RunSettings):
     """Pre-training of the noise GAN (ST-GAN 3.3)."""
 
     kind: ClassVar[str] = "noise"
 
-    data: WalkerData
-    seed: int = 0
     steps: int = 8000
     batch_size: int = 256
     learning_rate: float = 4e-4
@@ -74,37 +178,40 @@ class NoiseSettings:
     ema: float = 0.999
     log_every: int = 50
     save_every: int = 2000
+    evaluate_every: int = 2000
 
     def __post_init__(self):
-        _require_positive(self, "steps", "batch_size", "learning_rate", "seed_size", "save_every")
+        super().__post_init__()
+        _require_positive(self, "learning_rate", "seed_size")
         _require(self.basis_size >= 0, "basis_size must not be negative")
 
     def nets(self) -> NoiseNets:
         """The networks these settings describe."""
-        gen = NoiseGenerator(self.basis_size or contour.DIM)
-        return NoiseNets(gen, NoiseDiscriminator(), self.seed_size)
+        gen = NoiseGenerator(self.basis_size or contour.DIM, dtype=self.dtype)
+        return NoiseNets(gen, NoiseDiscriminator(dtype=self.dtype), self.seed_size)
 
     def optimizers(self) -> Optimizers:
         """Update rules of the trained networks."""
-        tx = optax.adam(self.learning_rate, b1=self.beta1)
+        tx = self.update_rule(self.learning_rate, self.beta1)
         return {"noise_gen": tx, "noise_disc": tx}
 
 
-@dataclasses.dataclass(frozen=True)
-class StganSettings:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StganSettings(RunSettings):
     """Training of ST-GAN (3.4) on top of a pre-trained noise GAN.
 
-    `noise_run`, the noise GAN's own settings, is filled in from its checkpoint.
+    Attributes:
+      noise: "gan" for G_N's contours, "gaussian" for raw Gaussian noise (Fig. 7).
+      noise_checkpoint: folder of the noise GAN's training.
+      noise_run: its settings, filled in from its checkpoint.
+      (the others): see `configs/stgan.py`.
     """
 
     kind: ClassVar[str] = "stgan"
 
-    data: WalkerData
-    noise_checkpoint: str
+    noise: str = "gan"
+    noise_checkpoint: str = ""
     alpha: float = 0.3
-    seed: int = 0
-    steps: int = 1000
-    batch_size: int = 8
     gen_learning_rate: float = 5e-3
     disc_learning_rate: float = 2e-4
     features: int = 16
@@ -114,33 +221,35 @@ class StganSettings:
     distance: str = "l2"
     saturating: bool = False
     adversarial_weight: float = 0.1
-    log_every: int = 1
-    save_every: int = 200
     noise_run: NoiseSettings | None = None
 
     def __post_init__(self):
+        super().__post_init__()
         _require_positive(
-            self, "steps", "batch_size", "gen_learning_rate", "disc_learning_rate", "save_every",
-            "features", "kernel", "lstm_units",
-        )  # fmt: skip
+            self, "gen_learning_rate", "disc_learning_rate", "features", "kernel", "lstm_units"
+        )
         _require(self.alpha >= 0, "alpha must not be negative")
         _require(self.distance in ("l1", "l2"), 'distance must be "l1" or "l2"')
+        _require(self.noise in ("gan", "gaussian"), 'noise must be "gan" or "gaussian"')
 
     def nets(self) -> StganNets:
         """The networks these settings describe, the frozen noise GAN's among them."""
-        if self.noise_run is None:
-            raise InputError("noise_run is missing: it is filled in from the noise checkpoint")
+        noise: NoiseNets | RawNoise = RawNoise()
+        if self.noise == "gan":
+            if self.noise_run is None:
+                raise InputError("noise_run is missing: it is filled in from the noise checkpoint")
+            noise = self.noise_run.nets()
         return StganNets(
-            Generator(self.features, self.kernel, self.share_encoder),
-            SpatialDiscriminator(self.features, self.kernel),
-            TemporalDiscriminator(self.lstm_units),
-            self.noise_run.nets(),
+            Generator(self.features, self.kernel, self.share_encoder, self.dtype),
+            SpatialDiscriminator(self.features, self.kernel, self.dtype),
+            TemporalDiscriminator(self.lstm_units, self.dtype),
+            noise,
         )
 
     def optimizers(self) -> Optimizers:
         """Update rules of the trained networks."""
-        disc = optax.adam(self.disc_learning_rate, b1=0.5)
-        gen = optax.adam(self.gen_learning_rate)
+        disc = self.update_rule(self.disc_learning_rate, beta1=0.5)
+        gen = self.update_rule(self.gen_learning_rate)
         return {"gen": gen, "spatial_disc": disc, "temporal_disc": disc}
 
     def loss(self) -> StganLoss:
@@ -148,7 +257,47 @@ class StganSettings:
         return StganLoss(self.distance, self.saturating, self.adversarial_weight)
 
 
-Settings = NoiseSettings | StganSettings
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class WifsSettings(RunSettings):
+    """Training of the WIFS 2017 network on pairs of an original gait and a noise gait.
+
+    Attributes:
+      noise_subject: whose gait is the noise gait of all others, in their view (WIFS III-E, IV);
+        0 draws one of the training subjects by the seed.
+      (the others): see `configs/wifs.py`.
+    """
+
+    kind: ClassVar[str] = "wifs"
+
+    noise_subject: int = 0
+    alpha: float = 0.3
+    optimizer: str = "sgd"
+    learning_rate: float = 0.1
+    features: int = 16
+    kernel: int = 3
+    share_encoder: bool = True
+
+    def __post_init__(self):
+        super().__post_init__()
+        _require_positive(self, "learning_rate", "features", "kernel")
+        _require(self.alpha >= 0, "alpha must not be negative")
+        first, last = self.data.first_subject, self.data.last_subject
+        _require(first < last, "a noise gait needs a second subject: raise data.last_subject")
+        _require(
+            self.noise_subject == 0 or first <= self.noise_subject <= last,
+            f"noise_subject must be one of the subjects {first} to {last}, or 0 to draw one",
+        )
+
+    def net(self) -> Generator:
+        """Phi, the network these settings describe: 113 parameters as printed."""
+        return Generator(self.features, self.kernel, self.share_encoder, self.dtype)
+
+    def optimizers(self) -> Optimizers:
+        """Update rule of the network."""
+        return {"gen": self.update_rule(self.learning_rate)}
+
+
+Settings = NoiseSettings | StganSettings | WifsSettings
 
 
 def to_dict(settings: Settings) -> dict[str, Any]:
@@ -166,7 +315,7 @@ def from_dict(values: Mapping[str, Any]) -> Settings:
       InputError: an unknown kind, key, or a value that cannot be.
     """
     values = dict(values)
-    kinds = {cls.kind: cls for cls in (NoiseSettings, StganSettings)}
+    kinds = {cls.kind: cls for cls in (NoiseSettings, StganSettings, WifsSettings)}
     kind = values.pop("kind", None)
     if kind not in kinds:
         raise InputError(f"unknown kind {kind!r} of model: choose one of {', '.join(kinds)}")
@@ -184,7 +333,7 @@ def from_config(config: Any) -> Settings:
     return from_dict(values)
 
 
-def _build(cls: type, values: Mapping[str, Any], path: str):
+def _build(cls: Any, values: Mapping[str, Any], path: str):
     hints = typing.get_type_hints(cls)
     fields = {field.name: field for field in dataclasses.fields(cls)}
     kwargs = {}
@@ -194,12 +343,21 @@ def _build(cls: type, values: Mapping[str, Any], path: str):
         hint = hints[name]
         if isinstance(value, Mapping):
             inner = next(
-                t for t in _options(hint) if isinstance(t, type) and dataclasses.is_dataclass(t)
+                (t for t in _options(hint) if isinstance(t, type) and dataclasses.is_dataclass(t)),
+                None,
             )
+            _require(inner is not None, f"{path}.{name} must be {_called(hint)}, not {value!r}")
             value = {k: v for k, v in value.items() if k != "kind"}
             kwargs[name] = _build(inner, value, f"{path}.{name}")
         else:
-            kwargs[name] = tuple(value) if isinstance(value, list | tuple) else value
+            value = tuple(value) if isinstance(value, list | tuple) else value
+            value = float(value) if hint is float and type(value) is int else value
+            wanted = tuple(typing.get_origin(t) or t for t in _options(hint))
+            _require(
+                isinstance(value, wanted) and isinstance(value, bool) <= (bool in wanted),
+                f"{path}.{name} must be {_called(hint)}, not {value!r}",
+            )
+            kwargs[name] = value
     missing = [
         name for name, field in fields.items()
         if name not in kwargs and field.default is dataclasses.MISSING
@@ -212,6 +370,11 @@ def _build(cls: type, values: Mapping[str, Any], path: str):
 def _options(hint) -> tuple:
     union = isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
     return typing.get_args(hint) if union else (hint,)
+
+
+def _called(hint) -> str:
+    names = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+    return names.get(hint, "a list" if typing.get_origin(hint) is tuple else "a group of settings")
 
 
 def _require(condition: bool, sentence: str) -> None:

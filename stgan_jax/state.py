@@ -40,10 +40,25 @@ class TrainState(struct.PyTreeNode):
         """This step's random key: a function of (seed, step), so that resuming needs no other."""
         return jax.random.fold_in(jax.random.key(self.seed), self.step)
 
-    def updated(self, grads: Mapping[str, Any], optimizers: Optimizers) -> "TrainState":
-        """Applies gradients to the networks named in `grads`; `step` stays."""
-        params, opt_state = dict(self.params), dict(self.opt_state)
+    def updated(
+        self, grads: Mapping[str, Any], optimizers: Optimizers
+    ) -> tuple["TrainState", dict[str, Any]]:
+        """Applies gradients to the networks named in `grads`; `step` stays.
+
+        Returns:
+          the new state, and each network's gradient and update norms (Euclidean).
+        """
+        params, opt_state, norms = dict(self.params), dict(self.opt_state), {}
         for name, grad in grads.items():
             updates, opt_state[name] = optimizers[name].update(grad, opt_state[name], params[name])
             params[name] = optax.apply_updates(params[name], updates)
-        return self.replace(params=params, opt_state=opt_state)
+            norms[f"gradient_norm/{name}"] = optax.tree.norm(grad)
+            norms[f"update_norm/{name}"] = optax.tree.norm(updates)
+        return self.replace(params=params, opt_state=opt_state), norms
+
+    def averaged(self, name: str, decay: float) -> "TrainState":
+        """Moves `NAME_ema`, the exponential moving average of a network's weights, towards it."""
+        average = optax.incremental_update(
+            self.params[name], self.params[f"{name}_ema"], 1.0 - decay
+        )
+        return self.replace(params={**self.params, f"{name}_ema": average})

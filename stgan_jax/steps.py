@@ -1,11 +1,16 @@
-"""Pure training steps: (state, batch, ...) -> (state, metrics), to be compiled by the caller."""
+"""Pure training steps: (state, batch, alpha) -> (state, metrics), to be compiled by the caller.
+
+Each serves one device, a mesh, or one device of many under pmap, where `Options.axis` names
+them. Randomness is a function of (seed, step) and of the whole batch, so that the number of
+devices does not change it.
+"""
 
 import dataclasses
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import optax
 from flax import linen as nn
 from jaxtyping import Array, Float, UInt
 
@@ -15,6 +20,85 @@ from stgan_jax.models import stgan as stgan_models
 from stgan_jax.state import Optimizers, TrainState
 
 Metrics = dict[str, Float[Array, ""]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What a practitioner may add to the papers' steps; by default nothing.
+
+    Attributes:
+      disc_steps: updates of the discriminators for one of the generator, each with fresh noise.
+      real_label: what discriminators are taught to call real gaits; below 1, label smoothing.
+      r1: weight of a gradient penalty r1/2 E||grad D||^2 at real gaits (Mescheder 2018).
+      ema: decay of a moving average of the generator's weights; 0 for none.
+      accumulate: in how many slices, one after the other, a batch is worked off. Less memory,
+        the same gradients.
+      remat: recompute activations instead of storing them (gradient checkpointing).
+      axis: name of the axis of devices under pmap.
+    """
+
+    disc_steps: int = 1
+    real_label: float = 1.0
+    r1: float = 0.0
+    ema: float = 0.0
+    accumulate: int = 1
+    remat: bool = False
+    axis: str | None = None
+
+    def apply(self, module: nn.Module) -> Callable:
+        """The module's apply, its activations recomputed if so asked."""
+        return jax.checkpoint(module.apply) if self.remat else module.apply
+
+    def own_share(self, draw: Callable[[int], Array], count: int) -> Array:
+        """This device's `count` of what is drawn for all devices together."""
+        if self.axis is None:
+            return draw(count)
+        everything = draw(count * jax.lax.psum(1, self.axis))
+        return jax.lax.dynamic_slice_in_dim(
+            everything, jax.lax.axis_index(self.axis) * count, count
+        )
+
+    def gradients(self, loss: Callable, params: Any, *batch: Array) -> tuple[Any, Metrics]:
+        """Gradients of `loss(params, *batch) -> (mean, metrics)` and metrics, of the whole batch.
+
+        Averaged over slices of the batch, and over devices under pmap.
+        """
+        compute = jax.grad(loss, has_aux=True)
+        if self.accumulate == 1:
+            result = compute(params, *batch)
+        else:
+            sliced = jax.tree.map(
+                lambda x: x.reshape(self.accumulate, x.shape[0] // self.accumulate, *x.shape[1:]),
+                batch,
+            )
+            first = jax.eval_shape(compute, params, *jax.tree.map(lambda x: x[0], sliced))
+            total, _ = jax.lax.scan(
+                lambda total, part: (jax.tree.map(jnp.add, total, compute(params, *part)), None),
+                jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), first),
+                sliced,
+            )
+            result = jax.tree.map(lambda x: x / self.accumulate, total)
+        return result if self.axis is None else jax.lax.pmean(result, self.axis)
+
+    def penalty(self, disc: Callable, params: Any, real: Array) -> Float[Array, ""] | float:
+        """r1/2 E||grad D||^2 at real inputs (B, ..., D)."""
+        if not self.r1:
+            return 0.0
+        slope = jax.grad(lambda x: jnp.sum(disc(params, x)))(real)
+        return 0.5 * self.r1 * jnp.mean(jnp.sum(jnp.square(slope), -1))
+
+
+def _judged(
+    disc: Callable, params: Any, real: Array, fake: Array, name: str, options: Options
+) -> tuple[Float[Array, ""], Metrics]:
+    """What a discriminator minimises: minus its value (Eqs. 2, 3), plus the penalty; metrics."""
+    real_logits, fake_logits = jnp.split(disc(params, jnp.concatenate([real, fake])), 2)
+    value = losses.discriminator_value(real_logits, fake_logits, options.real_label)
+    return options.penalty(disc, params, real) - value, {
+        f"loss/{name}_disc": -value,
+        f"accuracy/{name}_real": jnp.mean(real_logits > 0, dtype=jnp.float32),
+        f"accuracy/{name}_fake": jnp.mean(fake_logits < 0, dtype=jnp.float32),
+    }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +121,10 @@ class NoiseNets:
             "noise_basis": basis,
         }
 
+    def frozen(self, params: dict[str, Any]) -> dict[str, Any]:
+        """What of the parameters `sample` needs."""
+        return {name: params[name] for name in ("noise_gen_ema", "noise_basis")}
+
     def sample(self, params: dict[str, Any], key: jax.Array, count: int) -> Float[Array, "N 4000"]:
         """Noise contours Z-hat in [0, 1] from the averaged G_N."""
         seeds = noise_models.sample_seeds(key, count, self.seed_size)
@@ -45,58 +133,75 @@ class NoiseNets:
         )
 
 
+@dataclasses.dataclass(frozen=True)
+class RawNoise:
+    """Gaussian noise in place of G_N's contours: the ablation of ST-GAN Fig. 7.
+
+    Note: the paper does not say how a seed becomes 4000 numbers. Here each coordinate is
+    Gaussian around the crop's middle with a contour's spread.
+    """
+
+    spread: float = 0.25
+
+    def frozen(self, params: dict[str, Any]) -> dict[str, Any]:
+        """What of the parameters `sample` needs: nothing."""
+        del params
+        return {}
+
+    def sample(self, params: dict[str, Any], key: jax.Array, count: int) -> Float[Array, "N 4000"]:
+        """Noise in [0, 1]."""
+        del params
+        seeds = noise_models.sample_seeds(key, count, contour.DIM)
+        return jnp.clip(0.5 + self.spread * seeds, 0.0, 1.0)
+
+
 def noise_step(
     state: TrainState,
     contours: UInt[Array, "B 4000"],
     *,
     nets: NoiseNets,
     optimizers: Optimizers,
-    r1: float = 0.1,
-    ema: float = 0.999,
+    options: Options,
 ) -> tuple[TrainState, Metrics]:
     """One update of D_N, then one of G_N: the plain GAN of Goodfellow 2014 (ST-GAN 3.3).
 
-    Note: two additions keep G_N from collapsing onto few contours, a gradient penalty
-    `r1`/2 E||grad D_N||^2 at real codes (Mescheder 2018) and a moving average of G_N.
+    Note: G_N's own weights are trained, their moving average is used (`options.ema`, 0 for
+    none); together with R1 it keeps G_N from collapsing onto few contours.
 
     Args:
       state: as `NoiseNets.init` and `TrainState.create` make it.
       contours: real contours, fixed-point.
       nets: the modules.
       optimizers: for "noise_gen" and "noise_disc".
-      r1: weight of the penalty; 0 for the paper's plain GAN.
-      ema: decay of the average; 0 for none.
+      options: additions; `r1` and `ema` are on by default in the settings.
     """
     basis = state.params["noise_basis"]
     real = basis.code(contour.fixed_to_unit(contours))
-    seeds = noise_models.sample_seeds(state.key(), len(real), nets.seed_size)
-    fake, pull_back = jax.vjp(lambda p: nets.gen.apply(p, seeds), state.params["noise_gen"])
-
-    def disc_loss(params):
-        real_logits, fake_logits = nets.disc.apply(params, real), nets.disc.apply(params, fake)
-        slope = jax.grad(lambda code: nets.disc.apply(params, code).sum())(real)
-        penalty = 0.5 * r1 * jnp.mean(jnp.sum(jnp.square(slope), -1))
-        value = losses.discriminator_value(real_logits, fake_logits)
-        return penalty - value, {
-            "loss/noise_disc": -value,
-            "accuracy/noise_real": jnp.mean(real_logits > 0),
-            "accuracy/noise_fake": jnp.mean(fake_logits < 0),
-        }
-
-    grads, metrics = jax.grad(disc_loss, has_aux=True)(state.params["noise_disc"])
-    state = state.updated({"noise_disc": grads}, optimizers)
-
-    def gen_loss(fake):
-        logits = nets.disc.apply(state.params["noise_disc"], fake)
-        return losses.adversarial(logits, saturating=False)
-
-    metrics["loss/noise_gen"], slope = jax.value_and_grad(gen_loss)(fake)
-    state = state.updated({"noise_gen": pull_back(slope)[0]}, optimizers)
-    average = optax.incremental_update(
-        state.params["noise_gen"], state.params["noise_gen_ema"], 1.0 - ema
+    gen, disc = options.apply(nets.gen), options.apply(nets.disc)
+    seeds_of = lambda key: options.own_share(  # noqa: E731
+        lambda count: noise_models.sample_seeds(key, count, nets.seed_size), len(real)
     )
-    state = state.replace(step=state.step + 1, params={**state.params, "noise_gen_ema": average})
-    return state, metrics
+    seeds = seeds_of(state.key())
+    frozen = state.params["noise_gen"]
+    metrics: Metrics = {}
+    for number in reversed(range(options.disc_steps)):  # the last shares its noise with G_N
+
+        def disc_loss(params, real, seeds):
+            return _judged(disc, params, real, gen(frozen, seeds), "noise", options)
+
+        drawn = seeds_of(jax.random.fold_in(state.key(), number)) if number else seeds
+        grads, metrics = options.gradients(disc_loss, state.params["noise_disc"], real, drawn)
+        state, norms = state.updated({"noise_disc": grads}, optimizers)
+
+    def gen_loss(params, seeds):
+        logits = disc(state.params["noise_disc"], gen(params, seeds))
+        loss = losses.adversarial(logits, saturating=False)
+        return loss, {"loss/noise_gen": loss}
+
+    grads, terms = options.gradients(gen_loss, state.params["noise_gen"], seeds)
+    state, more = state.updated({"noise_gen": grads}, optimizers)
+    state = state.averaged("noise_gen", options.ema)
+    return state.replace(step=state.step + 1), {**metrics, **terms, **norms, **more}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,7 +211,7 @@ class StganNets:
     gen: stgan_models.Generator
     spatial_disc: stgan_models.SpatialDiscriminator
     temporal_disc: stgan_models.TemporalDiscriminator
-    noise: NoiseNets
+    noise: NoiseNets | RawNoise
 
     def init(self, key: jax.Array, noise_params: dict[str, Any], frames: int) -> dict[str, Any]:
         """Parameters by name, for sequences of `frames`; the noise GAN's are taken over frozen."""
@@ -116,7 +221,7 @@ class StganNets:
             "gen": self.gen.init(keys[0], contours, contours[:, 0]),
             "spatial_disc": self.spatial_disc.init(keys[1], contours),
             "temporal_disc": self.temporal_disc.init(keys[2], contours),
-            **{name: noise_params[name] for name in ("noise_gen_ema", "noise_basis")},
+            **self.noise.frozen(noise_params),
         }
 
 
@@ -129,6 +234,11 @@ class StganLoss:
     adversarial_weight: float = 1.0
 
 
+def used(params: Mapping[str, Any]) -> Any:
+    """G's weights as they are used: their moving average where one is kept."""
+    return params["gen_ema"] if "gen_ema" in params else params["gen"]
+
+
 def stgan_step(
     state: TrainState,
     contours: UInt[Array, "B T 4000"],
@@ -137,11 +247,11 @@ def stgan_step(
     nets: StganNets,
     optimizers: Optimizers,
     loss: StganLoss,
+    options: Options = Options(),
 ) -> tuple[TrainState, Metrics]:
     """One alternation of ST-GAN: D_S and D_T (Eqs. 2, 3) with G fixed, then G (Eq. 8).
 
-    One forward pass of G serves both halves: its output does not depend on the
-    discriminators, so their update leaves it valid.
+    Both halves write out G's forward pass; it is the same expression, which XLA computes once.
 
     Args:
       state: as `StganNets.init` and `TrainState.create` make it.
@@ -150,33 +260,40 @@ def stgan_step(
       nets: the modules.
       optimizers: for "gen", "spatial_disc" and "temporal_disc".
       loss: which form of the losses.
+      options: additions.
     """
     real = contour.fixed_to_unit(contours)
-    noise = jax.lax.stop_gradient(nets.noise.sample(state.params, state.key(), len(real)))
-    fake, pull_back = jax.vjp(lambda p: nets.gen.apply(p, real, noise), state.params["gen"])
+    gen = options.apply(nets.gen)
+    discs = {
+        "spatial": options.apply(nets.spatial_disc),
+        "temporal": options.apply(nets.temporal_disc),
+    }
+    noise_of = lambda key: jax.lax.stop_gradient(  # noqa: E731
+        options.own_share(lambda count: nets.noise.sample(state.params, key, count), len(real))
+    )
+    noise = noise_of(state.key())
+    frozen = state.params["gen"]
     metrics: Metrics = {}
-    both = jnp.concatenate([real, fake])
+    for number in reversed(range(options.disc_steps)):  # the last shares its noise with G
 
-    def disc_loss(params, disc):
-        real_logits, fake_logits = jnp.split(disc.apply(params, both), 2)
-        value = losses.discriminator_value(real_logits, fake_logits)
-        return -value, (jnp.mean(real_logits > 0), jnp.mean(fake_logits < 0))
+        def disc_loss(params, real, noise):
+            fake = gen(frozen, real, noise)
+            total: Array = jnp.zeros(())
+            seen: Metrics = {}
+            for name, disc in discs.items():
+                one, terms = _judged(disc, params[f"{name}_disc"], real, fake, name, options)
+                total, seen = total + one, seen | terms
+            return total, seen
 
-    discs: dict[str, nn.Module] = {"spatial": nets.spatial_disc, "temporal": nets.temporal_disc}
-    disc_grads = {}
-    for name, disc in discs.items():
-        (value, accuracy), disc_grads[f"{name}_disc"] = jax.value_and_grad(disc_loss, has_aux=True)(
-            state.params[f"{name}_disc"], disc
-        )
-        metrics[f"loss/{name}_disc"] = value
-        metrics[f"accuracy/{name}_real"], metrics[f"accuracy/{name}_fake"] = accuracy
-    state = state.updated(disc_grads, optimizers)
+        drawn = noise_of(jax.random.fold_in(state.key(), number)) if number else noise
+        judges = {f"{name}_disc": state.params[f"{name}_disc"] for name in discs}
+        grads, metrics = options.gradients(disc_loss, judges, real, drawn)
+        state, norms = state.updated(grads, optimizers)
 
-    def gen_loss(fake):
+    def gen_loss(params, real, noise):
+        fake = gen(params, real, noise)
         terms = {
-            name: losses.adversarial(
-                disc.apply(state.params[f"{name}_disc"], fake), loss.saturating
-            )
+            name: losses.adversarial(disc(state.params[f"{name}_disc"], fake), loss.saturating)
             for name, disc in discs.items()
         }
         terms["rec"] = losses.reconstruction(real, fake, loss.distance)
@@ -185,9 +302,42 @@ def stgan_step(
         total = losses.generator(
             weight * terms["spatial"], weight * terms["temporal"], terms["rec"], terms["per"], alpha
         )
-        return total, terms
+        return total, {"loss/gen": total, **{f"loss/gen_{k}": v for k, v in terms.items()}}
 
-    (total, terms), slope = jax.value_and_grad(gen_loss, has_aux=True)(fake)
-    state = state.updated({"gen": pull_back(slope)[0]}, optimizers)
-    metrics |= {"loss/gen": total, **{f"loss/gen_{name}": v for name, v in terms.items()}}
-    return state.replace(step=state.step + 1), metrics
+    grads, terms = options.gradients(gen_loss, state.params["gen"], real, noise)
+    state, more = state.updated({"gen": grads}, optimizers)
+    if options.ema:
+        state = state.averaged("gen", options.ema)
+    return state.replace(step=state.step + 1), {**metrics, **terms, **norms, **more}
+
+
+def wifs_step(
+    state: TrainState,
+    pairs: UInt[Array, "B 2 T 4000"],
+    alpha: float | Float[Array, ""],
+    *,
+    net: stgan_models.Generator,
+    optimizers: Optimizers,
+    options: Options = Options(),
+) -> tuple[TrainState, Metrics]:
+    """One update of the WIFS network on Eq. 5.
+
+    Args:
+      state: with params "gen".
+      pairs: an original gait X_1 and a noise gait X_2, fixed-point.
+      alpha: how much of the noise gait is added.
+      net: Phi, a `Generator` with a shared encoder.
+      optimizers: for "gen".
+      options: additions; those for discriminators do nothing.
+    """
+
+    def cost(params, own, noise):
+        value = losses.modification(own, noise, options.apply(net)(params, own, noise), alpha)
+        return value, {"loss/gen": value}
+
+    own, noise = (contour.fixed_to_unit(pairs[:, i]) for i in (0, 1))
+    grads, metrics = options.gradients(cost, state.params["gen"], own, noise)
+    state, norms = state.updated({"gen": grads}, optimizers)
+    if options.ema:
+        state = state.averaged("gen", options.ema)
+    return state.replace(step=state.step + 1), {**metrics, **norms}

@@ -1,171 +1,241 @@
 """The one training loop: settings and a folder in, checkpoints out, resumed by itself."""
 
 import contextlib
-import dataclasses
-import functools
+import itertools
+import math
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import jax
 import numpy as np
-import optax
-from jaxtyping import Array, Float, UInt, UInt16
 from tqdm import tqdm
 
-from stgan_jax import checkpoint, contour, steps
-from stgan_jax.data import walkers
+from stgan_jax import checkpoint, experiments, metrics, parallel
 from stgan_jax.errors import InputError
-from stgan_jax.models.noise import ContourBasis
-from stgan_jax.settings import (
-    NoiseSettings,
-    Settings,
-    StganSettings,
-    WalkerData,
-    from_dict,
-    to_dict,
-)
+from stgan_jax.experiments import Experiment
+from stgan_jax.settings import Settings, StganSettings, from_dict, to_dict
 from stgan_jax.state import TrainState
 
-if TYPE_CHECKING:
-    from stgan_jax.data import pipeline
+# What may change when a run goes on.
+_FREE = (
+    "steps", "log_every", "save_every", "evaluate_every", "picture_every", "noise_checkpoint",
+)  # fmt: skip
+_PROFILED = 10  # steps in a trace
 
-Step = Callable[[TrainState, jax.Array], tuple[TrainState, steps.Metrics]]
 
-
-def train(config: Settings, workdir: str | os.PathLike) -> bool:
+def train(
+    config: Settings, workdir: str | os.PathLike, mode: str = "jit", profile: bool = False
+) -> bool:
     """Trains a model to its end, from the latest checkpoint in `workdir` where there is one.
 
     Shows a progress bar with the losses, sequences (noise GAN: contours) a second and
-    the time left. Ctrl-C or SIGTERM saves and stops; the same call goes on.
+    the time left. Ctrl-C or SIGTERM saves and stops; the same call goes on. Leaves in
+    `workdir`: `checkpoints`, `best`, `config.json`, `metrics.jsonl`, TensorBoard's events and
+    `pictures`. All devices of all processes work on it; several processes share the folder.
 
     Args:
       config: what to train.
       workdir: folder of the run, made where it does not exist.
+      mode: of `parallel.MODES`, how the step is compiled.
+      profile: writes a trace of some steps to `workdir`/profile.
 
     Returns:
       whether it is trained to its end, and was not stopped before.
 
     Raises:
-      InputError: the folder holds another run, the noise checkpoint is no such thing,
-        or a loss is not finite.
+      InputError: the folder holds another run or cannot be written to, the noise checkpoint
+        is no such thing, or a loss is not finite.
     """
-    noise_params = {}
     if isinstance(config, StganSettings):
-        noise = checkpoint.load(config.noise_checkpoint, NoiseSettings.kind)
-        config, noise_params = _with_noise(config, noise), noise.params()
+        config = experiments.with_noise(config)
     Path(workdir).mkdir(parents=True, exist_ok=True)
-    _refuse_other_run(config, workdir)
+    refuse_other_run(config, workdir)
     if (checkpoint.latest_step(workdir) or 0) >= config.steps:
-        print(f"{workdir}: trained to its end already")
+        say(f"{workdir}: trained to its end already")
         return True
-    source, frames = _source(config)
-    if isinstance(config, StganSettings):
-        state, step = stgan_start(config, noise_params)
-    else:
-        assert frames is not None
-        state, step = noise_start(config, frames)
-    writer = checkpoint.Writer(workdir, to_dict(config))
-    try:
-        return _loop(config, writer.restore_latest(state) or state, step, source, writer)
-    finally:
-        writer.close()
+    with contextlib.ExitStack() as stack:
+        writer = checkpoint.Writer(workdir, to_dict(config))
+        stack.callback(writer.close)
+        experiment = experiments.prepare(config)
+        program = parallel.compiled(experiment.step, config.batch_size, mode)
+        state = parallel.same_everywhere(experiment.start(config.seed))
+        state = program.put_state(writer.restore(state) or state)
+        log = None
+        if jax.process_index() == 0:
+            log = metrics.Log(workdir, int(program.one(state.step)))
+            stack.callback(log.close)
+        return _train(experiment, program, state, writer, log, Path(workdir), profile)
 
 
-def _source(config: Settings) -> tuple["pipeline.Source", UInt[np.ndarray, "N *shape"] | None]:
-    """What a training draws from, and the same as an array where it lies in memory.
+def _train(
+    experiment: Experiment,
+    program: parallel.Compiled,
+    state: TrainState,
+    writer: checkpoint.Writer,
+    log: metrics.Log | None,
+    workdir: Path,
+    profile: bool,
+) -> bool:
+    config = experiment.config
 
-    The noise GAN wants single frames, in memory.
+    def step(state, batch):
+        return program.step(state, program.put_batch(batch), experiment.alpha)
+
+    def told(number: int, figures: Mapping[str, Any]) -> None:
+        require_finite(number, figures, workdir)
+
+    def figures(number: int, values: Mapping[str, Any]) -> None:
+        if log:
+            log.figures(number, {name: float(value) for name, value in values.items()})
+
+    def hook(number: int, state: TrainState, stopped: bool) -> dict[str, float]:
+        due = lambda every: every and number % every == 0  # noqa: E731
+        last = number == config.steps
+        if not (last or stopped or due(config.save_every) or due(config.evaluate_every)
+                or due(config.picture_every)):  # fmt: skip
+            return {}
+        state = program.one(state)
+        seen: dict[str, float] = {}
+        norm = float(math.sqrt(sum(np.vdot(x, x) for x in map(np.asarray, _weights(state)))))
+        require_finite(number, {"parameters' norm": norm}, workdir)
+        evaluate = config.evaluate_every and (due(config.evaluate_every) or last)
+        if evaluate and experiment.validate:
+            seen = experiment.validate(state.params, experiment.alpha)
+        if due(config.save_every) or stopped or last:
+            writer.save(state, seen.get("validation/loss"))
+        if due(config.picture_every) or (last and config.picture_every):
+            for name, image in experiment.pictures(state.params).items():
+                if log:
+                    log.picture(number, name, image)
+        return seen
+
+    first = int(program.one(state.step))
+    with profiled(workdir / "profile" if profile else None) as trace:
+        return run(
+            step, state, experiment, [config.seed], first, one=program.one, told=told,
+            hook=hook, figures=figures, each=trace,
+        )[1]  # fmt: skip
+
+
+def _weights(state: TrainState) -> list:
+    return [x for x in jax.tree.leaves(state.params) if np.issubdtype(x.dtype, np.floating)]
+
+
+def run(
+    step: Callable[[TrainState, Any], tuple[TrainState, dict[str, Any]]],
+    state: TrainState,
+    experiment: Experiment,
+    seeds: list[int],
+    first: int,
+    *,
+    one: Callable[[Any], Any],
+    told: Callable[[int, Mapping[str, Any]], None],
+    hook: Callable[[int, TrainState, bool], metrics.Figures],
+    figures: Callable[[int, Mapping[str, Any]], None],
+    each: Callable[[int], None] = lambda number: None,
+    lanes: int = 1,
+) -> tuple[TrainState, bool]:
+    """The loop itself: from step `first` to the settings' last, or until it is asked to stop.
+
+    Args:
+      step: (state, batch) -> (state, metrics).
+      state: at step `first`, as `step` wants it.
+      experiment: what is trained.
+      seeds: of the streams of batches; with more than one a batch is one of each, stacked.
+      first: steps done already.
+      one: takes a single copy of metrics from all devices'.
+      told: is given each step's metrics in its turn, and raises where they are bad.
+      hook: is called after each step with its number, the state, and whether it is the last
+        because of a signal; gives further figures.
+      figures: is given the means since it was given some, where `log_every` says.
+      each: is called with the number of the step to come.
+      lanes: how many runs a step trains.
+
+    Returns:
+      the state, and whether the last step is done.
     """
-    from stgan_jax.data import datasets, pipeline  # TensorFlow: only where data is fed
+    from stgan_jax.data import pipeline  # TensorFlow: only where data is fed
 
-    data = config.data
-    if not data.dataset:
-        rendered = render(data)
-    else:
-        sequences = datasets.Sequences(
-            data.dataset,
-            data.data_dir,
-            range(data.first_subject, data.last_subject + 1),
-            data.views,
-            data.walks,
-            data.frames,
+    config, source = experiment.config, experiment.source
+    feeds = [
+        pipeline.batches(
+            source, config.batch_size, seed, first, jax.process_index(), jax.process_count()
         )
-        source = pipeline.sequence_source(
-            sequences,
-            frames=data.frames,
-            codec=data.codec,
-            window=data.window,
-            mirror=data.mirror,
-            seed=config.seed,
-        )
-        if isinstance(config, StganSettings):
-            return source, None
-        every = np.arange(source.count)
-        rendered = np.concatenate(
-            [source.fetch(every[[i]], every[[i]]) for i in tqdm(every, "reading", unit="seq")]
-        )
-    if isinstance(config, NoiseSettings):
-        rendered = rendered.reshape(-1, contour.DIM)
-    return pipeline.array_source(rendered), rendered
-
-
-def render(data: WalkerData) -> UInt16[np.ndarray, "N T 4000"]:
-    """Ideal walkers' contours that settings ask for."""
-    subjects = range(data.first_subject, data.last_subject + 1)
-    return walkers.contours(subjects, data.views, data.walks, data.frames, data.codec)
-
-
-def noise_start(
-    config: NoiseSettings, frames: UInt[np.ndarray, "N 4000"]
-) -> tuple[TrainState, Step]:
-    """First state and compiled step of a noise GAN, its basis fitted to at most 3000 frames."""
-    nets, optimizers = config.nets(), config.optimizers()
-    basis = ContourBasis.identity()
-    if config.basis_size:
-        sample = frames[:: -(-len(frames) // 3000)]
-        basis = ContourBasis.fit(contour.fixed_to_unit(sample), config.basis_size)
-    params = nets.init(jax.random.key(config.seed), basis)
-    step = functools.partial(
-        steps.noise_step, nets=nets, optimizers=optimizers, r1=config.r1, ema=config.ema
+        for seed in seeds
+    ]
+    progress = tqdm(
+        total=config.steps * config.batch_size * lanes,
+        initial=first * config.batch_size * lanes,
+        desc=f"training {config.kind}",
+        unit="contour" if config.kind == "noise" else "seq",
+        unit_scale=True,
+        disable=jax.process_index() > 0,
     )
-    return TrainState.create(config.seed, params, optimizers), jax.jit(step, donate_argnums=0)
+    log_every = config.log_every or config.steps
+    window: list[dict[str, Any]] = []
+    since, waited = time.perf_counter(), 0.0
+    with progress, _stop_requested() as stop:
+        for number in range(first + 1, config.steps + 1):
+            each(number)
+            asked = time.perf_counter()
+            batches = [next(feed) for feed in feeds]
+            waited += time.perf_counter() - asked
+            state, seen = step(state, batches[0] if lanes == 1 else np.stack(batches))
+            window.append(seen)
+            tell = number % log_every == 0 or number % config.save_every == 0
+            tell |= number == config.steps
+            if jax.process_count() == 1:
+                stopped = stop.is_set()
+            else:  # all must stop at the same step
+                stopped = tell and parallel.any_process(stop.is_set())
+            tell |= stopped
+            if tell:
+                window = [_host(one(values)) for values in window]
+                for i, values in enumerate(window):
+                    told(number - len(window) + 1 + i, values)
+            extra = hook(number, state, stopped)
+            if tell:
+                mean = metrics.mean(window)
+                brief = {name: float(np.mean(value)) for name, value in mean.items()}
+                progress.set_postfix_str(f"step {number} {metrics.line(brief)}", refresh=False)
+                seconds = time.perf_counter() - since
+                mean["sequences_per_second"] = np.full(
+                    np.shape(mean[next(iter(mean))]), len(window) * config.batch_size / seconds
+                )
+                mean["share_waiting"] = np.full_like(mean["sequences_per_second"], waited / seconds)
+                figures(number, {**mean, **extra})
+                window, since, waited = [], time.perf_counter(), 0.0
+            elif extra:
+                figures(number, extra)
+            progress.update(config.batch_size * lanes)
+            if stopped and number < config.steps:
+                progress.close()
+                say(f"stopped at step {number}, saved: run the same command to go on")
+                return state, False
+    return state, True
 
 
-def stgan_start(config: StganSettings, noise_params: dict) -> tuple[TrainState, Step]:
-    """First state and compiled step of an ST-GAN on a trained noise GAN's parameters."""
-    nets, optimizers = config.nets(), config.optimizers()
-    params = nets.init(jax.random.key(config.seed), noise_params, config.data.frames)
-    step = jax.jit(
-        functools.partial(steps.stgan_step, nets=nets, optimizers=optimizers, loss=config.loss()),
-        donate_argnums=0,
-    )
-    state = TrainState.create(config.seed, params, optimizers)
-    return state, lambda state, batch: step(state, batch, config.alpha)
+def _host(values: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    return {name: np.asarray(value) for name, value in values.items()}
 
 
-def _with_noise(config: StganSettings, noise: checkpoint.Checkpoint) -> StganSettings:
-    noise_run = from_dict(noise.settings)
-    assert isinstance(noise_run, NoiseSettings)
-    if noise_run.data.codec != config.data.codec:
-        raise InputError(
-            f"{config.noise_checkpoint}: trained on {noise_run.data.codec} contours and this run "
-            f"uses {config.data.codec} ones: train a noise GAN with the same codec"
-        )
-    return dataclasses.replace(config, noise_run=noise_run)
-
-
-def _refuse_other_run(config: Settings, workdir: str | os.PathLike) -> None:
+def refuse_other_run(config: Settings, workdir: str | os.PathLike) -> None:
     """A folder goes on with the run it holds; how long and how often to save may change."""
     saved = checkpoint.settings_in(workdir)
-    free = ("steps", "log_every", "save_every", "noise_checkpoint")
+    if saved is None:
+        return
+    before = to_dict(from_dict(saved))  # what is new since has its default
+    # A schedule is spread over all steps.
+    free = [name for name in _FREE if name != "steps" or config.schedule == "constant"]
     for name, value in to_dict(config).items():
-        if saved and name not in free and _comparable(saved.get(name)) != _comparable(value):
+        if name not in free and _comparable(before.get(name)) != _comparable(value):
             raise InputError(
-                f"{workdir}: holds a run with {name}={saved.get(name)!r}, not {value!r}: choose "
+                f"{workdir}: holds a run with {name}={before.get(name)!r}, not {value!r}: choose "
                 "another --workdir, or the same settings to go on"
             )
 
@@ -177,39 +247,51 @@ def _comparable(value):
     return [_comparable(v) for v in value] if isinstance(value, list | tuple) else value
 
 
-def _loop(
-    config: Settings,
-    state: TrainState,
-    step: Step,
-    source: "pipeline.Source",
-    writer: checkpoint.Writer,
-) -> bool:
-    from stgan_jax.data import pipeline
+def require_finite(step: int, values: Mapping[str, Any], workdir: str | os.PathLike) -> None:
+    """Raises `InputError` with the step, the term and the last good checkpoint."""
+    for name, value in values.items():
+        if not np.all(np.isfinite(value)):
+            saved = checkpoint.latest_step(workdir)
+            good = (
+                "nothing was saved" if saved is None else f"the checkpoint of step {saved} is good"
+            )
+            raise InputError(
+                f"{name} is {value} at step {step}, {good}: train in another --workdir with a "
+                "lower learning rate"
+            )
 
-    first = int(state.step)
-    feed = pipeline.on_device(pipeline.batches(source, config.batch_size, config.seed, first))
-    progress = tqdm(
-        total=config.steps * config.batch_size,
-        initial=first * config.batch_size,
-        desc=f"training {config.kind}",
-        unit="seq" if len(source.shape) == 2 else "contour",
-        unit_scale=True,
-    )
-    with progress, _stop_requested() as stop:
-        for number in range(first + 1, config.steps + 1):
-            state, metrics = step(state, next(feed))
-            stopped, save = stop.is_set(), number % config.save_every == 0
-            if save or stopped or number % config.log_every == 0 or number == config.steps:
-                progress.set_postfix_str(_line(number, metrics), refresh=False)
-            progress.update(config.batch_size)
-            if save or stopped or number == config.steps:
-                _require_finite(number, {"parameters' norm": optax.tree.norm(state.params)})
-                writer.save(state)
-            if stopped and number < config.steps:
-                progress.close()
-                print(f"stopped at step {number}, saved: run the same command to go on")
-                return False
-    return True
+
+def say(sentence: str) -> None:
+    """Prints, in one of many processes."""
+    if jax.process_index() == 0:
+        print(sentence)
+
+
+@contextlib.contextmanager
+def profiled(folder: Path | None) -> Iterator[Callable[[int], None]]:
+    """A function to call before each step: the third and those after it are traced to `folder`."""
+    if folder is None:
+        yield lambda number: None
+        return
+    count = itertools.count(1)
+    running = False
+
+    def each(_: int) -> None:
+        nonlocal running
+        number = next(count)
+        if number == 3:  # compiled and warm
+            jax.profiler.start_trace(os.fspath(folder))
+            running = True
+        elif running and number == 3 + _PROFILED:
+            jax.profiler.stop_trace()
+            running = False
+
+    try:
+        yield each
+    finally:
+        if running:
+            jax.profiler.stop_trace()
+        say(f"{folder}: a trace of the steps, to be opened with TensorBoard or Perfetto")
 
 
 @contextlib.contextmanager
@@ -232,19 +314,3 @@ def _stop_requested() -> Iterator[threading.Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _line(step: int, metrics: steps.Metrics) -> str:
-    """The losses in brief; refuses to go on without numbers."""
-    _require_finite(step, metrics)
-    shown = (f"{name[5:]} {v:.3g}" for name, v in metrics.items() if name.startswith("loss/"))
-    return f"step {step} " + " ".join(shown)
-
-
-def _require_finite(step: int, values: Mapping[str, Float[Array, ""]]) -> None:
-    for name, value in values.items():
-        if not np.isfinite(value):
-            raise InputError(
-                f"{name} is {value} at step {step}: train in another --workdir with a lower "
-                "learning rate"
-            )

@@ -12,11 +12,12 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 RANKS = [
     {"errors"},
     {"contour", "losses", "files"},
-    {"models", "state", "evaluation", "video"},
-    {"steps"},
+    {"models", "state", "evaluation", "video", "metrics"},
+    {"steps", "parallel"},
     {"settings", "checkpoint", "data"},
-    {"train", "anonymize"},
-    {"demo"},
+    {"experiments", "anonymize"},
+    {"train"},
+    {"sweep", "demo"},
 ]
 
 

@@ -108,7 +108,9 @@ def test_noise_step_is_plain_alternation(fixed, noise_params):
     optimizers = {name: optax.sgd(rate) for name in ("noise_gen", "noise_disc")}
     state = TrainState.create(0, noise_params, optimizers)
     frames = fixed.reshape(-1, 4000)
-    new, _ = steps.noise_step(state, frames, nets=NOISE, optimizers=optimizers, r1=r1, ema=0.9)
+    new, _ = steps.noise_step(
+        state, frames, nets=NOISE, optimizers=optimizers, options=steps.Options(r1=r1, ema=0.9)
+    )
     p, basis = noise_params, noise_params["noise_basis"]
     real = basis.code(jnp.asarray(frames, jnp.float32) / (256 * 240))
     seeds = jax.random.normal(state.key(), (len(frames), 5))

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import small
 
-from stgan_jax import checkpoint, contour, settings, train
+from stgan_jax import checkpoint, contour, experiments, settings, train
 from stgan_jax.errors import InputError
 
 
@@ -47,7 +47,7 @@ def test_a_finished_run_is_left_alone(trained, capsys):
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_run_is_saved_and_the_same_call_goes_on(tmp_path, monkeypatch, capsys, sent):
     config = dataclasses.replace(small.NOISE, steps=8, save_every=100, log_every=1)
-    line, calls = train._line, []
+    line, calls = train.metrics.line, []
 
     def interrupted(*arguments):
         calls.append(1)
@@ -55,7 +55,7 @@ def test_a_stopped_run_is_saved_and_the_same_call_goes_on(tmp_path, monkeypatch,
             os.kill(os.getpid(), sent)
         return line(*arguments)
 
-    monkeypatch.setattr(train, "_line", interrupted)
+    monkeypatch.setattr(train.metrics, "line", interrupted)
     handler = signal.getsignal(sent)
     assert not train.train(config, tmp_path)
     assert signal.getsignal(sent) == handler
@@ -93,14 +93,14 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
 
 
 def test_parameters_that_are_not_finite_are_never_saved(tmp_path, monkeypatch):
-    step = train.steps.noise_step
+    step = experiments.steps.noise_step
 
     def poisoned(*arguments, **options):
         state, metrics = step(*arguments, **options)
         poison = jnp.where(state.step > 5, jnp.nan, 1.0)
         return state.replace(params=jax.tree.map(lambda x: x * poison, state.params)), metrics
 
-    monkeypatch.setattr(train.steps, "noise_step", poisoned)
+    monkeypatch.setattr(experiments.steps, "noise_step", poisoned)
     config = dataclasses.replace(small.NOISE, steps=9, save_every=1, log_every=9)
     with pytest.raises(InputError, match="at step 6"):
         train.train(config, tmp_path)

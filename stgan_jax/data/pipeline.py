@@ -3,14 +3,15 @@
 import collections
 import dataclasses
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import jax
 import numpy as np
 from jaxtyping import Int, UInt
 
 from stgan_jax import contour
-from stgan_jax.data.datasets import Sequences
+from stgan_jax.data.datasets import Sequences, Walk
+from stgan_jax.errors import InputError
 
 # TensorFlow only feeds data here: it need not tell at length how it would compute.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -24,12 +25,13 @@ Fetch = Callable[[Int[np.ndarray, " B"], Int[np.ndarray, " B"]], Batch]
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """Examples to draw from: how many, what they look like, and how to get at them."""
+    """Examples to draw from: how many, what they look like, how to get at them, who they are."""
 
     count: int
     shape: tuple[int, ...]
     dtype: type
     fetch: Fetch
+    walks: Sequence[Walk] = ()
 
 
 def array_source(examples: UInt[np.ndarray, "N *shape"]) -> Source:
@@ -77,7 +79,44 @@ def sequence_source(
             out[row] = contour.to_fixed(contour.encode_outlines(outlines, codec), codec)
         return out
 
-    return Source(len(sequences), (frames, contour.DIM), dtype, fetch)
+    return Source(len(sequences), (frames, contour.DIM), dtype, fetch, sequences.walks)
+
+
+def paired_source(source: Source, subject: int) -> Source:
+    """Pairs (2, ...) of an original gait and a noise gait: the WIFS rule (III-E, IV).
+
+    The noise gait of everybody else is the given subject's in the same view, of the same
+    walk where there is one, else of the first one in that view.
+
+    Args:
+      source: sequences, with their `walks` known.
+      subject: who is the noise.
+
+    Raises:
+      InputError: nobody else is left, or the subject is missing in all views.
+    """
+    of_subject: dict[tuple[int, str], int] = {}
+    in_view: dict[int, int] = {}
+    for i, walk in enumerate(source.walks):
+        if walk.subject == subject:
+            of_subject[walk.view, walk.name] = i
+            in_view.setdefault(walk.view, i)
+    pairs = np.array([
+        (i, of_subject.get((walk.view, walk.name), in_view[walk.view]))
+        for i, walk in enumerate(source.walks)
+        if walk.subject != subject and walk.view in in_view
+    ])  # fmt: skip
+    if not len(pairs):
+        raise InputError(
+            f"subject {subject} has no noise gait for anybody: name another as --config."
+            "noise_subject, or more subjects and views"
+        )
+
+    def fetch(index, position):
+        return np.stack([source.fetch(pairs[index, side], position) for side in (0, 1)], axis=1)
+
+    walks = [source.walks[i] for i in pairs[:, 0]]
+    return Source(len(pairs), (2, *source.shape), source.dtype, fetch, walks)
 
 
 def batches(

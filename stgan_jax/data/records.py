@@ -134,7 +134,7 @@ def color_example(key: str, walk: ColorWalk) -> dict[str, Any]:
     """One walk in the form of `color_features`, pictures encoded."""
     color = lambda image: np.ascontiguousarray(image[..., ::-1])  # noqa: E731 (OpenCV's BGR)
     masks = [] if walk.masks is None else list(walk.masks)
-    quality = [cv2.IMWRITE_JPEG_QUALITY, 92]
+    quality = [cv2.IMWRITE_JPEG_QUALITY, 88]
     return {
         **_named(key),
         "frames": [_encoded(".jpg", color(frame), quality) for frame in walk.frames],

@@ -91,26 +91,31 @@ class NoiseGenerator(nn.Module):
 
     code_size: int
     hidden: Sequence[int] = (256, 256, 256)
+    dtype: Any = None
 
     @nn.compact
     def __call__(self, seed: Float[Array, "*batch Z"]) -> Float[Array, "*batch K"]:
-        x = seed
-        for width in self.hidden:
-            x = nn.leaky_relu(nn.Dense(width, kernel_init=nn.initializers.he_normal())(x), 0.2)
-        return nn.Dense(self.code_size)(x)
+        return _perceptron(seed, self.hidden, self.code_size, self.dtype)
 
 
 class NoiseDiscriminator(nn.Module):
     """D_N: code (..., K) -> logit (...) of being a real walker's contour."""
 
     hidden: Sequence[int] = (256, 256, 256)
+    dtype: Any = None
 
     @nn.compact
     def __call__(self, code: Float[Array, "*batch K"]) -> Float[Array, "*batch"]:
-        x = code
-        for width in self.hidden:
-            x = nn.leaky_relu(nn.Dense(width, kernel_init=nn.initializers.he_normal())(x), 0.2)
-        return nn.Dense(1)(x)[..., 0]
+        return _perceptron(code, self.hidden, 1, self.dtype)[..., 0]
+
+
+def _perceptron(x: Array, hidden: Sequence[int], outputs: int, dtype: Any) -> Array:
+    """Fully connected layers with leaky ReLU, inside a compact module."""
+    given = x.dtype
+    for width in hidden:
+        dense = nn.Dense(width, kernel_init=nn.initializers.he_normal(), dtype=dtype)
+        x = nn.leaky_relu(dense(x), 0.2)
+    return nn.Dense(outputs, dtype=dtype)(x).astype(given)
 
 
 def noise_contour(

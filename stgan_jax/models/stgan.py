@@ -4,6 +4,8 @@ All take contours in [0, 1] and the discriminators return logits: the papers' si
 is part of the losses.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
@@ -29,7 +31,7 @@ def _passing(gain: float) -> nn.initializers.Initializer:
 
 
 class Generator(nn.Module):
-    """G: own contours and noise contour -> anonymised contours (ST-GAN 3.4, WIFS Eqs. 1-4).
+    """G: own contours and noise contours -> anonymised contours (ST-GAN 3.4, WIFS Eqs. 2-4).
 
     Two encoders conv1d(1 -> features) + ReLU, summed, then conv1d(features -> 1) + ReLU,
     all over the 4000 interleaved coordinates. Note: the encoders see coordinates
@@ -42,64 +44,80 @@ class Generator(nn.Module):
       kernel: taps of each convolution (3 in WIFS Fig. 5).
       share_encoder: one encoder for both inputs, as WIFS Eqs. 2-3 print it. It makes G
         symmetric in its inputs, blind to which is the noise; ST-GAN has two.
+      dtype: what is computed in; weights are float32. bfloat16 resolves half a pixel of 240.
     """
 
     features: int = 16
     kernel: int = 3
     share_encoder: bool = False
+    dtype: Any = None
 
     @nn.compact
     def __call__(
-        self, contours: Float[Array, "B T 4000"], noise: Float[Array, "B 4000"]
+        self,
+        contours: Float[Array, "B T 4000"],
+        noise: Float[Array, "B 4000"] | Float[Array, "B T 4000"],
     ) -> Float[Array, "B T 4000"]:
         conv = lambda name: nn.Conv(  # noqa: E731
-            self.features, (self.kernel,), kernel_init=_passing(1.0), name=name
+            self.features,
+            (self.kernel,),
+            kernel_init=_passing(1.0),
+            dtype=self.dtype,
+            name=name,
         )
         own_encoder = conv("encoder")
         noise_encoder = own_encoder if self.share_encoder else conv("noise_encoder")
         own = nn.relu(own_encoder(2.0 * contours[..., None] - 1.0))
-        # One noise contour stands for all frames (ST-GAN 3.3): it is encoded once a sequence.
-        other = nn.relu(noise_encoder(2.0 * noise[..., None] - 1.0))[:, None]
+        other = nn.relu(noise_encoder(2.0 * noise[..., None] - 1.0))
+        if noise.ndim == 2:
+            # One noise contour stands for all frames (ST-GAN 3.3): encoded once a sequence.
+            other = other[:, None]
         decoder = nn.Conv(
             1,
             (self.kernel,),
             kernel_init=_passing(0.5),
             bias_init=nn.initializers.constant(0.5),
+            dtype=self.dtype,
             name="decoder",
         )
-        return nn.relu(decoder(own + other))[..., 0]
+        return nn.relu(decoder(own + other))[..., 0].astype(contours.dtype)
 
 
 class SpatialDiscriminator(nn.Module):
     """D_S: each frame's contour -> logit of being a real gait's (ST-GAN 3.4, Fig. 5a).
 
     conv1d, then a fully connected layer. Note: features, kernel and the leaky ReLU in
-    between are our choice, the paper gives none.
+    between are our choice, the paper gives none. `dtype` as in `Generator`.
     """
 
     features: int = 16
     kernel: int = 3
+    dtype: Any = None
 
     @nn.compact
     def __call__(self, contours: Float[Array, "B T 4000"]) -> Float[Array, "B T"]:
-        x = nn.Conv(self.features, (self.kernel,))(_centred(contours)[..., None])
+        x = _centred(contours)[..., None]
+        x = nn.Conv(self.features, (self.kernel,), dtype=self.dtype)(x)
         x = nn.leaky_relu(x, 0.2)
-        return nn.Dense(1)(x.reshape(*x.shape[:-2], -1))[..., 0]
+        x = nn.Dense(1, dtype=self.dtype)(x.reshape(*x.shape[:-2], -1))
+        return x[..., 0].astype(contours.dtype)
 
 
 class TemporalDiscriminator(nn.Module):
     """D_T: a contour sequence -> logit of moving like a real gait (ST-GAN 3.4, Fig. 5b).
 
     An LSTM whose outputs at all T steps are concatenated and fully connected to one logit.
-    Note: 128 units are our choice, the paper gives no size.
+    Note: 128 units are our choice, the paper gives no size. `dtype` as in `Generator`.
     """
 
     units: int = 128
+    dtype: Any = None
 
     @nn.compact
     def __call__(self, contours: Float[Array, "B T 4000"]) -> Float[Array, "B"]:
-        x = nn.RNN(nn.OptimizedLSTMCell(self.units))(_centred(contours))
-        return nn.Dense(1)(x.reshape(x.shape[0], -1))[..., 0]
+        x = nn.RNN(nn.OptimizedLSTMCell(self.units, dtype=self.dtype))(_centred(contours))
+        x = nn.Dense(1, dtype=self.dtype)(x.reshape(x.shape[0], -1))
+        return x[..., 0].astype(contours.dtype)
 
 
 def _centred(contours: jax.Array) -> jax.Array:

@@ -1,0 +1,19 @@
+"""ST-GAN without the noise GAN: raw Gaussian noise in its place (ablation, ST-GAN Fig. 7).
+
+    python launch/train.py --config=configs/stgan_no_noise_gan.py --workdir=runs/stgan_gaussian
+
+Time and result: see the README's table.
+"""
+
+import pathlib
+import runpy
+
+from ml_collections import config_dict
+
+
+def get_config(size: str = "full") -> config_dict.ConfigDict:
+    base = pathlib.Path(__file__).with_name("stgan.py")
+    config = runpy.run_path(str(base))["get_config"](size)
+    config.noise = "gaussian"
+    config.noise_checkpoint = ""
+    return config

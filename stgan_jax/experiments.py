@@ -1,0 +1,304 @@
+"""What each kind of training is made of: its data, first state, step, validation and pictures."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, UInt, UInt8, UInt16
+from tqdm import tqdm
+
+from stgan_jax import checkpoint, contour, losses, parallel, steps
+from stgan_jax.data import walkers
+from stgan_jax.errors import InputError
+from stgan_jax.evaluation import noise as noise_evaluation
+from stgan_jax.models.noise import ContourBasis
+from stgan_jax.settings import (
+    NoiseSettings,
+    Settings,
+    StganSettings,
+    WalkerData,
+    WifsSettings,
+    from_dict,
+)
+from stgan_jax.state import TrainState
+
+if TYPE_CHECKING:
+    from stgan_jax.data import pipeline
+
+_SAMPLES = 256  # noise contours a validation draws
+_CHUNK = 8  # sequences a call of G in validation
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """A training, ready to be run.
+
+    Attributes:
+      config: its settings, with everything filled in.
+      source: what it draws its batches from.
+      start: the first state, a function of the seed.
+      step: (state, batch, alpha, axis) -> (state, metrics), pure; see `steps`.
+      validate: params, alpha -> `validation/...` figures, `validation/loss` among them; None
+        where there are no validation subjects.
+      pictures: params -> pictures by name.
+    """
+
+    config: Settings
+    source: "pipeline.Source"
+    start: Callable[[int], TrainState]
+    step: parallel.Step
+    validate: Callable[[Mapping[str, Any], float], dict[str, float]] | None
+    pictures: Callable[[Mapping[str, Any]], dict[str, UInt8[np.ndarray, "H W"]]]
+
+    @property
+    def alpha(self) -> float:
+        """The weight of the noise; 0 where there is none."""
+        return getattr(self.config, "alpha", 0.0)
+
+
+def prepare(config: Settings) -> Experiment:
+    """Gathers what a training needs.
+
+    Raises:
+      InputError: the noise checkpoint is no such thing, or data are missing.
+    """
+    if isinstance(config, NoiseSettings):
+        return _noise(config)
+    return _stgan(with_noise(config)) if isinstance(config, StganSettings) else _wifs(config)
+
+
+def with_noise(config: StganSettings) -> StganSettings:
+    """The settings with those of the noise GAN that their `noise_checkpoint` holds."""
+    if config.noise == "gaussian":
+        return config
+    noise_run = from_dict(checkpoint.load(config.noise_checkpoint, NoiseSettings.kind).settings)
+    assert isinstance(noise_run, NoiseSettings)
+    if noise_run.data.codec != config.data.codec:
+        raise InputError(
+            f"{config.noise_checkpoint}: trained on {noise_run.data.codec} contours and this run "
+            f"uses {config.data.codec} ones: train a noise GAN with the same codec"
+        )
+    return dataclasses.replace(config, noise_run=noise_run)
+
+
+def render(data: WalkerData) -> UInt16[np.ndarray, "N T 4000"]:
+    """Ideal walkers' contours that settings ask for."""
+    return walkers.contours(data.subjects, data.views, data.walks, data.frames, data.codec)
+
+
+def _source(data: WalkerData, seed: int) -> "pipeline.Source":
+    """What settings ask for, rendered or from a built dataset."""
+    from stgan_jax.data import datasets, pipeline  # TensorFlow: only where data is fed
+
+    if not data.dataset:
+        named = [
+            datasets.Walk(subject, *walkers.walk_name(walk), view, data.frames)
+            for subject in data.subjects for view in data.views for walk in data.walks
+        ]  # fmt: skip
+        return dataclasses.replace(pipeline.array_source(render(data)), walks=named)
+    sequences = datasets.Sequences(
+        data.dataset, data.data_dir, data.subjects, data.views, data.walks, data.frames
+    )
+    return pipeline.sequence_source(
+        sequences,
+        frames=data.frames,
+        codec=data.codec,
+        window=data.window,
+        mirror=data.mirror,
+        seed=seed,
+    )
+
+
+def _contours(data: WalkerData) -> UInt[np.ndarray, "N T 4000"]:
+    """The same in memory."""
+    if not data.dataset:
+        return render(data)
+    source = _source(data, 0)
+    every = np.arange(source.count)
+    return np.concatenate(
+        [source.fetch(every[[i]], every[[i]]) for i in tqdm(every, "reading", unit="seq")]
+    )
+
+
+def _validation(config: Settings, views: int = 4) -> Float[np.ndarray, "N T 4000"] | None:
+    """Contours in [0, 1] of the validation subjects: the first walk in some views."""
+    if not config.validation_subjects:
+        return None
+    first, last = config.validation_subjects
+    data = dataclasses.replace(
+        config.data,
+        first_subject=first,
+        last_subject=last,
+        views=config.data.views[:: -(-len(config.data.views) // views)],
+        walks=config.data.walks[:1],
+        window="last",
+        mirror=False,
+    )
+    try:
+        return np.asarray(contour.fixed_to_unit(_contours(data)))
+    except InputError as error:
+        raise InputError(f"validation_subjects: {error}") from error
+
+
+def _noise(config: NoiseSettings) -> Experiment:
+    from stgan_jax.data import pipeline
+
+    frames = _contours(config.data).reshape(-1, contour.DIM)
+    nets, optimizers, options = config.nets(), config.optimizers(), config.options()
+    unseen = _validation(config)
+
+    def start(seed: int) -> TrainState:
+        basis = ContourBasis.identity()
+        if config.basis_size:
+            sample = frames[:: -(-len(frames) // 3000)]
+            basis = ContourBasis.fit(contour.fixed_to_unit(sample), config.basis_size)
+        return TrainState.create(seed, nets.init(jax.random.key(seed), basis), optimizers)
+
+    def step(state, batch, alpha, axis):
+        del alpha
+        return steps.noise_step(
+            state,
+            batch,
+            nets=nets,
+            optimizers=optimizers,
+            options=dataclasses.replace(options, axis=axis),
+        )
+
+    sample = jax.jit(lambda params: nets.sample(params, jax.random.key(1), _SAMPLES))
+
+    def validate(params, alpha):
+        del alpha
+        assert unseen is not None
+        seen = unseen.reshape(-1, contour.DIM)
+        seen = seen[:: -(-len(seen) // _SAMPLES)]
+        drawn = np.asarray(sample(params))
+        return {"validation/loss": noise_evaluation.energy_distance(drawn, seen)}
+
+    def pictures(params):
+        masks = contour.decode(
+            contour.to_pixels(np.asarray(sample(params)[:32])), config.data.codec
+        )
+        return {"noise": noise_evaluation.grid(masks)}
+
+    source = pipeline.array_source(frames)
+    return Experiment(config, source, start, step, None if unseen is None else validate, pictures)
+
+
+def _stgan(config: StganSettings) -> Experiment:
+    nets, optimizers, options = config.nets(), config.optimizers(), config.options()
+    frozen = {}
+    if config.noise == "gan":
+        frozen = checkpoint.load(config.noise_checkpoint, NoiseSettings.kind).params()
+    source = _source(config.data, config.seed)
+    unseen = _validation(config)
+
+    def start(seed: int) -> TrainState:
+        params = nets.init(jax.random.key(seed), frozen, config.data.frames)
+        return TrainState.create(seed, _with_average(params, options), optimizers)
+
+    def step(state, batch, alpha, axis):
+        return steps.stgan_step(
+            state,
+            batch,
+            alpha,
+            nets=nets,
+            optimizers=optimizers,
+            loss=config.loss(),
+            options=dataclasses.replace(options, axis=axis),
+        )
+
+    @jax.jit
+    def anonymize(params, contours):
+        noise = nets.noise.sample(params, jax.random.key(2), len(contours))
+        return nets.gen.apply(steps.used(params), contours, noise), noise
+
+    def figures(own, fake, noise):
+        toward, made = noise[:, None] - own, fake - own
+        return {
+            "rec": losses.reconstruction(own, fake, config.distance),
+            "per": losses.perturbation(noise, fake, config.distance),
+            # How far from the own gait to the noise: 0 at the one, 1 at the other.
+            "share_of_noise": jnp.sum(made * toward) / jnp.sum(jnp.square(toward)),
+        }
+
+    figures = jax.jit(figures)
+
+    def validate(params, alpha):
+        assert unseen is not None
+        chunks = [unseen[i : i + _CHUNK] for i in range(0, len(unseen), _CHUNK)]
+        each = [figures(chunk, *anonymize(params, chunk)) for chunk in chunks]
+        mean = {k: float(np.mean([f[k] for f in each])) for k in each[0]}
+        return {
+            "validation/loss": mean["rec"] + alpha * mean["per"],
+            **{f"validation/{name}": value for name, value in mean.items()},
+        }
+
+    def pictures(params):
+        own = (
+            unseen
+            if unseen is not None
+            else contour.fixed_to_unit(source.fetch(np.arange(2), np.arange(2)))
+        )
+        shown = own[:: max(1, len(own) // 4)][:4]
+        return {"anonymized": _before_after(shown, anonymize(params, shown)[0], config.data.codec)}
+
+    return Experiment(config, source, start, step, None if unseen is None else validate, pictures)
+
+
+def _wifs(config: WifsSettings) -> Experiment:
+    from stgan_jax.data import pipeline
+
+    net, optimizers, options = config.net(), config.optimizers(), config.options()
+    plain = _source(config.data, config.seed)
+    source = pipeline.paired_source(plain, noise_subject(config))
+
+    def start(seed: int) -> TrainState:
+        zeros = jnp.zeros((1, config.data.frames, contour.DIM))
+        params = {"gen": net.init(jax.random.key(seed), zeros, zeros)}
+        return TrainState.create(seed, _with_average(params, options), optimizers)
+
+    def step(state, batch, alpha, axis):
+        return steps.wifs_step(
+            state,
+            batch,
+            alpha,
+            net=net,
+            optimizers=optimizers,
+            options=dataclasses.replace(options, axis=axis),
+        )
+
+    modify = jax.jit(lambda params, own, noise: net.apply(steps.used(params), own, noise))
+
+    def pictures(params):
+        every = np.arange(source.count)[:: max(1, source.count // 4)][:4]
+        pairs = contour.fixed_to_unit(source.fetch(every, every))
+        made = modify(params, pairs[:, 0], pairs[:, 1])
+        return {"modified": _before_after(pairs[:, 0], made, config.data.codec)}
+
+    return Experiment(config, source, start, step, None, pictures)
+
+
+def noise_subject(config: WifsSettings) -> int:
+    """Who is the noise gait of all others: one of the set's subjects, drawn at random (WIFS IV)."""
+    rng = np.random.default_rng([config.seed, 0x4E])
+    drawn = int(rng.integers(config.data.first_subject, config.data.last_subject + 1))
+    return config.noise_subject or drawn
+
+
+def _with_average(params: dict[str, Any], options: steps.Options) -> dict[str, Any]:
+    average = {"gen_ema": jax.tree.map(jnp.copy, params["gen"])} if options.ema else {}
+    return {**params, **average}
+
+
+def _before_after(own, made, codec: str, columns: int = 8) -> UInt8[np.ndarray, "H W"]:
+    """Silhouettes of some walks, a row before and a row after each."""
+    rows = []
+    for before, after in zip(own, made, strict=True):
+        every = np.linspace(0, len(before) - 1, columns).astype(int)
+        for walk in (before, after):
+            pixels = contour.to_pixels(np.asarray(walk)[every])
+            rows += list(contour.decode(np.nan_to_num(pixels), codec))
+    return noise_evaluation.grid(np.stack(rows), columns)

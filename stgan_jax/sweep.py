@@ -1,0 +1,232 @@
+"""Sweeps over alpha and seeds: every lane a run of its own, all of them in one compiled step."""
+
+import contextlib
+import csv
+import dataclasses
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from stgan_jax import checkpoint, experiments, files, metrics, parallel, train
+from stgan_jax.errors import InputError
+from stgan_jax.settings import NoiseSettings, Settings, StganSettings, to_dict
+
+# What a lane's last figures are called in the table, where there are such.
+_COLUMNS = {
+    "loss/gen": "loss G",
+    "validation/rec": "validation rec",
+    "validation/per": "validation per",
+    "validation/share_of_noise": "share of noise",
+    "accuracy/spatial_fake": "D_S right on fake",
+    "accuracy/temporal_fake": "D_T right on fake",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Lane:
+    """One run of a sweep, in its own folder `alpha=A,seed=S`."""
+
+    config: Settings
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """As its folder."""
+        return self.folder.name
+
+
+def sweep(
+    config: Settings, alphas: Sequence[float], seeds: Sequence[int], workdir: str | os.PathLike
+) -> bool:
+    """Trains a model for every alpha and seed at once, and goes on where a sweep was stopped.
+
+    Each lane is the run that `train.train` would make with its alpha and seed, in a folder
+    that every other command takes for one. Lanes of one seed see the same batches and noise.
+    At the end `sweep.csv` and `sweep.png` lie in `workdir`.
+
+    Args:
+      config: of all lanes, but for alpha and seed.
+      alphas: different, not negative.
+      seeds: different.
+      workdir: folder of the sweep, made where it does not exist.
+
+    Returns:
+      whether it is trained to its end, and was not stopped before.
+
+    Raises:
+      InputError: see `train.train`; and where a lane's figures are not finite: the others are
+        trained to their end first.
+    """
+    if isinstance(config, NoiseSettings):
+        raise InputError("a noise GAN has no alpha: sweep over configs/stgan.py or its like")
+    if jax.process_count() > 1:
+        raise InputError("a sweep runs in one process, on all of its devices")
+    for name, values in (("alphas", alphas), ("seeds", seeds)):
+        if not values or len(set(values)) < len(values):
+            raise InputError(f"--{name}: name at least one, and each once")
+    if isinstance(config, StganSettings):
+        config = experiments.with_noise(config)
+    lanes = []
+    for seed in seeds:
+        for alpha in alphas:
+            own = dataclasses.replace(config, alpha=alpha, seed=seed)
+            folder = Path(workdir) / f"alpha={alpha:g},seed={seed}"
+            folder.mkdir(parents=True, exist_ok=True)
+            train.refuse_other_run(own, folder)
+            lanes.append(Lane(own, folder))
+    first = _common_step(lanes)
+    if first >= config.steps:
+        print(f"{workdir}: trained to its end already")
+        _report(lanes, Path(workdir))
+        return True
+    with contextlib.ExitStack() as stack:
+        writers = [checkpoint.Writer(lane.folder, to_dict(lane.config)) for lane in lanes]
+        for writer in writers:
+            stack.callback(writer.close)
+        done = _train(config, lanes, writers, seeds, first, Path(workdir), stack)
+    if done:
+        _report(lanes, Path(workdir))
+        lost = [lane.name for lane in lanes if (lane.folder / "diverged.json").exists()]
+        if lost:
+            raise InputError(
+                f"{', '.join(lost)}: not finite, see diverged.json in {workdir}: sweep again "
+                "there with a lower learning rate, in another --workdir"
+            )
+    return done
+
+
+def _common_step(lanes: list[Lane]) -> int:
+    """The newest step that all lanes have saved: a kill may come between two lanes' saves."""
+    going = [lane for lane in lanes if not (lane.folder / "diverged.json").exists()]
+    saved = [set(checkpoint.saved_steps(lane.folder)) for lane in going]
+    common = set.intersection(*saved) if saved else set()
+    if not common and any(saved):
+        raise InputError(
+            f"{lanes[0].folder.parent}: lanes have no step in common: sweep the same alphas and "
+            "seeds as before, or in another --workdir"
+        )
+    return max(common, default=0)
+
+
+def _train(
+    config: Settings,
+    lanes: list[Lane],
+    writers: list[checkpoint.Writer],
+    seeds: Sequence[int],
+    first: int,
+    workdir: Path,
+    stack: contextlib.ExitStack,
+) -> bool:
+    experiment = experiments.prepare(config)
+    states = []
+    started = {seed: experiment.start(seed) for seed in seeds}
+    for lane, writer in zip(lanes, writers, strict=True):
+        fresh = started[lane.config.seed]
+        kept = (
+            writer.restore(fresh, first) if first in checkpoint.saved_steps(lane.folder) else None
+        )
+        states.append(kept or fresh.replace(step=np.asarray(first, np.int32)))
+    program = parallel.lanes_compiled(experiment.step, len(lanes))
+    rows = np.array([list(seeds).index(lane.config.seed) for lane in lanes])
+    alphas = np.array([_alpha(lane) for lane in lanes], np.float32)
+    logs = [metrics.Log(lane.folder, first) for lane in lanes]
+    for log in logs:
+        stack.callback(log.close)
+    lost = {i for i, lane in enumerate(lanes) if (lane.folder / "diverged.json").exists()}
+
+    def step(state, batches):
+        return program.step(state, program.put_batch(batches), rows, alphas)
+
+    def told(number: int, figures: Mapping[str, Any]) -> None:
+        for i, lane in enumerate(lanes):
+            bad = [name for name, value in figures.items() if not np.isfinite(value[i])]
+            if bad and i not in lost:
+                lost.add(i)
+                with files.replacing(lane.folder / "diverged.json") as beside:
+                    beside.write_text(json.dumps({"step": number, "figures": bad}) + "\n")
+                print(f"{lane.name}: {bad[0]} is not finite at step {number}; the others go on")
+
+    def figures(number: int, values: Mapping[str, Any]) -> None:
+        for i, log in enumerate(logs):
+            if i not in lost:
+                log.figures(number, {name: float(value[i]) for name, value in values.items()})
+
+    def hook(number: int, state, stopped: bool) -> dict[str, float]:
+        due = lambda every: every and number % every == 0  # noqa: E731
+        last = number == config.steps
+        if not (last or stopped or due(config.save_every) or due(config.evaluate_every)):
+            return {}
+        for i, (lane, writer, log) in enumerate(zip(lanes, writers, logs, strict=True)):
+            if i in lost:
+                continue
+            own, loss = parallel.lane(state, i), None
+            if (
+                config.evaluate_every
+                and experiment.validate
+                and (due(config.evaluate_every) or last)
+            ):
+                seen = experiment.validate(own.params, _alpha(lane))
+                log.figures(number, seen)
+                loss = seen["validation/loss"]
+            if due(config.save_every) or stopped or last:
+                writer.save(own, loss)
+        return {}
+
+    state = program.put_state(parallel.stacked(states))
+    _, done = train.run(
+        step, state, experiment, list(seeds), first,
+        one=lambda tree: tree, told=told, hook=hook, figures=figures, lanes=len(lanes),
+    )  # fmt: skip
+    return done
+
+
+def _alpha(lane: Lane) -> float:
+    assert not isinstance(lane.config, NoiseSettings)
+    return lane.config.alpha
+
+
+def _report(lanes: list[Lane], workdir: Path) -> None:
+    """Prints the lanes' last figures as a table and draws them over alpha."""
+    rows: list[dict[str, Any]] = []
+    for lane in lanes:
+        row: dict[str, Any] = {"alpha": _alpha(lane), "seed": lane.config.seed}
+        for line in metrics.read(lane.folder / "metrics.jsonl"):
+            row |= {_COLUMNS[name]: value for name, value in line.items() if name in _COLUMNS}
+        rows.append(row)
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    with files.replacing(workdir / "sweep.csv") as beside, open(beside, "w", newline="") as file:
+        table = csv.DictWriter(file, columns)
+        table.writeheader()
+        table.writerows(rows)
+    print("  ".join(f"{name:>{max(8, len(name))}}" for name in columns))
+    for row in rows:
+        cells = (row.get(name, float("nan")) for name in columns)
+        print("  ".join(
+            f"{cell:>{max(8, len(name))}.4g}" for cell, name in zip(cells, columns, strict=True)
+        ))  # fmt: skip
+    _plot(rows, columns[2:], workdir / "sweep.png")
+    print(f"{workdir / 'sweep.csv'}, {workdir / 'sweep.png'}: the same as a file and a picture")
+
+
+def _plot(rows: list[dict[str, Any]], columns: list[str], path: Path) -> None:
+    import matplotlib.figure  # slow to load
+
+    figure = matplotlib.figure.Figure(figsize=(3.6 * len(columns), 3.2), layout="constrained")
+    axes = figure.subplots(1, len(columns), squeeze=False)[0]
+    for axis, name in zip(axes, columns, strict=True):
+        for seed in dict.fromkeys(row["seed"] for row in rows):
+            points = sorted(
+                (row["alpha"], row[name]) for row in rows if row["seed"] == seed and name in row
+            )
+            if points:
+                axis.plot(*zip(*points, strict=True), "o-", label=f"seed {seed}")
+        axis.set(xlabel="alpha", title=name)
+        axis.grid(alpha=0.3)
+    axes[0].legend()
+    with files.replacing(path) as beside:
+        figure.savefig(beside, dpi=110)

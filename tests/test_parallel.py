@@ -1,0 +1,143 @@
+"""Devices and processes: however many there are, the same training."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from stgan_jax import checkpoint, parallel
+from stgan_jax.errors import InputError
+
+ROOT = Path(__file__).parents[1]
+
+
+def started(arguments, devices, **options):
+    environment = {
+        **os.environ,
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+        "JAX_PLATFORMS": "cpu",
+        "JAX_NUM_CPU_DEVICES": "",
+    }
+    del environment["JAX_NUM_CPU_DEVICES"]
+    return subprocess.Popen(
+        [sys.executable, *map(str, arguments)], cwd=ROOT, env=environment, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options,
+    )  # fmt: skip
+
+
+def ended(process):
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err[-3000:]
+    return out
+
+
+def free_port():
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """What one device makes of it."""
+    out = tmp_path_factory.mktemp("one") / "x"
+    ended(started(["tests/parallel_case.py", out, "jit"], 1))
+    return dict(np.load(f"{out}.jit.0.npz"))
+
+
+def assert_same(path, expected):
+    told = np.load(path)
+    assert set(told) == set(expected)
+    assert len(expected) > 40
+    for name, value in expected.items():
+        np.testing.assert_allclose(told[name], value, rtol=1e-5, atol=1e-5, err_msg=name)
+
+
+def test_the_case_moves_every_network(alone):
+    norms = [value for name, value in alone.items() if "update_norm" in name]
+    assert len(norms) == 9
+    # Large enough that a wrong average would show.
+    assert min(norms) > 1e-3
+
+
+@pytest.mark.parametrize("devices", [2, 8])
+def test_a_mesh_and_pmap_do_what_one_device_does(alone, tmp_path, devices):
+    ended(started(["tests/parallel_case.py", tmp_path / "x", "jit", "pmap"], devices))
+    assert_same(tmp_path / "x.jit.0.npz", alone)
+    assert_same(tmp_path / "x.pmap.0.npz", alone)
+
+
+def test_two_processes_do_what_one_does(alone, tmp_path):
+    place = f"127.0.0.1:{free_port()}"
+    both = [
+        started(["tests/parallel_case.py", tmp_path / "x", "jit", "pmap", place, 2, i], 2)
+        for i in range(2)
+    ]
+    for process in both:
+        ended(process)
+    for mode in parallel.MODES:
+        for i in range(2):
+            assert_same(tmp_path / f"x.{mode}.{i}.npz", alone)
+
+
+def test_two_processes_train_together_and_one_goes_on(tmp_path):
+    """The launcher itself: each process feeds its share, all write one run."""
+
+    def command(folder, steps, *more):
+        return [
+            "launch/train.py", "--config=configs/stgan_no_noise_gan.py",
+            f"--workdir={tmp_path / folder}", f"--config.steps={steps}", "--config.save_every=2",
+            "--config.log_every=1", "--config.data.last_subject=62", "--config.data.frames=4",
+            "--config.data.views=(0,90)", "--config.data.walks=('nm-01',)",
+            "--config.validation_subjects=(77,77)", "--config.evaluate_every=2",
+            "--config.picture_every=2", "--config.batch_size=4", "--config.optimizer=sgd",
+            "--config.gen_learning_rate=1e-4", "--config.disc_learning_rate=1e-4",
+            "--config.features=2", "--config.lstm_units=4", *more,
+        ]  # fmt: skip
+
+    place = f"--coordinator=127.0.0.1:{free_port()}"
+    both = [
+        started(command("two", 2, place, "--num_processes=2", f"--process_id={i}"), 1)
+        for i in range(2)
+    ]
+    ended(started(command("one", 4), 1))
+    for process in both:
+        ended(process)
+    assert checkpoint.latest_step(tmp_path / "two") == 2
+    ended(started(command("two", 4), 2))  # and on one process with two devices
+    one, two = (checkpoint.load(tmp_path / folder, "stgan").state for folder in ("one", "two"))
+    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(two), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
+
+
+def test_processes_that_do_not_fit_together_are_named():
+    with pytest.raises(InputError, match="go together"):
+        parallel.initialize("127.0.0.1:1", None, 0)
+    with pytest.raises(InputError, match="from 0 to 1"):
+        parallel.initialize("127.0.0.1:1", 2, 2)
+
+
+def test_a_batch_that_devices_cannot_share_is_refused():
+    with pytest.raises(InputError, match="batch_size=4"):
+        parallel.compiled(lambda *_: None, 3)
+    with pytest.raises(InputError, match="jit, pmap"):
+        parallel.compiled(lambda *_: None, 4, "magic")
+
+
+def test_lanes_are_spread_over_the_devices_that_divide_them():
+    step = lambda state, batch, alpha, _: (state + alpha * batch.sum(), {"x": state})  # noqa: E731
+    batches = np.arange(6.0, dtype=np.float32).reshape(2, 3)
+    for lanes, used in ((4, 2), (3, 1)):
+        program = parallel.lanes_compiled(step, lanes)
+        state = program.put_state(np.zeros(lanes, np.float32))
+        rows, alphas = np.arange(lanes) % 2, jnp.arange(lanes, dtype=jnp.float32)
+        out, metrics = program.step(state, program.put_batch(batches), rows, alphas)
+        assert len(out.sharding.device_set) == used
+        np.testing.assert_allclose(out, [(3.0, 12.0)[i % 2] * i for i in range(lanes)])
+        assert metrics["x"].shape == (lanes,)
