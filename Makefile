@@ -3,14 +3,18 @@
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
+# make soak: the tests that take long
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test soak lint bench clean
 
 demo: .venv/train
 	$(BIN)/python launch/demo.py --workdir=runs/demo
 
 test: .venv/dev
 	$(BIN)/python -m pytest
+
+soak: .venv/dev
+	$(BIN)/python -m pytest -m soak
 
 lint: .venv/dev
 	$(BIN)/ruff check .

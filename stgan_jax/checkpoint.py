@@ -114,11 +114,16 @@ class Writer:
             return None
         return _state(self._workdir, step, LATEST, like)
 
-    def close(self) -> None:
-        """Waits until everything is on disk. Raises `InputError` as `save` does."""
+    def last_saved(self) -> int | None:
+        """Step of the newest checkpoint, once it is on disk. Raises `InputError` as `save` does."""
         with self._told():
             for manager in self._managers.values():
                 manager.wait_until_finished()
+        return latest_step(self._workdir)
+
+    def close(self) -> None:
+        """Waits until everything is on disk. Raises `InputError` as `save` does."""
+        self.last_saved()
         for manager in self._managers.values():
             manager.close()
 
@@ -127,8 +132,9 @@ class Writer:
         try:
             yield
         except Exception as error:  # orbax and tensorstore raise many kinds
-            lines = str(error).strip().splitlines()
-            reason = next((line for line in lines if "No space left" in line), lines[0])
+            text = str(error).strip() or type(error).__name__
+            full = any(word in text for word in ("No space left", "RESOURCE_EXHAUSTED"))
+            reason = "the disk is full" if full else text.splitlines()[0][:200]
             step = latest_step(self._workdir)
             kept = "nothing was saved before" if step is None else f"step {step} is kept"
             raise InputError(

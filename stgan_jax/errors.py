@@ -2,8 +2,12 @@
 
 import contextlib
 import errno
+import os
 import sys
+import threading
+import traceback
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from absl import flags, logging
 
@@ -27,13 +31,15 @@ _SYSTEM = {
 def one_sentence() -> Iterator[None]:
     """Turns an `InputError`, or a full disk and its like, into one line and exit code 2.
 
-    Ctrl-C ends with exit code 130, as the shell has it.
+    Ctrl-C ends with exit code 130, as the shell has it. The process ends at once: on a full
+    disk, libraries that write in the background would each fail once more as they are closed.
     """
-    logging.set_verbosity(logging.WARNING)  # libraries tell how they start at INFO
+    logging.set_verbosity(logging.FATAL)  # what goes wrong is said once, below
+    sys.unraisablehook, threading.excepthook = _unraisable, _in_thread
     try:
         yield
     except InputError as error:
-        sys.exit(_say(str(error)))
+        _leave(str(error))
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         sys.exit(130)
@@ -41,7 +47,27 @@ def one_sentence() -> Iterator[None]:
         if error.errno not in _SYSTEM:
             raise
         where = f"{error.filename}: " if error.filename else ""
-        sys.exit(_say(where + _SYSTEM[error.errno]))
+        _leave(where + _SYSTEM[error.errno])
+
+
+def _leave(sentence: str) -> None:
+    code = _say(sentence)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):
+            stream.flush()
+    os._exit(code)
+
+
+def _unraisable(told: Any) -> None:
+    """Of a failed save, orbax's threads complain one by one; the sentence says it once."""
+    if str(told.exc_value) != "Event loop is closed":
+        sys.__unraisablehook__(told)
+
+
+def _in_thread(told: Any) -> None:
+    frames = traceback.extract_tb(told.exc_traceback)
+    if not any("orbax" in frame.filename for frame in frames):
+        threading.__excepthook__(told)
 
 
 def parse_flags(argv: Sequence[str]) -> list[str]:

@@ -242,7 +242,7 @@ def _stgan(config: StganSettings) -> Experiment:
             if unseen is not None
             else contour.fixed_to_unit(source.fetch(np.arange(2), np.arange(2)))
         )
-        shown = own[:: max(1, len(own) // 4)][:4]
+        shown = own[np.linspace(0, len(own) - 1, 4).astype(int)]
         return {"anonymized": _before_after(shown, anonymize(params, shown)[0], config.data.codec)}
 
     return Experiment(config, source, start, step, None if unseen is None else validate, pictures)
@@ -273,7 +273,7 @@ def _wifs(config: WifsSettings) -> Experiment:
     modify = jax.jit(lambda params, own, noise: net.apply(steps.used(params), own, noise))
 
     def pictures(params):
-        every = np.arange(source.count)[:: max(1, source.count // 4)][:4]
+        every = np.linspace(0, source.count - 1, 4).astype(int)
         pairs = contour.fixed_to_unit(source.fetch(every, every))
         made = modify(params, pairs[:, 0], pairs[:, 1])
         return {"modified": _before_after(pairs[:, 0], made, config.data.codec)}

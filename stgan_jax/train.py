@@ -87,7 +87,7 @@ def _train(
         return program.step(state, program.put_batch(batch), experiment.alpha)
 
     def told(number: int, figures: Mapping[str, Any]) -> None:
-        require_finite(number, figures, workdir)
+        _require_finite(number, figures, writer)
 
     def figures(number: int, values: Mapping[str, Any]) -> None:
         if log:
@@ -102,7 +102,7 @@ def _train(
         state = program.one(state)
         seen: dict[str, float] = {}
         norm = float(math.sqrt(sum(np.vdot(x, x) for x in map(np.asarray, _weights(state)))))
-        require_finite(number, {"parameters' norm": norm}, workdir)
+        _require_finite(number, {"parameters' norm": norm}, writer)
         evaluate = config.evaluate_every and (due(config.evaluate_every) or last)
         if evaluate and experiment.validate:
             seen = experiment.validate(state.params, experiment.alpha)
@@ -247,13 +247,13 @@ def _comparable(value):
     return [_comparable(v) for v in value] if isinstance(value, list | tuple) else value
 
 
-def require_finite(step: int, values: Mapping[str, Any], workdir: str | os.PathLike) -> None:
+def _require_finite(step: int, values: Mapping[str, Any], writer: checkpoint.Writer) -> None:
     """Raises `InputError` with the step, the term and the last good checkpoint."""
     for name, value in values.items():
         if not np.all(np.isfinite(value)):
-            saved = checkpoint.latest_step(workdir)
+            saved = writer.last_saved()
             good = (
-                "nothing was saved" if saved is None else f"the checkpoint of step {saved} is good"
+                "nothing is saved" if saved is None else f"the checkpoint of step {saved} is good"
             )
             raise InputError(
                 f"{name} is {value} at step {step}, {good}: train in another --workdir with a "

@@ -1,6 +1,7 @@
 """Gait energy images, nearest neighbours and overlap measures against plain NumPy."""
 
 import numpy as np
+import pytest
 
 from stgan_jax.data import walkers
 from stgan_jax.evaluation import gei, noise
@@ -68,3 +69,40 @@ def test_grid_places_masks_row_by_row():
     assert (picture[120:, :120] == 0).all()
     assert (picture[:120] == 255).all()
     assert (picture[120:, 120:] == 255).all()
+
+
+def test_energy_distance_is_that_of_the_definition_and_sees_both_faults():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(30, 3)), rng.normal(size=(40, 3)) + 0.5
+    between = np.mean([[np.linalg.norm(a - b) for b in y] for a in x])
+    within = [
+        np.mean([np.linalg.norm(a - b) for i, a in enumerate(z) for j, b in enumerate(z) if i != j])
+        for z in (x, y)
+    ]
+    assert noise.energy_distance(x, y) == pytest.approx(2 * between - sum(within), rel=1e-9)
+    people = rng.normal(size=(400, 3))
+    same = noise.energy_distance(rng.normal(size=(400, 3)), people)
+    collapsed = noise.energy_distance(0.1 * rng.normal(size=(400, 3)), people)
+    elsewhere = noise.energy_distance(rng.normal(size=(400, 3)) + 1.0, people)
+    assert abs(same) < 0.05
+    assert min(collapsed, elsewhere) > 0.3
+
+
+def test_calibration_counts_who_is_found_by_view():
+    rng = np.random.default_rng(0)
+    people = {(s, v): rng.uniform(size=(64, 44)) for s in (1, 2, 3) for v in (0, 90)}
+    names, images = [], []
+    for (subject, view), image in people.items():
+        for number in range(1, 7):
+            names.append((subject, "nm", number, view))
+            # The last subject's probes look like the first's, at 90 degrees.
+            swapped = number > 4 and subject == 3 and view == 90
+            images.append(people[1, view] if swapped else image)
+    found = gei.calibration(np.stack(images).astype(np.float32), names)
+    assert found["nm"]["by_view"] == {"0": 1.0, "90": pytest.approx(2 / 3)}
+    assert found["nm"]["same_view"] == pytest.approx(5 / 6)
+    assert found["subjects"] == 3
+    assert "bg" not in found
+    text = gei.table(found)
+    assert "0.83" in text
+    assert "90:0.67" in text

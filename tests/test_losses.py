@@ -56,6 +56,25 @@ def test_generator_is_equation_8():
     assert float(losses.generator(*terms, 0.3)) == pytest.approx(0.5 + 0.25 + 3.0 + 3.0)
 
 
+def test_one_sided_label_smoothing_softens_the_real_side_alone():
+    label = 0.9
+    expected = np.mean(
+        label * np.log(sigmoid(REAL)) + (1 - label) * np.log(1 - sigmoid(REAL))
+    ) + np.mean(np.log(1 - sigmoid(FAKE)))
+    got = losses.discriminator_value(REAL, FAKE, label)
+    np.testing.assert_allclose(got, expected, rtol=1e-5)
+
+
+def test_modification_is_wifs_equation_5():
+    other = jnp.asarray(rng.uniform(size=(3, 5, 8)), jnp.float32)
+    size = Y.shape[-1]
+    expected = np.mean([
+        (np.sum((G[b, t] - Y[b, t]) ** 2) + 0.3 * np.sum((G[b, t] - other[b, t]) ** 2)) / size
+        for b in range(3) for t in range(5)
+    ])  # fmt: skip
+    np.testing.assert_allclose(losses.modification(Y, other, G, 0.3), expected, rtol=1e-5)
+
+
 def test_extreme_logits_give_finite_values_and_gradients():
     logits = jnp.array([200.0, -200.0])
     for loss in (

@@ -1,12 +1,14 @@
 """The feed: every example once an epoch, and the same from any step on."""
 
+import dataclasses
 import itertools
 
 import jax
 import numpy as np
 import pytest
 
-from stgan_jax.data import pipeline
+from stgan_jax.data import datasets, pipeline
+from stgan_jax.errors import InputError
 
 EXAMPLES = np.arange(23, dtype=np.uint16)[:, None] * np.ones((1, 4), np.uint16)
 SOURCE = pipeline.array_source(EXAMPLES)
@@ -62,3 +64,27 @@ def test_batches_are_sharded_over_devices():
     (batch,) = pipeline.on_device(feed, sharding=sharding)
     assert len(batch.addressable_shards) == 2
     assert batch.addressable_shards[0].data.shape == (2, 4)
+
+
+def test_noise_gaits_are_another_subjects_in_the_same_view():
+    walks = [
+        datasets.Walk(subject, condition, 1, view, 50)
+        for subject in (1, 2, 3) for view in (0, 90) for condition in ("nm", "cl")
+        # Subject 2 has no coat at 0 degrees and nothing at all at 180.
+        if (subject, view, condition) != (2, 0, "cl")
+    ] + [datasets.Walk(3, "nm", 1, 180, 50)]  # fmt: skip
+    numbers = np.arange(len(walks), dtype=np.uint16)[:, None]
+    source = dataclasses.replace(pipeline.array_source(numbers), walks=walks)
+    paired = pipeline.paired_source(source, 2)
+    every = np.arange(paired.count)
+    pairs = paired.fetch(every, every)[..., 0]
+    assert paired.count == 8  # of 1 and 3, without the view that 2 lacks
+    for own, other in pairs:
+        assert walks[own].subject in (1, 3)
+        assert walks[other].subject == 2
+        assert walks[own].view == walks[other].view
+        same = walks[own].name == walks[other].name
+        assert same or (walks[own].view, walks[own].condition) == (0, "cl")
+    assert [w.subject for w in paired.walks] == [walks[own].subject for own, _ in pairs]
+    with pytest.raises(InputError, match="noise_subject"):
+        pipeline.paired_source(source, 9)

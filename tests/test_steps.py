@@ -204,3 +204,118 @@ def test_training_learns_the_share_of_noise_that_alpha_asks_for(fixed, noise_par
     assert abs(start - goal) > 0.04
     assert share(state) == pytest.approx(goal, abs=0.03)
     assert float(metrics["loss/gen_rec"]) < 30
+
+
+def one_step(state, batch, optimizers, **options):
+    return steps.stgan_step(
+        state, batch, 0.3, nets=NETS, optimizers=optimizers, loss=LITERAL,
+        options=steps.Options(**options),
+    )  # fmt: skip
+
+
+def test_slices_of_a_batch_and_recomputation_give_the_gradients_of_the_whole(fixed, noise_params):
+    rules = sgd(0.01)
+    state = stgan_state(noise_params, rules)
+    whole, seen = one_step(state, fixed, rules, r1=0.5)
+    for options in ({"accumulate": 2}, {"accumulate": 4, "remat": True}, {"remat": True}):
+        sliced, told = one_step(state, fixed, rules, r1=0.5, **options)
+        assert_trees_close(whole.params, sliced.params, rtol=1e-4, atol=1e-5)
+        assert_trees_close(seen, told, rtol=1e-3, atol=1e-4)
+
+
+def test_r1_is_the_mean_squared_slope_at_real_gaits(fixed, noise_params):
+    rules, weight, rate = sgd(0.01), 3.0, 0.01
+    state = stgan_state(noise_params, rules)
+    plain, with_r1 = (one_step(state, fixed, rules, r1=r)[0] for r in (0.0, weight))
+    real = contour.fixed_to_unit(fixed)
+
+    def penalty(params):  # each sequence's own slope, by hand
+        slope = jax.vmap(jax.grad(lambda x: NETS.temporal_disc.apply(params, x[None])[0]))(real)
+        return weight / 2 * jnp.mean(jnp.sum(slope**2, -1))
+
+    expected = jax.tree.map(
+        lambda x, g: x - rate * g,
+        plain.params["temporal_disc"],
+        jax.grad(penalty)(state.params["temporal_disc"]),
+    )
+    assert_trees_close(with_r1.params["temporal_disc"], expected, rtol=1e-4, atol=1e-6)
+
+
+def test_discriminators_may_take_more_steps_with_other_noise(fixed, noise_params):
+    rules = sgd(0.01)
+    state = stgan_state(noise_params, rules)
+    once, thrice = (one_step(state, fixed, rules, disc_steps=n)[0] for n in (1, 3))
+    by_hand, real = state, contour.fixed_to_unit(fixed)
+    discs = {"spatial_disc": NETS.spatial_disc, "temporal_disc": NETS.temporal_disc}
+    for number in (2, 1):
+        noise = NOISE.sample(noise_params, jax.random.fold_in(state.key(), number), len(fixed))
+        fake = NETS.gen.apply(state.params["gen"], real, noise)
+        cost = lambda q, disc, fake=fake: (  # noqa: E731
+            -losses.discriminator_value(disc.apply(q, real), disc.apply(q, fake))
+        )
+        grads = {n: jax.grad(cost)(by_hand.params[n], disc) for n, disc in discs.items()}
+        by_hand, _ = by_hand.updated(grads, rules)
+    expected, _ = one_step(by_hand, fixed, rules)
+    assert_trees_close(thrice.params, expected.params, rtol=1e-4, atol=1e-5)
+    moved = jax.tree.map(
+        lambda a, b: float(jnp.abs(a - b).max()),
+        once.params["spatial_disc"],
+        thrice.params["spatial_disc"],
+    )
+    assert max(jax.tree.leaves(moved)) > 1e-4
+
+
+def test_the_average_of_g_follows_and_is_what_is_used(fixed, noise_params):
+    rules = sgd(0.01)
+    state = stgan_state(noise_params, rules)
+    assert steps.used(state.params) is state.params["gen"]
+    before = jax.tree.map(lambda x: x + 1.0, state.params["gen"])
+    state = state.replace(params={**state.params, "gen_ema": before})
+    new, _ = one_step(state, fixed, rules, ema=0.75)
+    expected = jax.tree.map(lambda a, g: 0.75 * a + 0.25 * g, before, new.params["gen"])
+    assert_trees_close(new.params["gen_ema"], expected, rtol=1e-6, atol=1e-7)
+    assert steps.used(new.params) is new.params["gen_ema"]
+
+
+def test_norms_are_those_of_gradients_and_updates(fixed, noise_params):
+    state = stgan_state(noise_params, sgd(0.01))
+    new, told = one_step(state, fixed, sgd(0.01))
+    for name in sgd(0.01):
+        moved = jax.tree.map(lambda a, b: a - b, new.params[name], state.params[name])
+        size = np.sqrt(sum(float(jnp.sum(x**2)) for x in jax.tree.leaves(moved)))
+        assert float(told[f"update_norm/{name}"]) == pytest.approx(size, rel=1e-3)
+        assert float(told[f"gradient_norm/{name}"]) == pytest.approx(100 * size, rel=1e-3)
+
+
+def test_wifs_step_is_gradient_descent_on_equation_5(fixed):
+    net, rate, alpha = stgan.Generator(share_encoder=True), 0.1, 0.3
+    pairs = jnp.stack([fixed, fixed[::-1]], 1)
+    own, noise = contour.fixed_to_unit(fixed), contour.fixed_to_unit(fixed[::-1])
+    params = net.init(jax.random.key(0), own[:1], noise[:1])
+    assert sum(x.size for x in jax.tree.leaves(params)) == 113  # WIFS Fig. 5
+    rules = {"gen": optax.sgd(rate)}
+    state = TrainState.create(0, {"gen": params}, rules)
+    new, told = steps.wifs_step(state, pairs, alpha, net=net, optimizers=rules)
+
+    def cost(q):  # frame by frame, each with its own noise frame
+        total = 0.0
+        for t in range(own.shape[1]):
+            made = net.apply(q, own[:, t : t + 1], noise[:, t])[:, 0]
+            total += jnp.mean(jnp.sum((made - own[:, t]) ** 2, -1)) / 4000
+            total += alpha * jnp.mean(jnp.sum((made - noise[:, t]) ** 2, -1)) / 4000
+        return total / own.shape[1]
+
+    value, slope = jax.value_and_grad(cost)(params)
+    expected = jax.tree.map(lambda x, g: x - rate * g, params, slope)
+    assert float(told["loss/gen"]) == pytest.approx(float(value), rel=1e-4)
+    assert_trees_close(new.params["gen"], expected, rtol=1e-3, atol=1e-6)
+
+
+def test_raw_noise_is_around_the_middle_and_has_no_person_in_it():
+    noise = steps.RawNoise()
+    drawn = np.asarray(noise.sample({}, jax.random.key(0), 50))
+    assert drawn.min() >= 0
+    assert drawn.max() <= 1
+    assert drawn.mean() == pytest.approx(0.5, abs=0.01)
+    neighbours = np.corrcoef(drawn[:, :-2].ravel(), drawn[:, 2:].ravel())[0, 1]
+    assert abs(neighbours) < 0.02

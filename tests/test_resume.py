@@ -1,0 +1,136 @@
+"""Runs that are killed, or whose disk fills up: they go on as if nothing had been."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from stgan_jax import checkpoint, metrics
+
+ROOT = Path(__file__).parents[1]
+STEPS = 60
+# A whole ST-GAN, with an Adam, an average and a schedule to be restored, on few frames.
+RUN = [
+    "launch/train.py", "--config=configs/stgan_no_noise_gan.py", f"--config.steps={STEPS}",
+    "--config.save_every=1", "--config.log_every=1", "--config.evaluate_every=3",
+    "--config.picture_every=0", "--config.data.last_subject=62", "--config.data.frames=4",
+    "--config.data.views=(0,90)", "--config.data.walks=('nm-01',)",
+    "--config.validation_subjects=(77,77)", "--config.batch_size=2", "--config.features=2",
+    "--config.lstm_units=4", "--config.ema=0.9", "--config.schedule=cosine",
+    "--config.warmup_steps=5",
+]  # fmt: skip
+
+
+def command(workdir, *more):
+    return [sys.executable, *RUN, f"--workdir={workdir}", *more]
+
+
+def environment():
+    return {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    subprocess.run(command(folder), cwd=ROOT, env=environment(), check=True, capture_output=True)
+    return folder
+
+
+def kill_and_go_on(workdir, kills, seed):
+    """Runs to the end, killed so often, each time after some more steps and at any moment."""
+    rng = random.Random(seed)
+    done = 0
+    while True:
+        process = subprocess.Popen(
+            command(workdir), cwd=ROOT, env=environment(), start_new_session=True,
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        start = checkpoint.latest_step(workdir) or 0
+        target = start + rng.randint(1, max(1, (STEPS - start) // (kills - done + 1)))
+        while done < kills and process.poll() is None:
+            if (checkpoint.latest_step(workdir) or 0) >= target:
+                time.sleep(rng.uniform(0, 0.1))
+                os.killpg(process.pid, signal.SIGKILL)
+                done += 1
+                break
+            time.sleep(0.002)
+        error = process.communicate()[1].decode()
+        if process.returncode != -signal.SIGKILL:
+            assert process.returncode == 0, error[-2000:]
+            return done
+
+
+def assert_identical(a, b):
+    for folder in (checkpoint.LATEST, checkpoint.BEST):
+        assert checkpoint.saved_steps(a, folder)[-1:] == checkpoint.saved_steps(b, folder)[-1:]
+        states = [checkpoint.load(workdir, "stgan", folder).state for workdir in (a, b)]
+        for x, y in zip(*map(jax.tree.leaves, states), strict=True):
+            np.testing.assert_array_equal(x, y)
+    told = [
+        [
+            {k: v for k, v in line.items() if k not in ("sequences_per_second", "share_waiting")}
+            for line in metrics.read(workdir / "metrics.jsonl")
+        ]
+        for workdir in (a, b)
+    ]
+    assert told[0] == told[1]
+    assert [line["step"] for line in told[0]] == list(range(1, STEPS + 1))
+
+
+def test_a_run_killed_at_any_moment_ends_bit_identical(undisturbed, tmp_path):
+    assert kill_and_go_on(tmp_path, 3, seed=0) >= 2
+    assert_identical(tmp_path, undisturbed)
+
+
+@pytest.mark.soak
+def test_a_run_killed_twenty_times_ends_bit_identical(undisturbed, tmp_path):
+    assert kill_and_go_on(tmp_path, 20, seed=1) >= 18
+    assert_identical(tmp_path, undisturbed)
+
+
+def test_a_full_disk_is_one_sentence_and_costs_no_checkpoint(undisturbed, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", disk], capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip("no right to mount a small disk here")
+    try:
+        run = disk / "run"
+        first = subprocess.run(
+            command(run, "--config.schedule=constant", "--config.steps=3"),
+            cwd=ROOT, env=environment(), capture_output=True, text=True,
+        )  # fmt: skip
+        assert first.returncode == 0, first.stderr[-2000:]
+        free = shutil.disk_usage(disk).free
+        (disk / "filler").write_bytes(bytes(max(free - 40_000, 0)))
+        second = subprocess.run(
+            command(run, "--config.schedule=constant"),
+            cwd=ROOT, env=environment(), capture_output=True, text=True,
+        )  # fmt: skip
+        assert second.returncode == 2, second.stderr[-2000:]
+        assert "Traceback" not in second.stderr
+        last = second.stderr.strip().splitlines()[-1]
+        assert last.startswith("error: ")
+        assert "disk is full" in last
+        step = checkpoint.latest_step(run)
+        assert step >= 3
+        checkpoint.load(run, "stgan")  # whole
+        (disk / "filler").unlink()
+        third = subprocess.run(
+            command(run, "--config.schedule=constant", f"--config.steps={step + 2}"),
+            cwd=ROOT, env=environment(), capture_output=True, text=True,
+        )  # fmt: skip
+        assert third.returncode == 0, third.stderr[-2000:]
+        assert checkpoint.latest_step(run) == step + 2
+    finally:
+        subprocess.run(["umount", disk], check=True)

@@ -1,0 +1,140 @@
+"""Sweeps: each lane is the run it would be alone, and all of them are compiled once."""
+
+import csv
+import dataclasses
+import json
+import shutil
+
+import jax
+import numpy as np
+import pytest
+import small
+
+from stgan_jax import checkpoint, experiments, settings, sweep, train
+from stgan_jax.errors import InputError
+
+# SGD: Adam turns rounding errors of gradients around zero into whole steps.
+CONFIG = settings.StganSettings(
+    data=settings.WalkerData(61, 62, (0, 90), ("nm-01", "bg-01"), frames=4),
+    validation_subjects=(77, 77),
+    noise="gaussian",
+    steps=20,
+    batch_size=2,
+    features=2,
+    lstm_units=4,
+    optimizer="sgd",
+    gen_learning_rate=1e-5,
+    disc_learning_rate=1e-3,
+    log_every=5,
+    save_every=10,
+    evaluate_every=10,
+)
+ALPHAS, SEEDS = (0.1, 0.2, 0.4, 0.8), (0, 3)
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sweep")
+    traces = []
+    step = experiments.steps.stgan_step
+
+    def counted(*arguments, **options):
+        traces.append(1)
+        return step(*arguments, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(experiments.steps, "stgan_step", counted)
+        assert sweep.sweep(CONFIG, ALPHAS, SEEDS, folder)
+    return folder, len(traces)
+
+
+def state_of(folder):
+    return checkpoint.load(folder, "stgan").state
+
+
+def assert_close(a, b, tolerance=1e-5):
+    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        np.testing.assert_allclose(x, y, rtol=tolerance, atol=tolerance)
+
+
+def test_eight_lanes_are_traced_once(swept):
+    assert swept[1] == 1
+
+
+@pytest.mark.parametrize(("alpha", "seed"), [(0.1, 0), (0.8, 3)])
+def test_a_lane_is_the_run_it_would_be_alone(swept, tmp_path, alpha, seed):
+    config = dataclasses.replace(CONFIG, alpha=alpha, seed=seed)
+    train.train(config, tmp_path)
+    lane = swept[0] / f"alpha={alpha:g},seed={seed}"
+    assert_close(state_of(tmp_path), state_of(lane))
+    saved = checkpoint.load(lane, "stgan").settings
+    assert settings.from_dict(saved) == config
+    alone, together = (
+        {k: v for line in train.metrics.read(f / "metrics.jsonl") for k, v in line.items()}
+        for f in (tmp_path, lane)
+    )
+    for name in ("loss/gen", "validation/loss", "gradient_norm/gen"):
+        assert together[name] == pytest.approx(alone[name], rel=1e-4)
+
+
+def test_lanes_differ(swept):
+    gens = [
+        np.concatenate([x.ravel() for x in jax.tree.leaves(
+            state_of(swept[0] / f"alpha={alpha:g},seed={seed}")["params"]["gen"]
+        )])
+        for alpha in ALPHAS for seed in SEEDS
+    ]  # fmt: skip
+    assert all(np.abs(a - b).max() > 1e-5 for i, a in enumerate(gens) for b in gens[:i])
+
+
+def test_a_sweep_that_was_killed_between_saves_ends_the_same(swept, tmp_path):
+    short = dataclasses.replace(CONFIG, steps=10)
+    sweep.sweep(short, ALPHAS, SEEDS, tmp_path)
+    ahead = tmp_path / "alpha=0.1,seed=0"  # one lane had saved once more
+    shutil.copytree(swept[0] / ahead.name / "checkpoints/20", ahead / "checkpoints/20")
+    assert sweep.sweep(CONFIG, ALPHAS, SEEDS, tmp_path)
+    for lane in swept[0].glob("alpha*"):
+        for x, y in zip(
+            jax.tree.leaves(state_of(lane)), jax.tree.leaves(state_of(tmp_path / lane.name)),
+            strict=True,
+        ):  # fmt: skip
+            np.testing.assert_array_equal(x, y)
+
+
+def test_table_and_plot_hold_every_lane(swept, capsys):
+    sweep.sweep(CONFIG, ALPHAS, SEEDS, swept[0])
+    assert "already" in capsys.readouterr().out
+    with open(swept[0] / "sweep.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert sorted((float(r["alpha"]), int(r["seed"])) for r in rows) == sorted(
+        (a, s) for a in ALPHAS for s in SEEDS
+    )
+    for row in rows:
+        lane = swept[0] / f"alpha={float(row['alpha']):g},seed={row['seed']}"
+        last = train.metrics.read(lane / "metrics.jsonl")[-1]
+        assert float(row["loss G"]) == pytest.approx(last["loss/gen"])
+    assert (swept[0] / "sweep.png").stat().st_size > 10_000
+
+
+def test_a_lane_that_diverges_does_not_take_the_others_along(tmp_path):
+    config = dataclasses.replace(CONFIG, steps=4, save_every=2, log_every=1)
+    with pytest.raises(InputError, match=r"alpha=1e\+30,seed=0"):
+        sweep.sweep(config, (0.3, 1e30), (0,), tmp_path)
+    lost = json.loads((tmp_path / "alpha=1e+30,seed=0/diverged.json").read_text())
+    assert lost["step"] in (1, 2)
+    assert checkpoint.latest_step(tmp_path / "alpha=0.3,seed=0") == 4
+    assert checkpoint.latest_step(tmp_path / "alpha=1e+30,seed=0") in (None, 2)
+
+
+@pytest.mark.parametrize(
+    ("config", "alphas", "seeds", "word"),
+    [
+        (small.NOISE, (0.1,), (0,), "no alpha"),
+        (CONFIG, (0.1, 0.1), (0,), "--alphas"),
+        (CONFIG, (0.1,), (), "--seeds"),
+        (CONFIG, (-0.1,), (0,), "alpha"),
+    ],
+)
+def test_sweeps_that_cannot_be_are_named(tmp_path, config, alphas, seeds, word):
+    with pytest.raises(InputError, match=word):
+        sweep.sweep(config, alphas, seeds, tmp_path)
