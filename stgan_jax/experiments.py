@@ -89,7 +89,7 @@ def render(data: WalkerData) -> UInt16[np.ndarray, "N T 4000"]:
     return walkers.contours(data.subjects, data.views, data.walks, data.frames, data.codec)
 
 
-def _source(data: WalkerData, seed: int) -> "pipeline.Source":
+def _source(data: WalkerData) -> "pipeline.Source":
     """What settings ask for, rendered or from a built dataset."""
     from stgan_jax.data import datasets, pipeline  # TensorFlow: only where data is fed
 
@@ -108,7 +108,6 @@ def _source(data: WalkerData, seed: int) -> "pipeline.Source":
         codec=data.codec,
         window=data.window,
         mirror=data.mirror,
-        seed=seed,
     )
 
 
@@ -116,7 +115,7 @@ def _contours(data: WalkerData) -> UInt[np.ndarray, "N T 4000"]:
     """The same in memory."""
     if not data.dataset:
         return render(data)
-    source = _source(data, 0)
+    source = _source(data)
     every = np.arange(source.count)
     return np.concatenate(
         [source.fetch(every[[i]], every[[i]]) for i in tqdm(every, "reading", unit="seq")]
@@ -192,7 +191,7 @@ def _stgan(config: StganSettings) -> Experiment:
     frozen = {}
     if config.noise == "gan":
         frozen = checkpoint.load(config.noise_checkpoint, NoiseSettings.kind).params()
-    source = _source(config.data, config.seed)
+    source = _source(config.data)
     unseen = _validation(config)
 
     def start(seed: int) -> TrainState:
@@ -252,7 +251,7 @@ def _wifs(config: WifsSettings) -> Experiment:
     from stgan_jax.data import pipeline
 
     net, optimizers, options = config.net(), config.optimizers(), config.options()
-    plain = _source(config.data, config.seed)
+    plain = _source(config.data)
     source = pipeline.paired_source(plain, noise_subject(config))
 
     def start(seed: int) -> TrainState:

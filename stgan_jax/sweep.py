@@ -71,6 +71,9 @@ def sweep(
             raise InputError(f"--{name}: name at least one, and each once")
     if isinstance(config, StganSettings):
         config = experiments.with_noise(config)
+    else:  # one noise gait for all lanes: they share their batches
+        drawn = experiments.noise_subject(dataclasses.replace(config, seed=seeds[0]))
+        config = dataclasses.replace(config, noise_subject=drawn)
     lanes = []
     for seed in seeds:
         for alpha in alphas:
@@ -139,8 +142,11 @@ def _train(
         stack.callback(log.close)
     lost = {i for i, lane in enumerate(lanes) if (lane.folder / "diverged.json").exists()}
 
+    def put(batches):
+        return program.put_batch(np.stack(batches))
+
     def step(state, batches):
-        return program.step(state, program.put_batch(batches), rows, alphas)
+        return program.step(state, batches, rows, alphas)
 
     def told(number: int, figures: Mapping[str, Any]) -> None:
         for i, lane in enumerate(lanes):
@@ -180,7 +186,7 @@ def _train(
     state = program.put_state(parallel.stacked(states))
     _, done = train.run(
         step, state, experiment, list(seeds), first,
-        one=lambda tree: tree, told=told, hook=hook, figures=figures, lanes=len(lanes),
+        put=put, one=lambda tree: tree, told=told, hook=hook, figures=figures, lanes=len(lanes),
     )  # fmt: skip
     return done
 

@@ -83,8 +83,11 @@ def _train(
 ) -> bool:
     config = experiment.config
 
+    def put(batches):
+        return program.put_batch(batches[0])
+
     def step(state, batch):
-        return program.step(state, program.put_batch(batch), experiment.alpha)
+        return program.step(state, batch, experiment.alpha)
 
     def told(number: int, figures: Mapping[str, Any]) -> None:
         _require_finite(number, figures, writer)
@@ -117,7 +120,7 @@ def _train(
     first = int(program.one(state.step))
     with profiled(workdir / "profile" if profile else None) as trace:
         return run(
-            step, state, experiment, [config.seed], first, one=program.one, told=told,
+            step, state, experiment, [config.seed], first, put=put, one=program.one, told=told,
             hook=hook, figures=figures, each=trace,
         )[1]  # fmt: skip
 
@@ -133,6 +136,7 @@ def run(
     seeds: list[int],
     first: int,
     *,
+    put: Callable[[tuple[np.ndarray, ...]], Any],
     one: Callable[[Any], Any],
     told: Callable[[int, Mapping[str, Any]], None],
     hook: Callable[[int, TrainState, bool], metrics.Figures],
@@ -143,11 +147,12 @@ def run(
     """The loop itself: from step `first` to the settings' last, or until it is asked to stop.
 
     Args:
-      step: (state, batch) -> (state, metrics).
+      step: (state, batch as `put` gives it) -> (state, metrics).
       state: at step `first`, as `step` wants it.
       experiment: what is trained.
-      seeds: of the streams of batches; with more than one a batch is one of each, stacked.
+      seeds: of the streams of batches.
       first: steps done already.
+      put: sends batches to the devices, one of each seed.
       one: takes a single copy of metrics from all devices'.
       told: is given each step's metrics in its turn, and raises where they are bad.
       hook: is called after each step with its number, the state, and whether it is the last
@@ -168,6 +173,7 @@ def run(
         )
         for seed in seeds
     ]
+    feed = pipeline.on_device(zip(*feeds, strict=True), put)
     progress = tqdm(
         total=config.steps * config.batch_size * lanes,
         initial=first * config.batch_size * lanes,
@@ -183,9 +189,9 @@ def run(
         for number in range(first + 1, config.steps + 1):
             each(number)
             asked = time.perf_counter()
-            batches = [next(feed) for feed in feeds]
+            batch = next(feed)
             waited += time.perf_counter() - asked
-            state, seen = step(state, batches[0] if lanes == 1 else np.stack(batches))
+            state, seen = step(state, batch)
             window.append(seen)
             tell = number % log_every == 0 or number % config.save_every == 0
             tell |= number == config.steps

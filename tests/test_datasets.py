@@ -198,10 +198,14 @@ def test_a_model_trains_on_a_dataset(demo, tmp_path):
         small.WALKERS, first_subject=1, last_subject=3, views=(0, 90), walks=("nm-01", "nm-02"),
         dataset="synthetic_walkers/demo", data_dir=str(demo[0]), window="random", mirror=True,
     )  # fmt: skip
-    noise = dataclasses.replace(small.NOISE, data=data, steps=5)
+    noise = dataclasses.replace(small.NOISE, data=data, steps=5, validation_subjects=(4, 5))
     assert train.train(noise, tmp_path / "noise")
     stgan = dataclasses.replace(
-        small.STGAN, data=data, noise_checkpoint=str(tmp_path / "noise"), steps=2
+        small.STGAN,
+        data=data,
+        noise_checkpoint=str(tmp_path / "noise"),
+        steps=2,
+        validation_subjects=(4, 5),
     )
     assert train.train(stgan, tmp_path / "stgan")
     missing = dataclasses.replace(data, data_dir=str(tmp_path / "nothing"))

@@ -52,7 +52,7 @@ def test_a_batch_may_be_larger_than_the_data():
 @pytest.mark.parametrize("depth", [1, 2, 5])
 def test_batches_arrive_on_the_device_in_order(depth):
     feed = itertools.islice(pipeline.batches(SOURCE, 4, seed=1), 4)
-    there = list(pipeline.on_device(feed, depth))
+    there = list(pipeline.on_device(feed, depth=depth))
     assert all(isinstance(batch, jax.Array) for batch in there)
     assert [batch[:, 0].tolist() for batch in there] == stream(4, batch_size=4, seed=1)
 
@@ -61,7 +61,7 @@ def test_batches_are_sharded_over_devices():
     mesh = jax.sharding.Mesh(np.array(jax.devices()), "batch")
     sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("batch"))
     feed = itertools.islice(pipeline.batches(SOURCE, 4, seed=1), 1)
-    (batch,) = pipeline.on_device(feed, sharding=sharding)
+    (batch,) = pipeline.on_device(feed, lambda batch: jax.device_put(batch, sharding))
     assert len(batch.addressable_shards) == 2
     assert batch.addressable_shards[0].data.shape == (2, 4)
 

@@ -126,6 +126,24 @@ def test_a_lane_that_diverges_does_not_take_the_others_along(tmp_path):
     assert checkpoint.latest_step(tmp_path / "alpha=1e+30,seed=0") in (None, 2)
 
 
+def test_lanes_of_the_wifs_network_share_one_noise_gait(tmp_path):
+    config = dataclasses.replace(small.WIFS, steps=2, data=dataclasses.replace(
+        small.WIFS.data, frames=3
+    ))  # fmt: skip
+    assert sweep.sweep(config, (0.1, 0.5), (4, 5), tmp_path)
+    lane = tmp_path / "alpha=0.5,seed=5"
+    saved = settings.from_dict(checkpoint.load(lane, "wifs").settings)
+    assert saved.noise_subject == experiments.noise_subject(dataclasses.replace(config, seed=4))
+    train.train(saved, tmp_path / "alone")
+    a, b = (checkpoint.load(folder, "wifs").state for folder in (tmp_path / "alone", lane))
+    assert_close(a, b)
+
+
+def test_a_sweep_may_have_a_single_lane(tmp_path):
+    assert sweep.sweep(dataclasses.replace(CONFIG, steps=2), (0.3,), (1,), tmp_path)
+    assert checkpoint.latest_step(tmp_path / "alpha=0.3,seed=1") == 2
+
+
 @pytest.mark.parametrize(
     ("config", "alphas", "seeds", "word"),
     [

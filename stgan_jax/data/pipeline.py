@@ -4,6 +4,7 @@ import collections
 import dataclasses
 import os
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -167,18 +168,18 @@ def batches(
 
 
 def on_device(
-    feed: Iterator[Batch], depth: int = 2, sharding: jax.sharding.Sharding | None = None
-) -> Iterator[jax.Array]:
+    feed: Iterator[Any], put: Callable[[Any], Any] = jax.device_put, depth: int = 2
+) -> Iterator[Any]:
     """Sends batches ahead to the device, so that a step need not wait for its copy.
 
     Args:
       feed: of `batches`.
+      put: sends a batch, without waiting for its arrival.
       depth: how many batches are on their way.
-      sharding: how a batch is laid out over several devices; all on the first by default.
     """
-    queue: collections.deque[jax.Array] = collections.deque()
+    queue: collections.deque[Any] = collections.deque()
     for batch in feed:
-        queue.append(jax.device_put(batch, sharding))
+        queue.append(put(batch))
         if len(queue) == depth:
             yield queue.popleft()
     yield from queue
