@@ -1,9 +1,9 @@
 # make demo: train briefly, anonymise a video, see what it hides    make test: run the tests
-# make lint: style and types    make bench: step and codec times    make clean: remove what these made
+# make soak: the tests that take long    make lint: style and types    make bench: step and codec times
+# make clean: remove what these made
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
-# make soak: the tests that take long
 
 .PHONY: demo test soak lint bench clean
 

@@ -137,8 +137,8 @@ def _mapped(step: Step) -> Compiled:
 def lanes_compiled(step: Step, lanes: int) -> Compiled:
     """Compiles a step for many runs at once: vmapped over lanes, the lanes spread over devices.
 
-    State, alpha and `seed_row` have a leading axis of lanes: `step(state, (batches,
-    seed_row), alpha)`. Lanes with one seed read the same of the `batches` (S, B, ...).
+    The compiled step takes (state, batches, rows, alpha). State, rows and alpha have a leading
+    axis of lanes; `batches` (S, B, ...) are one of each seed, and `rows` says which is a lane's.
 
     Args:
       step: takes (state, batch, alpha, axis).

@@ -58,6 +58,11 @@ def train(
     if (checkpoint.latest_step(workdir) or 0) >= config.steps:
         say(f"{workdir}: trained to its end already")
         return True
+    if mode == "pmap" and config.batch_size // jax.device_count() % config.accumulate:
+        raise InputError(
+            f"each device's share of a batch of {config.batch_size} cannot be accumulated in "
+            f"{config.accumulate} slices: raise batch_size, or use --parallel=jit"
+        )
     with contextlib.ExitStack() as stack:
         writer = checkpoint.Writer(workdir, to_dict(config))
         stack.callback(writer.close)
