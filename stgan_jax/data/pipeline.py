@@ -147,6 +147,7 @@ def batches(
     if rest:
         raise ValueError(f"a batch of {batch_size} cannot be shared by {processes} processes")
 
+    @tf.autograph.experimental.do_not_convert  # there is no control flow in it
     def gather(step: tf.Tensor) -> tf.Tensor:
         position = step * batch_size + process * share + tf.range(share, dtype=tf.int64)
         epoch, number = position // source.count, position % source.count
