@@ -74,14 +74,17 @@ def sweep(
     else:  # one noise gait for all lanes: they share their batches
         drawn = experiments.noise_subject(dataclasses.replace(config, seed=seeds[0]))
         config = dataclasses.replace(config, noise_subject=drawn)
-    lanes = []
-    for seed in seeds:
-        for alpha in alphas:
-            own = dataclasses.replace(config, alpha=alpha, seed=seed)
-            folder = Path(workdir) / f"alpha={alpha:g},seed={seed}"
-            folder.mkdir(parents=True, exist_ok=True)
-            train.refuse_other_run(own, folder)
-            lanes.append(Lane(own, folder))
+    lanes = [
+        Lane(
+            dataclasses.replace(config, alpha=alpha, seed=seed),
+            Path(workdir) / f"alpha={alpha:g},seed={seed}",
+        )
+        for seed in seeds
+        for alpha in alphas
+    ]
+    for lane in lanes:
+        lane.folder.mkdir(parents=True, exist_ok=True)
+        train.refuse_other_run(lane.config, lane.folder)
     first = _common_step(lanes)
     if first >= config.steps:
         print(f"{workdir}: trained to its end already")

@@ -165,3 +165,29 @@ def test_anonymising_and_the_models_work_without_tensorflow(trained):
     )
     done = run("-c", code)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("launcher", "arguments", "word"),
+    [
+        ("train", ["--config.alhpa=0.3"], "alhpa"),
+        ("train", ["--config.alpha=-1"], "alpha must not be negative"),
+        ("train", ["--config.gen_learning_rate=nan"], "gen_learning_rate must be positive"),
+        ("train", ["--num_processes=2"], "go together"),
+        ("train", ["--parallel=magic"], "parallel"),
+        ("train", ["--workdir=/proc/nowhere/run"], "check the path"),
+        ("sweep", ["--alphas=0.1,x"], "--alphas needs numbers"),
+        ("sweep", ["--alphas=0.1,-0.1"], "alpha must not be negative"),
+    ],
+)
+def test_trainings_that_cannot_be_are_one_sentence(tmp_path, launcher, arguments, word):
+    given = ["--config=configs/stgan_no_noise_gan.py", f"--workdir={tmp_path / 'run'}", *arguments]
+    if launcher == "sweep" and not any("--alphas" in a for a in arguments):
+        given.append("--alphas=0.1")
+    done = run(f"launch/{launcher}.py", *given)
+    assert done.returncode == 2, done.stderr
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("error: ")
+    assert word in last
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "run" / "checkpoints").exists()

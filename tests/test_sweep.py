@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import small
 
-from stgan_jax import checkpoint, experiments, settings, sweep, train
+from stgan_jax import anonymize, checkpoint, experiments, settings, sweep, train
+from stgan_jax.data import walkers
 from stgan_jax.errors import InputError
 
 # SGD: Adam turns rounding errors of gradients around zero into whole steps.
@@ -75,6 +76,15 @@ def test_a_lane_is_the_run_it_would_be_alone(swept, tmp_path, alpha, seed):
     )
     for name in ("loss/gen", "validation/loss", "gradient_norm/gen"):
         assert together[name] == pytest.approx(alone[name], rel=1e-4)
+
+
+def test_a_lane_anonymises_like_any_run(swept):
+    model = anonymize.load_model(swept[0] / "alpha=0.4,seed=3")
+    assert model.alpha == 0.4
+    masks = walkers.silhouettes(85, 90, frames=4)
+    made = anonymize.anonymize_silhouettes(model, masks, jax.random.key(0))
+    assert made.shape == masks.shape
+    assert not np.array_equal(made, masks)
 
 
 def test_lanes_differ(swept):
