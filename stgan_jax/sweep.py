@@ -18,10 +18,10 @@ from stgan_jax.settings import NoiseSettings, Settings, StganSettings, to_dict
 
 # What a lane's last figures are called in the table, where there are such.
 _COLUMNS = {
-    "loss/gen": "loss G",
+    "validation/share_of_noise": "share of noise",
     "validation/rec": "validation rec",
     "validation/per": "validation per",
-    "validation/share_of_noise": "share of noise",
+    "loss/gen": "loss G",
     "accuracy/spatial_fake": "D_S right on fake",
     "accuracy/temporal_fake": "D_T right on fake",
 }
@@ -207,7 +207,8 @@ def _report(lanes: list[Lane], workdir: Path) -> None:
         for line in metrics.read(lane.folder / "metrics.jsonl"):
             row |= {_COLUMNS[name]: value for name, value in line.items() if name in _COLUMNS}
         rows.append(row)
-    columns = list(dict.fromkeys(name for row in rows for name in row))
+    known = [name for name in _COLUMNS.values() if any(name in row for row in rows)]
+    columns = ["alpha", "seed", *known]
     with files.replacing(workdir / "sweep.csv") as beside, open(beside, "w", newline="") as file:
         table = csv.DictWriter(file, columns)
         table.writeheader()
@@ -218,16 +219,19 @@ def _report(lanes: list[Lane], workdir: Path) -> None:
         print("  ".join(
             f"{cell:>{max(8, len(name))}.4g}" for cell, name in zip(cells, columns, strict=True)
         ))  # fmt: skip
-    _plot(rows, columns[2:], workdir / "sweep.png")
+    _plot(rows, known, workdir / "sweep.png")
     print(f"{workdir / 'sweep.csv'}, {workdir / 'sweep.png'}: the same as a file and a picture")
 
 
 def _plot(rows: list[dict[str, Any]], columns: list[str], path: Path) -> None:
     import matplotlib.figure  # slow to load
 
-    figure = matplotlib.figure.Figure(figsize=(3.6 * len(columns), 3.2), layout="constrained")
-    axes = figure.subplots(1, len(columns), squeeze=False)[0]
-    for axis, name in zip(axes, columns, strict=True):
+    height = -(-len(columns) // 3)
+    figure = matplotlib.figure.Figure(figsize=(9.6, 2.9 * height), layout="constrained")
+    axes = figure.subplots(height, 3, squeeze=False).ravel()
+    for axis in axes[len(columns) :]:
+        axis.remove()
+    for axis, name in zip(axes, columns, strict=False):
         for seed in dict.fromkeys(row["seed"] for row in rows):
             points = sorted(
                 (row["alpha"], row[name]) for row in rows if row["seed"] == seed and name in row
