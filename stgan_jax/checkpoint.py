@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
@@ -31,8 +32,8 @@ class Checkpoint:
     step: int
 
     def params(self) -> dict[str, Any]:
-        """Parameters of every network by name, the noise GAN's basis as what it is."""
-        params = dict(self.state["params"])
+        """Parameters of every network by name, on the device, the noise's basis as what it is."""
+        params = jax.tree.map(jnp.asarray, dict(self.state["params"]))
         if "noise_basis" in params:
             basis = params["noise_basis"]
             params["noise_basis"] = ContourBasis(

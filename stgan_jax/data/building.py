@@ -64,14 +64,15 @@ class SequenceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True): 
         folder = Path(self.data_dir).parent
         for stale in folder.glob(f"incomplete.*_{self.VERSION}"):  # of a killed build
             shutil.rmtree(stale)
+        made = [path for path in (folder, *folder.parents) if not path.exists()]
         folder.mkdir(parents=True, exist_ok=True)
         try:
             self._make_parts()
         except InputError:
             shutil.rmtree(self._parts)
             with contextlib.suppress(OSError):  # not empty: something else is kept there
-                folder.rmdir()
-                folder.parent.rmdir()
+                for path in made:
+                    path.rmdir()
             raise
         tfds.disable_progress_bar()  # four bars a split are more than there is to see
         try:
