@@ -2,7 +2,8 @@
 
     python launch/train.py --config=configs/stgan_no_noise_gan.py --workdir=runs/stgan_gaussian
 
-Time and result: see the README's table.
+1000 steps take some 15 minutes on 2 cores. Result after 300: 0.22 of the way to the noise, spiky
+blobs instead of people, as in the paper's figure.
 """
 
 import pathlib

@@ -3,7 +3,8 @@
     python launch/train.py --config=configs/noise.py:paper --workdir=runs/noise_paper
     python launch/train.py --config=configs/stgan_paper.py --workdir=runs/stgan_paper
 
-Time and result: see the README's table.
+1000 steps take some 15 minutes on 2 cores. Result: not trained through yet; with these losses on
+resampled contours the share of noise was 0.04 after 100 steps, the unchanged gait.
 """
 
 import pathlib

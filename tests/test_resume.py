@@ -16,7 +16,7 @@ import pytest
 from stgan_jax import checkpoint, metrics
 
 ROOT = Path(__file__).parents[1]
-STEPS = 60
+STEPS = 40
 # A whole ST-GAN, with an Adam, an average and a schedule to be restored, on few frames.
 RUN = [
     "launch/train.py", "--config=configs/stgan_no_noise_gan.py", f"--config.steps={STEPS}",
@@ -86,7 +86,7 @@ def assert_identical(a, b):
 
 
 def test_a_run_killed_at_any_moment_ends_bit_identical(undisturbed, tmp_path):
-    assert kill_and_go_on(tmp_path, 3, seed=0) >= 2
+    assert kill_and_go_on(tmp_path, 2, seed=0) == 2
     assert_identical(tmp_path, undisturbed)
 
 

@@ -132,7 +132,7 @@ def contours(
       walks: CASIA-B's names, "nm-01", "bg-02", "cl-01" and so on.
       frames: T, the frames of each sequence.
       codec: of `contour.CODECS`.
-      workers: processes; all cores by default, 1 for none.
+      workers: processes, 1 for none; by default all cores where it is worth it.
 
     Returns:
       fixed-point contours, ordered by subject, then view, then walk.
@@ -145,7 +145,9 @@ def contours(
         for seed in subjects for view in views for walk in walks
     ]  # fmt: skip
     out = np.empty((len(jobs), frames, contour.DIM), np.uint16)
-    workers = min(workers or os.cpu_count() or 1, len(jobs))
+    if workers is None:  # a few are rendered sooner than processes are started
+        workers = (os.cpu_count() or 1) if len(jobs) * frames > 1000 else 1
+    workers = min(workers, len(jobs))
     with contextlib.ExitStack() as stack:
         results: Iterable = map(_encoded, jobs)
         if workers > 1:
