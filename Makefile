@@ -11,7 +11,7 @@ demo: .venv/train
 	$(BIN)/python launch/demo.py --workdir=runs/demo
 
 test: .venv/dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 soak: .venv/dev
 	$(BIN)/python -m pytest -m soak

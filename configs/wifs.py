@@ -4,8 +4,8 @@
 
 One of the first 10 subjects, drawn at random, is the noise gait of the others in the same view
 (WIFS III-E, IV). 100 epochs as in the paper: 990 sequences, 124 steps an epoch, some 80 minutes
-on 2 cores. Result after 8 epochs: Eq. 5 at 0.0041, heads shredded by the padding. `wifs.py:resampled`
-uses the other codec.
+on 2 cores. Result after 8 epochs: Eq. 5 at 0.0041, heads shredded by the padding.
+`wifs.py:resampled` uses the other codec.
 """
 
 from ml_collections import config_dict
