@@ -14,6 +14,7 @@ import pytest
 from stgan_jax import checkpoint, parallel
 from stgan_jax.errors import InputError
 
+pytestmark = pytest.mark.processes
 ROOT = Path(__file__).parents[1]
 
 
@@ -106,9 +107,9 @@ def test_two_processes_train_together_and_one_goes_on(tmp_path):
         started(command("two", 2, place, "--num_processes=2", f"--process_id={i}"), 1)
         for i in range(2)
     ]
-    ended(started(command("one", 4), 1))
     for process in both:
         ended(process)
+    ended(started(command("one", 4), 1))
     assert checkpoint.latest_step(tmp_path / "two") == 2
     ended(started(command("two", 4), 2))  # and on one process with two devices
     one, two = (checkpoint.load(tmp_path / folder, "stgan").state for folder in ("one", "two"))
