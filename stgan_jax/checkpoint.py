@@ -94,6 +94,8 @@ class Writer:
             wanted.append(BEST)
         with self._told():
             for name in wanted:
+                if jax.process_count() > 1:  # orbax's barriers have one name for all managers
+                    self._wait()
                 if step not in self._managers[name].all_steps():
                     self._managers[name].save(
                         step,
@@ -118,8 +120,7 @@ class Writer:
     def last_saved(self) -> int | None:
         """Step of the newest checkpoint, once it is on disk. Raises `InputError` as `save` does."""
         with self._told():
-            for manager in self._managers.values():
-                manager.wait_until_finished()
+            self._wait()
         return latest_step(self._workdir)
 
     def close(self) -> None:
@@ -128,23 +129,27 @@ class Writer:
         for manager in self._managers.values():
             manager.close()
 
+    def _wait(self) -> None:
+        for manager in self._managers.values():
+            manager.wait_until_finished()
+
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:
         try:
             yield
-        except Exception as error:  # orbax and tensorstore raise many kinds
+        except (OSError, ValueError, RuntimeError) as error:  # as orbax and tensorstore have it
             text = str(error).strip() or type(error).__name__
             full = any(word in text for word in ("No space left", "RESOURCE_EXHAUSTED"))
             reason = "the disk is full" if full else text.splitlines()[0][:200]
             step = latest_step(self._workdir)
             kept = "nothing was saved before" if step is None else f"step {step} is kept"
             raise InputError(
-                f"{_folder(self._workdir)}: cannot save a checkpoint ({reason[:200]}), {kept}: "
+                f"{_folder(self._workdir)}: cannot save a checkpoint ({reason}), {kept}: "
                 "make room or mend the folder's rights, and run the same command again"
             ) from error
 
 
-def load(workdir: str | os.PathLike, kind: str, which: str | None = None) -> Checkpoint:
+def load(workdir: str | os.PathLike, kind: str, which: str = LATEST) -> Checkpoint:
     """Reads a checkpoint of a finished or running training.
 
     Args:
@@ -156,7 +161,6 @@ def load(workdir: str | os.PathLike, kind: str, which: str | None = None) -> Che
     Raises:
       InputError: nothing there, another model's, another format's, or damaged.
     """
-    which = which or LATEST
     if not Path(workdir).is_dir():
         raise InputError(f"{workdir}: no such checkpoint folder: give the --workdir of a training")
     step = latest_step(workdir, which)

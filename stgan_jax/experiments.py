@@ -1,6 +1,7 @@
 """What each kind of training is made of: its data, first state, step, validation and pictures."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from stgan_jax.settings import (
     WifsSettings,
     from_dict,
 )
-from stgan_jax.state import TrainState
+from stgan_jax.state import Optimizers, TrainState
 
 if TYPE_CHECKING:
     from stgan_jax.data import pipeline
@@ -62,16 +63,23 @@ class Experiment:
 def prepare(config: Settings) -> Experiment:
     """Gathers what a training needs.
 
+    Args:
+      config: of ST-GAN as `with_noise` gives it.
+
     Raises:
-      InputError: the noise checkpoint is no such thing, or data are missing.
+      InputError: data are missing.
     """
     if isinstance(config, NoiseSettings):
         return _noise(config)
-    return _stgan(with_noise(config)) if isinstance(config, StganSettings) else _wifs(config)
+    return _stgan(config) if isinstance(config, StganSettings) else _wifs(config)
 
 
 def with_noise(config: StganSettings) -> StganSettings:
-    """The settings with those of the noise GAN that their `noise_checkpoint` holds."""
+    """The settings with those of the noise GAN that their `noise_checkpoint` holds.
+
+    Raises:
+      InputError: it is no such thing, or of another codec.
+    """
     if config.noise == "gaussian":
         return config
     noise_run = from_dict(checkpoint.load(config.noise_checkpoint, NoiseSettings.kind).settings)
@@ -146,7 +154,7 @@ def _noise(config: NoiseSettings) -> Experiment:
     from stgan_jax.data import pipeline
 
     frames = _contours(config.data).reshape(-1, contour.DIM)
-    nets, optimizers, options = config.nets(), config.optimizers(), config.options()
+    nets, optimizers = config.nets(), config.optimizers()
     unseen = _validation(config)
 
     def start(seed: int) -> TrainState:
@@ -156,15 +164,9 @@ def _noise(config: NoiseSettings) -> Experiment:
             basis = ContourBasis.fit(contour.fixed_to_unit(sample), config.basis_size)
         return TrainState.create(seed, nets.init(jax.random.key(seed), basis), optimizers)
 
-    def step(state, batch, alpha, axis):
+    def update(state, batch, alpha, **fixed):
         del alpha
-        return steps.noise_step(
-            state,
-            batch,
-            nets=nets,
-            optimizers=optimizers,
-            options=dataclasses.replace(options, axis=axis),
-        )
+        return steps.noise_step(state, batch, nets=nets, **fixed)
 
     sample = jax.jit(lambda params: nets.sample(params, jax.random.key(1), _SAMPLES))
 
@@ -183,11 +185,12 @@ def _noise(config: NoiseSettings) -> Experiment:
         return {"noise": noise_evaluation.grid(masks)}
 
     source = pipeline.array_source(frames)
+    step = _step(update, config, optimizers)
     return Experiment(config, source, start, step, None if unseen is None else validate, pictures)
 
 
 def _stgan(config: StganSettings) -> Experiment:
-    nets, optimizers, options = config.nets(), config.optimizers(), config.options()
+    nets, optimizers = config.nets(), config.optimizers()
     frozen = {}
     if config.noise == "gan":
         frozen = checkpoint.load(config.noise_checkpoint, NoiseSettings.kind).params()
@@ -196,18 +199,9 @@ def _stgan(config: StganSettings) -> Experiment:
 
     def start(seed: int) -> TrainState:
         params = nets.init(jax.random.key(seed), frozen, config.data.frames)
-        return TrainState.create(seed, _with_average(params, options), optimizers)
+        return TrainState.create(seed, _with_average(params, config), optimizers)
 
-    def step(state, batch, alpha, axis):
-        return steps.stgan_step(
-            state,
-            batch,
-            alpha,
-            nets=nets,
-            optimizers=optimizers,
-            loss=config.loss(),
-            options=dataclasses.replace(options, axis=axis),
-        )
+    update = functools.partial(steps.stgan_step, nets=nets, loss=config.loss())
 
     @jax.jit
     def anonymize(params, contours):
@@ -244,31 +238,23 @@ def _stgan(config: StganSettings) -> Experiment:
         shown = own[np.linspace(0, len(own) - 1, 4).astype(int)]
         return {"anonymized": _before_after(shown, anonymize(params, shown)[0], config.data.codec)}
 
+    step = _step(update, config, optimizers)
     return Experiment(config, source, start, step, None if unseen is None else validate, pictures)
 
 
 def _wifs(config: WifsSettings) -> Experiment:
     from stgan_jax.data import pipeline
 
-    net, optimizers, options = config.net(), config.optimizers(), config.options()
+    net, optimizers = config.net(), config.optimizers()
     plain = _source(config.data)
     source = pipeline.paired_source(plain, noise_subject(config))
 
     def start(seed: int) -> TrainState:
         zeros = jnp.zeros((1, config.data.frames, contour.DIM))
         params = {"gen": net.init(jax.random.key(seed), zeros, zeros)}
-        return TrainState.create(seed, _with_average(params, options), optimizers)
+        return TrainState.create(seed, _with_average(params, config), optimizers)
 
-    def step(state, batch, alpha, axis):
-        return steps.wifs_step(
-            state,
-            batch,
-            alpha,
-            net=net,
-            optimizers=optimizers,
-            options=dataclasses.replace(options, axis=axis),
-        )
-
+    update = functools.partial(steps.wifs_step, net=net)
     modify = jax.jit(lambda params, own, noise: net.apply(steps.used(params), own, noise))
 
     def pictures(params):
@@ -277,6 +263,7 @@ def _wifs(config: WifsSettings) -> Experiment:
         made = modify(params, pairs[:, 0], pairs[:, 1])
         return {"modified": _before_after(pairs[:, 0], made, config.data.codec)}
 
+    step = _step(update, config, optimizers)
     return Experiment(config, source, start, step, None, pictures)
 
 
@@ -287,13 +274,26 @@ def noise_subject(config: WifsSettings) -> int:
     return config.noise_subject or drawn
 
 
-def _with_average(params: dict[str, Any], options: steps.Options) -> dict[str, Any]:
-    average = {"gen_ema": jax.tree.map(jnp.copy, params["gen"])} if options.ema else {}
+def _step(update: Callable, config: Settings, optimizers: Optimizers) -> parallel.Step:
+    """An update of `steps` with a run's rules and options."""
+    options = config.options()
+
+    def step(state, batch, alpha, axis):
+        own = dataclasses.replace(options, axis=axis)
+        return update(state, batch, alpha, optimizers=optimizers, options=own)
+
+    return step
+
+
+def _with_average(params: dict[str, Any], config: Settings) -> dict[str, Any]:
+    average = {"gen_ema": jax.tree.map(jnp.copy, params["gen"])} if config.ema else {}
     return {**params, **average}
 
 
-def _before_after(own, made, codec: str, columns: int = 8) -> UInt8[np.ndarray, "H W"]:
-    """Silhouettes of some walks, a row before and a row after each."""
+def _before_after(
+    own: Float[Any, "N T 4000"], made: Float[Any, "N T 4000"], codec: str, columns: int = 8
+) -> UInt8[np.ndarray, "H W"]:
+    """Silhouettes of walks whose contours are in [0, 1]: a row before and a row after each."""
     rows = []
     for before, after in zip(own, made, strict=True):
         every = np.linspace(0, len(before) - 1, columns).astype(int)

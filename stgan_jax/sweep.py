@@ -39,6 +39,11 @@ class Lane:
         """As its folder."""
         return self.folder.name
 
+    @property
+    def diverged(self) -> Path:
+        """A file that tells when and in what the lane was not finite any more; else it is not."""
+        return self.folder / "diverged.json"
+
 
 def sweep(
     config: Settings, alphas: Sequence[float], seeds: Sequence[int], workdir: str | os.PathLike
@@ -86,35 +91,33 @@ def sweep(
         lane.folder.mkdir(parents=True, exist_ok=True)
         train.refuse_other_run(lane.config, lane.folder)
     first = _common_step(lanes)
-    if first >= config.steps:
+    done = first >= config.steps
+    if done:
         print(f"{workdir}: trained to its end already")
-        _report(lanes, Path(workdir))
-        return True
-    with contextlib.ExitStack() as stack:
-        writers = [checkpoint.Writer(lane.folder, to_dict(lane.config)) for lane in lanes]
-        for writer in writers:
-            stack.callback(writer.close)
-        done = _train(config, lanes, writers, seeds, first, Path(workdir), stack)
+    else:
+        with contextlib.ExitStack() as stack:
+            done = _train(config, lanes, seeds, first, stack)
     if done:
         _report(lanes, Path(workdir))
-        lost = [lane.name for lane in lanes if (lane.folder / "diverged.json").exists()]
+        lost = [lane.name for lane in lanes if lane.diverged.exists()]
         if lost:
             raise InputError(
-                f"{', '.join(lost)}: not finite, see diverged.json in {workdir}: sweep again "
-                "there with a lower learning rate, in another --workdir"
+                f"{', '.join(lost)}: not finite, see diverged.json in {workdir}: sweep these "
+                "again with a lower learning rate, in another --workdir"
             )
     return done
 
 
 def _common_step(lanes: list[Lane]) -> int:
     """The newest step that all lanes have saved: a kill may come between two lanes' saves."""
-    going = [lane for lane in lanes if not (lane.folder / "diverged.json").exists()]
-    saved = [set(checkpoint.saved_steps(lane.folder)) for lane in going]
+    saved = [set(checkpoint.saved_steps(x.folder)) for x in lanes if not x.diverged.exists()]
+    if not all(saved):  # a lane has none yet: from the start
+        return 0
     common = set.intersection(*saved) if saved else set()
-    if not common and any(saved):
+    if saved and not common:
         raise InputError(
-            f"{lanes[0].folder.parent}: lanes have no step in common: sweep the same alphas and "
-            "seeds as before, or in another --workdir"
+            f"{lanes[0].folder.parent}: the lanes have no step in common: sweep them as before, "
+            "or in another --workdir"
         )
     return max(common, default=0)
 
@@ -122,12 +125,13 @@ def _common_step(lanes: list[Lane]) -> int:
 def _train(
     config: Settings,
     lanes: list[Lane],
-    writers: list[checkpoint.Writer],
     seeds: Sequence[int],
     first: int,
-    workdir: Path,
     stack: contextlib.ExitStack,
 ) -> bool:
+    writers = [checkpoint.Writer(lane.folder, to_dict(lane.config)) for lane in lanes]
+    for writer in writers:
+        stack.callback(writer.close)
     experiment = experiments.prepare(config)
     states = []
     started = {seed: experiment.start(seed) for seed in seeds}
@@ -143,7 +147,7 @@ def _train(
     logs = [metrics.Log(lane.folder, first) for lane in lanes]
     for log in logs:
         stack.callback(log.close)
-    lost = {i for i, lane in enumerate(lanes) if (lane.folder / "diverged.json").exists()}
+    lost = {i for i, lane in enumerate(lanes) if lane.diverged.exists()}
 
     def put(batches):
         return program.put_batch(np.stack(batches))
@@ -152,13 +156,16 @@ def _train(
         return program.step(state, batches, rows, alphas)
 
     def told(number: int, figures: Mapping[str, Any]) -> None:
-        for i, lane in enumerate(lanes):
-            bad = [name for name, value in figures.items() if not np.isfinite(value[i])]
-            if bad and i not in lost:
-                lost.add(i)
-                with files.replacing(lane.folder / "diverged.json") as beside:
-                    beside.write_text(json.dumps({"step": number, "figures": bad}) + "\n")
-                print(f"{lane.name}: {bad[0]} is not finite at step {number}; the others go on")
+        for i in range(len(lanes)):
+            check(number, i, {name: value[i] for name, value in figures.items()})
+
+    def check(number: int, i: int, figures: Mapping[str, Any]) -> None:
+        bad = [name for name, value in figures.items() if not np.isfinite(value)]
+        if bad and i not in lost:
+            lost.add(i)
+            with files.replacing(lanes[i].diverged) as beside:
+                beside.write_text(json.dumps({"step": number, "figures": bad}) + "\n")
+            print(f"{lanes[i].name}: {bad[0]} is not finite at step {number}; the others go on")
 
     def figures(number: int, values: Mapping[str, Any]) -> None:
         for i, log in enumerate(logs):
@@ -166,23 +173,20 @@ def _train(
                 log.figures(number, {name: float(value[i]) for name, value in values.items()})
 
     def hook(number: int, state, stopped: bool) -> dict[str, float]:
-        due = lambda every: every and number % every == 0  # noqa: E731
-        last = number == config.steps
-        if not (last or stopped or due(config.save_every) or due(config.evaluate_every)):
-            return {}
+        save = stopped or train.due(config, number, config.save_every)
+        evaluate = train.due(config, number, config.evaluate_every)
         for i, (lane, writer, log) in enumerate(zip(lanes, writers, logs, strict=True)):
-            if i in lost:
+            if i in lost or not (save or evaluate):
                 continue
             own, loss = parallel.lane(state, i), None
-            if (
-                config.evaluate_every
-                and experiment.validate
-                and (due(config.evaluate_every) or last)
-            ):
+            check(number, i, {"parameters' norm": train.weights_norm(own)})
+            if i in lost:
+                continue
+            if evaluate and experiment.validate:
                 seen = experiment.validate(own.params, _alpha(lane))
                 log.figures(number, seen)
                 loss = seen["validation/loss"]
-            if due(config.save_every) or stopped or last:
+            if save or (loss is not None and loss < writer.best):
                 writer.save(own, loss)
         return {}
 

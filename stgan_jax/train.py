@@ -2,7 +2,6 @@
 
 import contextlib
 import itertools
-import math
 import os
 import signal
 import threading
@@ -102,21 +101,20 @@ def _train(
             log.figures(number, {name: float(value) for name, value in values.items()})
 
     def hook(number: int, state: TrainState, stopped: bool) -> dict[str, float]:
-        due = lambda every: every and number % every == 0  # noqa: E731
-        last = number == config.steps
-        if not (last or stopped or due(config.save_every) or due(config.evaluate_every)
-                or due(config.picture_every)):  # fmt: skip
+        save = stopped or due(config, number, config.save_every)
+        evaluate = due(config, number, config.evaluate_every)
+        draw = due(config, number, config.picture_every)
+        if not (save or evaluate or draw):
             return {}
         state = program.one(state)
+        _require_finite(number, {"parameters' norm": weights_norm(state)}, writer)
         seen: dict[str, float] = {}
-        norm = float(math.sqrt(sum(np.vdot(x, x) for x in map(np.asarray, _weights(state)))))
-        _require_finite(number, {"parameters' norm": norm}, writer)
-        evaluate = config.evaluate_every and (due(config.evaluate_every) or last)
         if evaluate and experiment.validate:
             seen = experiment.validate(state.params, experiment.alpha)
-        if due(config.save_every) or stopped or last:
-            writer.save(state, seen.get("validation/loss"))
-        if due(config.picture_every) or (last and config.picture_every):
+        loss = seen.get("validation/loss")
+        if save or (loss is not None and loss < writer.best):
+            writer.save(state, loss)
+        if draw:
             for name, image in experiment.pictures(state.params).items():
                 if log:
                     log.picture(number, name, image)
@@ -130,8 +128,15 @@ def _train(
         )[1]  # fmt: skip
 
 
-def _weights(state: TrainState) -> list:
-    return [x for x in jax.tree.leaves(state.params) if np.issubdtype(x.dtype, np.floating)]
+def due(config: Settings, number: int, every: int) -> bool:
+    """Whether what happens every so many steps (0: never) and at the last is due at a step."""
+    return every > 0 and (number % every == 0 or number == config.steps)
+
+
+def weights_norm(state: TrainState) -> float:
+    """Euclidean norm of all networks' parameters, which is no number where one of them is none."""
+    leaves = [np.asarray(x) for x in jax.tree.leaves(state.params)]
+    return float(np.sqrt(sum(np.vdot(x, x) for x in leaves if np.issubdtype(x.dtype, np.floating))))
 
 
 def run(
@@ -187,7 +192,6 @@ def run(
         unit_scale=True,
         disable=jax.process_index() > 0,
     )
-    log_every = config.log_every or config.steps
     window: list[dict[str, Any]] = []
     since, waited = time.perf_counter(), 0.0
     with progress, _stop_requested() as stop:
@@ -198,8 +202,8 @@ def run(
             waited += time.perf_counter() - asked
             state, seen = step(state, batch)
             window.append(seen)
-            tell = number % log_every == 0 or number % config.save_every == 0
-            tell |= number == config.steps
+            tell = due(config, number, config.log_every or config.steps)
+            tell |= due(config, number, config.save_every)
             if jax.process_count() == 1:
                 stopped = stop.is_set()
             else:  # all must stop at the same step

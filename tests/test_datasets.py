@@ -229,7 +229,7 @@ def test_colour_walkers_are_built_and_read_back(tmp_path, monkeypatch):
     monkeypatch.setattr(whole, "views", (90,))
     datasets.build("synthetic_walkers/rgb", tmp_path)
     sequences = datasets.Sequences("synthetic_walkers/rgb", tmp_path, range(1, 125))
-    assert [(w.subject, w.name, w.clothes, w.outline) for w in sequences.walks[:4]] == [
+    assert [(w.subject, w.name, w.clothes, w.completeness) for w in sequences.walks[:4]] == [
         (51, "nm-01", "plain", "complete"), (51, "nm-02", "textural", "complete"),
         (51, "nm-03", "plain", "incomplete"), (51, "nm-04", "textural", "incomplete"),
     ]  # fmt: skip
@@ -238,4 +238,4 @@ def test_colour_walkers_are_built_and_read_back(tmp_path, monkeypatch):
     for name in ("background", "silhouettes", "masks", "occluder"):
         assert np.array_equal(getattr(walk, name), getattr(true, name))
     assert np.abs(walk.frames.astype(int) - true.frames).mean() < 4  # JPEG
-    assert (walk.clothes, walk.outline) == ("plain", "incomplete")
+    assert (walk.clothes, walk.completeness) == ("plain", "incomplete")

@@ -97,11 +97,13 @@ def test_lanes_differ(swept):
     assert all(np.abs(a - b).max() > 1e-5 for i, a in enumerate(gens) for b in gens[:i])
 
 
-def test_a_sweep_that_was_killed_between_saves_ends_the_same(swept, tmp_path):
-    short = dataclasses.replace(CONFIG, steps=10)
-    sweep.sweep(short, ALPHAS, SEEDS, tmp_path)
-    ahead = tmp_path / "alpha=0.1,seed=0"  # one lane had saved once more
-    shutil.copytree(swept[0] / ahead.name / "checkpoints/20", ahead / "checkpoints/20")
+@pytest.mark.parametrize("number", [1, 2], ids=["first", "second"])
+def test_a_sweep_that_was_killed_between_saves_ends_the_same(swept, tmp_path, number):
+    if number == 2:
+        sweep.sweep(dataclasses.replace(CONFIG, steps=10), ALPHAS, SEEDS, tmp_path)
+    step = f"checkpoints/{10 * number}"
+    ahead = tmp_path / "alpha=0.1,seed=0"  # one lane had saved once more than the others
+    shutil.copytree(swept[0] / ahead.name / step, ahead / step, dirs_exist_ok=True)
     assert sweep.sweep(CONFIG, ALPHAS, SEEDS, tmp_path)
     for lane in swept[0].glob("alpha*"):
         for x, y in zip(
@@ -134,6 +136,8 @@ def test_a_lane_that_diverges_does_not_take_the_others_along(tmp_path):
     assert lost["step"] in (1, 2)
     assert checkpoint.latest_step(tmp_path / "alpha=0.3,seed=0") == 4
     assert checkpoint.latest_step(tmp_path / "alpha=1e+30,seed=0") in (None, 2)
+    with pytest.raises(InputError, match=r"alpha=1e\+30,seed=0"):  # and is not forgotten
+        sweep.sweep(config, (0.3, 1e30), (0,), tmp_path)
 
 
 def test_lanes_of_the_wifs_network_share_one_noise_gait(tmp_path):

@@ -38,6 +38,7 @@ _SPLINES = {name: _periodic(knots) for name, knots in _CURVES.items()}
 _MIDDLE_PARTS = {
     "head": (("cranium", "brow", "jaw"), "skin"),
     "hair": (("cranium_top", "occiput", "hair_end"), "hair"),
+    "crown": (("crown",), "hair"),  # of the same hair: what of it is seen from the front
     "neck": (("neck", "jaw_root"), "skin"),
     "chest": (("shoulder_L", "shoulder_R", "chest_L", "chest_R", "neck"), "top"),
     "belly": (("chest_L", "chest_R", "waist_L", "waist_R"), "top"),
@@ -260,6 +261,7 @@ class _Poser:
         spheres["jaw"] = (at(0.033, 0.064), 0.030 * size)
         length, volume = p.hair
         spheres["cranium_top"] = (at(0.008, 0.120 * size), 0.0585 * size * (0.9 + 0.1 * volume))
+        spheres["crown"] = (at(0.004, 0.133 * size), 0.038 * size)
         spheres["occiput"] = (at(-0.010, 0.100 * size), 0.054 * size * (0.85 + 0.15 * volume))
         end = 0.088 - 0.085 * length
         spheres["hair_end"] = (at(-0.022, end), 0.034 * size * volume)

@@ -21,7 +21,7 @@ _NOISE = 2.0  # grey levels, standard deviation
 # What a segmentation loses of a body that resembles the wall: a limb, or what is worn.
 _LIMBS = (
     ("calf", "shin", "foot", "toes"), ("foot", "toes"), ("upper_arm", "forearm", "hand"),
-    ("forearm", "hand"), ("thigh",), ("hair", "head"), ("belly",),
+    ("forearm", "hand"), ("thigh",), ("hair", "crown", "head"), ("belly",),
 )  # fmt: skip
 
 
@@ -86,7 +86,7 @@ def render(
         masks=np.stack(masks),
         occluder=occluder,
         clothes="textural" if textural else "plain",
-        outline="complete" if complete else "incomplete",
+        completeness="complete" if complete else "incomplete",
     )
 
 
@@ -127,8 +127,8 @@ def _occluder(rng: np.random.Generator) -> UInt8[np.ndarray, "H W"]:
     elif kind == 1:
         row = round(height * rng.uniform(0.62, 0.72))
         for _ in range(25):
-            at = (round(col + rng.normal(0, 20)), round(row + abs(rng.normal(0, 22))))
-            cv2.circle(mask, at, round(rng.uniform(5, 12)), 1, -1)
+            at = (round(col + rng.normal(0, 14)), round(row + abs(rng.normal(0, 16))))
+            cv2.circle(mask, at, round(rng.uniform(8, 14)), 1, -1)
     else:
         row = round(height * rng.uniform(0.68, 0.78))
         cv2.rectangle(mask, (col - 45, row), (col + 45, row + 7), 1, -1)

@@ -34,7 +34,7 @@ class Walk:
     view: int
     frames: int
     clothes: str = "unknown"
-    outline: str = "unknown"
+    completeness: str = "unknown"
 
     @property
     def name(self) -> str:

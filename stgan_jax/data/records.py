@@ -23,7 +23,7 @@ _NAMED = {
 
 
 CLOTHES = ("unknown", "plain", "textural")
-OUTLINES = ("unknown", "complete", "incomplete")
+COMPLETENESS = ("unknown", "complete", "incomplete")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +38,7 @@ class ColorWalk:
         where nobody knows them.
       occluder: 1 where something stands in front of whoever passes there.
       clothes: of `CLOTHES`: of one colour each, or patterned.
-      outline: of `OUTLINES`: whether silhouettes are seamless or miss parts of the body.
+      completeness: of `COMPLETENESS`: whether silhouettes are seamless or miss parts of the body.
     """
 
     frames: UInt8[np.ndarray, "T H W 3"]
@@ -47,7 +47,7 @@ class ColorWalk:
     masks: UInt8[np.ndarray, "T H W"] | None
     occluder: UInt8[np.ndarray, "H W"]
     clothes: str = "unknown"
-    outline: str = "unknown"
+    completeness: str = "unknown"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,7 +104,7 @@ def color_features() -> tfds.features.FeaturesDict:
             "masks": tfds.features.Sequence(mask),
             "occluder": mask,
             "clothes": tfds.features.ClassLabel(names=CLOTHES),
-            "outline": tfds.features.ClassLabel(names=OUTLINES),
+            "completeness": tfds.features.ClassLabel(names=COMPLETENESS),
         }
     )
 
@@ -143,7 +143,7 @@ def color_example(key: str, walk: ColorWalk) -> dict[str, Any]:
         "masks": [_png(mask) for mask in masks],
         "occluder": _png(walk.occluder),
         "clothes": walk.clothes,
-        "outline": walk.outline,
+        "completeness": walk.completeness,
     }
 
 
@@ -157,7 +157,7 @@ def color_walk(record: Mapping[str, Any]) -> ColorWalk:
         masks=_binary(stack("masks")) if len(record["masks"]) else None,
         occluder=_binary(record["occluder"]),
         clothes=CLOTHES[record["clothes"]],
-        outline=OUTLINES[record["outline"]],
+        completeness=COMPLETENESS[record["completeness"]],
     )
 
 
@@ -203,7 +203,7 @@ def _summary(silhouettes: np.ndarray) -> list:
 
 
 def _color_summary(walk: ColorWalk) -> list:
-    return [len(walk.frames), walk.clothes, walk.outline]
+    return [len(walk.frames), walk.clothes, walk.completeness]
 
 
 SILHOUETTES = Kind(features, example, _summary)

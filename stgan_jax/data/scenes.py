@@ -116,7 +116,8 @@ class DressedWalker:
 
         def depth(part: body.Part) -> float:
             near = np.mean([self._projected[s][1][t] for s in part.spheres])
-            return float(near) + 0.015 * (part.name == "hair")  # seen from the side, it is on top
+            # Hair is on top of the head seen from the side, and its crown from everywhere.
+            return float(near) + {"hair": 0.015, "crown": 0.08}.get(part.name, 0.0)
 
         for part in sorted(self._parts, key=depth):
             ends = [self._projected[part.spheres[i]][0][t] * scale + foot for i in (0, -1)]

@@ -107,13 +107,13 @@ def table(matching: Mapping[str, Any]) -> str:
     lines = [
         f"rank-1 of plain gait-energy-image matching among {matching['subjects']} subjects, "
         f"gallery nm-01..04, chance {1 / matching['subjects']:.2f}",
-        f"{'probes':8}{'same view':>11}{'CASIA-B':>12}{'other views':>13}   by view",
+        f"{'probes':8}{'same view':>11}{'CASIA-B (124)':>15}{'other views':>13}   by view",
     ]
     for condition, row in matching.items():
         if condition in real:
             other = "-" if row["other_views"] is None else f"{row['other_views']:.2f}"
             by_view = " ".join(f"{view}:{value:.2f}" for view, value in row["by_view"].items())
             lines.append(
-                f"{condition:8}{row['same_view']:11.2f}{real[condition]:>12}{other:>13}   {by_view}"
+                f"{condition:8}{row['same_view']:11.2f}{real[condition]:>15}{other:>13}   {by_view}"
             )
     return "\n".join(lines)
