@@ -11,7 +11,7 @@ from absl import app, flags
 from ml_collections import config_flags
 
 from stgan_jax import settings
-from stgan_jax.errors import InputError, one_sentence, parse_flags
+from stgan_jax.errors import numbers, one_sentence, parse_flags
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "What to train, a file in configs/.")
 _ALPHAS = flags.DEFINE_list("alphas", None, "As 0.1,0.2,0.3.", required=True)
@@ -22,13 +22,8 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the sweep.", required
 def main(_):
     with one_sentence():
         config = settings.from_config(_CONFIG.value)
-        try:
-            alphas = [float(text) for text in _ALPHAS.value]
-            seeds = [int(text) for text in _SEEDS.value]
-        except ValueError as error:
-            raise InputError(
-                "--alphas needs numbers as 0.1,0.2 and --seeds whole ones as 0,1"
-            ) from error
+        alphas = numbers("--alphas", _ALPHAS.value, float)
+        seeds = numbers("--seeds", _SEEDS.value)
         from stgan_jax import sweep  # slow to load
 
         sweep.sweep(config, alphas, seeds, _WORKDIR.value)

@@ -85,7 +85,7 @@ class Writer:
         meta = {
             "format": FORMAT,
             "settings": self._settings,
-            "digest": _digest(state),
+            "digest": digest(state),
             "loss": validation_loss,
         }
         wanted = [LATEST]
@@ -208,7 +208,7 @@ def _state(workdir: str | os.PathLike, step: int, which: str, like: Any = None) 
     """The state as it was saved, in this process' memory, or in the form of `like`."""
     folder = _folder(workdir, which) / str(step)
     state = _read(folder, "state", ocp.args.StandardRestore())
-    if _digest(state) != _meta(workdir, step, which).get("digest"):
+    if digest(state) != _meta(workdir, step, which).get("digest"):
         raise _damaged(folder)
     if like is None:
         return state
@@ -249,7 +249,7 @@ def _damaged(folder: Path) -> InputError:
     )
 
 
-def _digest(tree: Any) -> str:
+def digest(tree: Any) -> str:
     """Checksum of all arrays of a tree: storage itself lets a flipped bit pass."""
     leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(tree)]
     hashes = sorted(hashlib.sha256(leaf.tobytes()).digest() for leaf in leaves)

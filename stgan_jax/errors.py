@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from absl import flags, logging
@@ -68,6 +68,19 @@ def _in_thread(told: Any) -> None:
     frames = traceback.extract_tb(told.exc_traceback)
     if not any("orbax" in frame.filename for frame in frames):
         threading.__excepthook__(told)
+
+
+def numbers(flag: str, texts: Sequence[str], kind: Callable[[str], Any] = int) -> list[Any]:
+    """Numbers given as a list on the command line.
+
+    Raises:
+      InputError: something that is no such number.
+    """
+    try:
+        return [kind(text) for text in texts]
+    except ValueError as error:
+        example = "0,54,90" if kind is int else "0.1,0.2"
+        raise InputError(f"{flag} needs numbers, as {example}") from error
 
 
 def parse_flags(argv: Sequence[str]) -> list[str]:

@@ -97,7 +97,7 @@ def render(data: WalkerData) -> UInt16[np.ndarray, "N T 4000"]:
     return walkers.contours(data.subjects, data.views, data.walks, data.frames, data.codec)
 
 
-def _source(data: WalkerData) -> "pipeline.Source":
+def source_of(data: WalkerData) -> "pipeline.Source":
     """What settings ask for, rendered or from a built dataset."""
     from stgan_jax.data import datasets, pipeline  # TensorFlow: only where data is fed
 
@@ -123,7 +123,7 @@ def _contours(data: WalkerData) -> UInt[np.ndarray, "N T 4000"]:
     """The same in memory."""
     if not data.dataset:
         return render(data)
-    source = _source(data)
+    source = source_of(data)
     every = np.arange(source.count)
     return np.concatenate(
         [source.fetch(every[[i]], every[[i]]) for i in tqdm(every, "reading", unit="seq")]
@@ -194,7 +194,7 @@ def _stgan(config: StganSettings) -> Experiment:
     frozen = {}
     if config.noise == "gan":
         frozen = checkpoint.load(config.noise_checkpoint, NoiseSettings.kind).params()
-    source = _source(config.data)
+    source = source_of(config.data)
     unseen = _validation(config)
 
     def start(seed: int) -> TrainState:
@@ -246,7 +246,7 @@ def _wifs(config: WifsSettings) -> Experiment:
     from stgan_jax.data import pipeline
 
     net, optimizers = config.net(), config.optimizers()
-    plain = _source(config.data)
+    plain = source_of(config.data)
     source = pipeline.paired_source(plain, noise_subject(config))
 
     def start(seed: int) -> TrainState:

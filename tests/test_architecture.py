@@ -16,7 +16,8 @@ RANKS = [
     {"steps", "parallel"},
     {"settings", "checkpoint", "data"},
     {"experiments", "anonymize"},
-    {"train"},
+    {"train", "methods"},
+    {"evaluate"},
     {"sweep", "demo"},
 ]
 

@@ -5,13 +5,15 @@ from typing import Any
 
 import cv2
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 
 HEIGHT, WIDTH = 64, 44
 
 
-def normalize(silhouettes: UInt8[np.ndarray, "T H W"]) -> UInt8[np.ndarray, "N 64 44"]:
-    """Silhouettes scaled to height 64 and centred on the median of their mass, as the field does.
+def normalize(
+    silhouettes: UInt8[np.ndarray, "T H W"], height: int = HEIGHT, width: int = WIDTH
+) -> UInt8[np.ndarray, "N height width"]:
+    """Silhouettes scaled to one height and centred on the median of their mass, as the field does.
 
     Frames with hardly any foreground (fewer than 100 pixels) are left out: N <= T.
     """
@@ -21,20 +23,22 @@ def normalize(silhouettes: UInt8[np.ndarray, "T H W"]) -> UInt8[np.ndarray, "N 6
         if mask.sum() < 100:
             continue
         body = mask[rows[0] : rows[-1] + 1]
-        width = max(1, round(body.shape[1] * HEIGHT / len(body)))
-        small = cv2.resize(body * np.uint8(255), (width, HEIGHT), interpolation=cv2.INTER_AREA)
+        scaled = max(1, round(body.shape[1] * height / len(body)))
+        small = cv2.resize(body * np.uint8(255), (scaled, height), interpolation=cv2.INTER_AREA)
         mass = np.cumsum(small.sum(0, dtype=np.float64))
         middle = int(np.searchsorted(mass, mass[-1] / 2))
-        padded = np.pad(small, ((0, 0), (WIDTH, WIDTH)))
-        out.append(padded[:, middle + WIDTH - WIDTH // 2 :][:, :WIDTH])
-    return (np.array(out, np.uint8).reshape(-1, HEIGHT, WIDTH) > 127).astype(np.uint8)
+        padded = np.pad(small, ((0, 0), (width, width)))
+        out.append(padded[:, middle + width - width // 2 :][:, :width])
+    return (np.array(out, np.uint8).reshape(-1, height, width) > 127).astype(np.uint8)
 
 
-def energy_image(silhouettes: UInt8[np.ndarray, "T H W"]) -> Float[np.ndarray, "64 44"]:
+def energy_image(
+    silhouettes: UInt8[np.ndarray, "T H W"], height: int = HEIGHT, width: int = WIDTH
+) -> Float[np.ndarray, "height width"]:
     """g(x, y) = 1/T sum_t I_t(x, y) of normalised silhouettes (WIFS Eq. 1); zeros of none."""
-    frames = normalize(silhouettes)
+    frames = normalize(silhouettes, height, width)
     if not len(frames):
-        return np.zeros((HEIGHT, WIDTH), np.float32)
+        return np.zeros((height, width), np.float32)
     return frames.mean(0, dtype=np.float32)
 
 
@@ -52,8 +56,18 @@ def rank1(
     return (np.asarray(gallery_subjects)[nearest] == np.asarray(probe_subjects)).astype(np.float64)
 
 
-_GALLERY = ("nm", (1, 2, 3, 4))
-_PROBES = {"nm": (5, 6), "bg": (1, 2), "cl": (1, 2)}
+_PROBED = ("nm", "bg", "cl")
+
+
+def gallery_and_probes(
+    condition: np.ndarray, repetition: Int[np.ndarray, " N"]
+) -> tuple[Bool[np.ndarray, " N"], Bool[np.ndarray, " N"]]:
+    """Which walks are the gallery and which the probes (OpenGait's protocol for CASIA-B).
+
+    The gallery are nm-01 to nm-04, the probes nm-05..06, bg-01..02 and cl-01..02.
+    """
+    gallery = (condition == "nm") & (repetition <= 4)
+    return gallery, ~gallery & (repetition <= np.where(condition == "nm", 6, 2))
 
 
 def calibration(
@@ -61,8 +75,7 @@ def calibration(
 ) -> dict[str, Any]:
     """How hard a dataset is: plain nearest-neighbour matching of energy images.
 
-    The gallery are nm-01 to nm-04 of everybody, the probes nm-05..06, bg-01..02 and cl-01..02
-    (OpenGait's protocol). Real CASIA-B, same view, mean over views: nm 0.92-0.99,
+    By `gallery_and_probes`. Real CASIA-B, same view, mean over views: nm 0.92-0.99,
     bg 0.30-0.75, cl 0.10-0.35.
 
     Args:
@@ -76,11 +89,11 @@ def calibration(
       left out.
     """
     subject, condition, number, view = (np.array(column) for column in zip(*names, strict=True))
-    in_gallery = (condition == _GALLERY[0]) & np.isin(number, _GALLERY[1])
+    in_gallery, in_probes = gallery_and_probes(condition, number)
     views = sorted(set(view.tolist()))
     out: dict[str, Any] = {"subjects": len(set(subject.tolist()))}
-    for probed, numbers in _PROBES.items():
-        is_probe = (condition == probed) & np.isin(number, numbers)
+    for probed in _PROBED:
+        is_probe = in_probes & (condition == probed)
         same, other = {}, []
         for seen in views:
             for stored in views:

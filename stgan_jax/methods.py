@@ -1,0 +1,165 @@
+"""Anonymisers of whole walks, as they are compared: trained ones and what they are measured by."""
+
+import dataclasses
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Int
+
+from stgan_jax import checkpoint, contour, experiments
+from stgan_jax.errors import InputError
+from stgan_jax.settings import NoiseSettings, StganSettings, WifsSettings, from_dict
+from stgan_jax.steps import used
+
+if TYPE_CHECKING:
+    from stgan_jax.data.datasets import Walk
+
+# (own gaits in [0, 1], whose they are, seed) -> gaits in [0, 1]
+Apply = Callable[
+    [Float[np.ndarray, "B T 4000"], Sequence["Walk"], int], Float[np.ndarray, "B T 4000"]
+]
+
+
+@dataclasses.dataclass(frozen=True)
+class Method:
+    """Something that gives walks another shape.
+
+    Attributes:
+      name: what tables call it.
+      kind: "unprotected", "linear_mix", "stgan" or "wifs".
+      codec: of the contours it works on.
+      apply: gaits in, gaits out. The seed and a walk's name decide its noise, whatever else
+        is in the batch.
+      alpha: weight of the noise, None where there is no such thing.
+      digest: changes with the weights; "" where there are none.
+    """
+
+    name: str
+    kind: str
+    codec: str
+    apply: Apply
+    alpha: float | None = None
+    digest: str = ""
+
+    def contours(
+        self, own: Float[np.ndarray, "B T 4000"], walks: Sequence["Walk"], seed: int
+    ) -> Float[np.ndarray, "B T 4000"]:
+        """Anonymised contours in pixels; one that was empty stays empty."""
+        made = contour.to_pixels(np.array(self.apply(own, walks, seed)))
+        made[~own.any(-1)] = 0.0
+        return made
+
+
+def unprotected() -> Method:
+    """Leaves everybody as they are: what all others are compared with."""
+    # Padded contours are exact.
+    return Method("unprotected", "unprotected", "padded", lambda own, walks, seed: own)
+
+
+def linear_mix(workdir: str | os.PathLike, share: float) -> Method:
+    """(1 - share) of the own contour and `share` of one of G_N's, the same in all frames.
+
+    What ST-GAN's losses ask of G (Eqs. 6 and 7, squared), without a network in between.
+
+    Args:
+      workdir: training of a noise GAN.
+      share: from 0 to 1.
+
+    Raises:
+      InputError: the folder holds no such training.
+    """
+    saved = checkpoint.load(workdir, NoiseSettings.kind)
+    settings = from_dict(saved.settings)
+    assert isinstance(settings, NoiseSettings)
+    params, nets = saved.params(), settings.nets()
+
+    @jax.jit
+    def apply(own, keys):
+        noise = jax.vmap(lambda key: nets.sample(params, key, 1)[0])(keys)
+        return (1 - share) * own + share * noise[:, None]
+
+    return Method(
+        f"linear mix {share:g}", "linear_mix", settings.data.codec,
+        lambda own, walks, seed: np.asarray(apply(own, _keys(walks, seed))),
+        digest=f"{checkpoint.digest(saved.state)} {share:g}",
+    )  # fmt: skip
+
+
+def trained(workdir: str | os.PathLike, which: str = checkpoint.LATEST) -> Method:
+    """The anonymiser that a training in `workdir` has made.
+
+    Args:
+      workdir: training of ST-GAN or of the WIFS baseline.
+      which: as `checkpoint.load` takes it.
+
+    Raises:
+      InputError: nothing there, damaged, or a model that anonymises nothing.
+    """
+    kind = (checkpoint.settings_in(workdir) or {}).get("kind", StganSettings.kind)
+    if kind not in (StganSettings.kind, WifsSettings.kind):
+        raise InputError(
+            f"{workdir}: holds a {kind!r} model, which anonymises nothing by itself: give the "
+            "--workdir of a training of stgan.py or wifs.py"
+        )
+    saved = checkpoint.load(workdir, kind, which)
+    settings, params = from_dict(saved.settings), saved.params()
+    if isinstance(settings, StganSettings):
+        apply = _stgan(settings, params)
+    else:
+        assert isinstance(settings, WifsSettings)
+        apply = _wifs(settings, params)
+    name = Path(workdir).absolute().name
+    digest = checkpoint.digest(saved.state)
+    return Method(name, kind, settings.data.codec, apply, settings.alpha, digest)
+
+
+def _stgan(settings: StganSettings, params) -> Apply:
+    nets = settings.nets()
+
+    @jax.jit
+    def apply(own, keys):
+        noise = jax.vmap(lambda key: nets.noise.sample(params, key, 1)[0])(keys)
+        return nets.gen.apply(used(params), own, noise)
+
+    return lambda own, walks, seed: np.asarray(apply(own, _keys(walks, seed)))
+
+
+def _wifs(settings: WifsSettings, params) -> Apply:
+    net = settings.net()
+    subject = experiments.noise_subject(settings)
+    data = dataclasses.replace(settings.data, first_subject=subject, last_subject=subject)
+    source = experiments.source_of(data)
+    modify = jax.jit(lambda own, noise: net.apply(used(params), own, noise))
+
+    def noise_gait(walk: "Walk", seed: int, frames: int):
+        in_view = [i for i, other in enumerate(source.walks) if other.view == walk.view]
+        if not in_view:
+            raise InputError(
+                f"the noise gait (subject {subject}) is not known from {walk.view} degrees: train "
+                "with --config.data.views that hold it"
+            )
+        index = np.array([in_view[np.random.default_rng(_number(walk, seed)).choice(len(in_view))]])
+        noise = contour.fixed_to_unit(source.fetch(index, index))[0]
+        return noise[np.arange(frames) % len(noise)]
+
+    def apply(own, walks, seed):
+        noise = np.stack([noise_gait(walk, seed, own.shape[1]) for walk in walks])
+        return np.asarray(modify(own, jnp.asarray(noise)))
+
+    return apply
+
+
+def _number(walk: "Walk", seed: int) -> Int[np.ndarray, " 6"]:
+    """A walk's name and a seed as numbers."""
+    condition = int.from_bytes(walk.condition.encode(), "big")
+    return np.array([seed, walk.subject, condition, walk.repetition, walk.view, 0xA7])
+
+
+def _keys(walks: Sequence["Walk"], seed: int) -> jax.Array:
+    drawn = [np.random.default_rng(_number(walk, seed)).integers(2**31) for walk in walks]
+    return jax.vmap(jax.random.key)(jnp.array(drawn))

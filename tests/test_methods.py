@@ -1,0 +1,94 @@
+"""Anonymisers of walks: the same walk, the same noise, and what is no anonymiser is refused."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import small
+
+from stgan_jax import checkpoint, contour, experiments, methods
+from stgan_jax.errors import InputError
+from stgan_jax.train import train
+
+
+@pytest.fixture(scope="module")
+def walks():
+    data = dataclasses.replace(small.WALKERS, first_subject=85, last_subject=86)
+    source = experiments.source_of(data)
+    own = contour.fixed_to_unit(source.fetch(np.arange(source.count), np.arange(source.count)))
+    return np.asarray(own), source.walks
+
+
+def test_linear_mix_is_the_mean_with_one_constant_contour(walks, trained):
+    own, named = walks
+    mix = methods.linear_mix(trained / "noise", 0.3)
+    made = np.asarray(mix.apply(own, named, 0))
+    noise = (made - 0.7 * own) / 0.3
+    np.testing.assert_allclose(noise, np.broadcast_to(noise[:, :1], noise.shape), atol=1e-4)
+    # Contours that G_N makes, another for every walk.
+    masks = contour.decode(contour.to_pixels(noise[:, 0]), mix.codec)
+    assert (masks.mean((1, 2)) > 0.02).all()
+    assert np.abs(noise[0, 0] - noise[1, 0]).max() > 0.01
+
+
+@pytest.mark.parametrize("name", ["linear_mix", "stgan"])
+def test_noise_is_a_function_of_seed_and_walk_alone(walks, trained, name):
+    own, named = walks
+    method = (
+        methods.linear_mix(trained / "noise", 0.3)
+        if name == "linear_mix"
+        else methods.trained(trained / "stgan")
+    )
+    together = method.contours(own, named, 5)
+    backwards = method.contours(own[::-1], named[::-1], 5)[::-1]
+    np.testing.assert_allclose(together, backwards, atol=1e-3)
+    alone = method.contours(own[1:2], named[1:2], 5)
+    np.testing.assert_allclose(together[1:2], alone, atol=1e-3)
+    assert np.abs(together - method.contours(own, named, 6)).max() > 0.5
+
+
+def test_stgan_is_its_generator_on_its_noise(walks, trained):
+    own, named = walks
+    saved = checkpoint.load(trained / "stgan", "stgan")
+    made = np.asarray(methods.trained(trained / "stgan").apply(own, named, 0))
+    config = dataclasses.replace(small.STGAN, noise_checkpoint=str(trained / "noise"))
+    nets = experiments.with_noise(config).nets()
+    noise = nets.noise.sample(saved.params(), jax.random.key(3), 1)
+    expected = nets.gen.apply(saved.params()["gen"], jnp.asarray(own[:1]), noise)
+    # With other noise, the same but for what the noise adds, and that is constant in time.
+    difference = made[:1] - np.asarray(expected)
+    assert 1e-3 < np.abs(difference).max() < 0.5
+    assert np.abs(np.diff(difference, axis=1)).max() < np.abs(np.diff(own[:1], axis=1)).max()
+
+
+def test_wifs_takes_a_noise_gait_of_the_same_view(walks, tmp_path):
+    own, named = walks
+    train(small.WIFS, tmp_path / "wifs")
+    method = methods.trained(tmp_path / "wifs")
+    assert (method.kind, method.codec) == ("wifs", small.WIFS.data.codec)
+    made = method.contours(own, named, 0)
+    assert made.shape == own.shape
+    assert np.isfinite(made).all()
+    elsewhere = [dataclasses.replace(walk, view=54) for walk in named]
+    with pytest.raises(InputError, match="not known from 54 degrees"):
+        method.contours(own, elsewhere, 0)
+
+
+def test_an_empty_contour_stays_empty(walks, trained):
+    own, named = walks
+    gone = own.copy()
+    gone[0, 3] = 0.0
+    made = methods.linear_mix(trained / "noise", 0.3).contours(gone, named, 0)
+    assert not made[0, 3].any()
+    assert made[0, 4].any()
+
+
+def test_what_anonymises_nothing_is_refused(trained, tmp_path):
+    with pytest.raises(InputError, match="anonymises nothing by itself"):
+        methods.trained(trained / "noise")
+    with pytest.raises(InputError, match="no such checkpoint folder"):
+        methods.trained(tmp_path / "nothing")
+    with pytest.raises(InputError, match="'stgan' model where a 'noise' model"):
+        methods.linear_mix(trained / "stgan", 0.3)
