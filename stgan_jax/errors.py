@@ -43,6 +43,10 @@ def one_sentence() -> Iterator[None]:
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         sys.exit(130)
+    except ModuleNotFoundError as error:
+        if str(error.name).startswith("stgan_jax"):
+            raise
+        _leave(f"{error.name} is not installed: pip install 'stgan-jax[train,evaluate]' brings it")
     except OSError as error:
         if error.errno not in _SYSTEM:
             raise

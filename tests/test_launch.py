@@ -134,6 +134,17 @@ def test_building_data_says_what_is_wrong(tmp_path, flags, word):
     assert not (tmp_path / "data").exists()
 
 
+def test_a_package_that_is_not_installed_is_one_sentence():
+    program = (
+        "from stgan_jax.errors import one_sentence\n"
+        "with one_sentence():\n    import no_such_package.inside\n"
+    )
+    done = run("-c", program)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: no_such_package is not installed: pip install")
+    assert done.stderr.count("\n") == 1
+
+
 def test_a_full_disk_is_one_sentence(tmp_path):
     code = (
         "import errno\nfrom stgan_jax.errors import one_sentence\n"

@@ -11,6 +11,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
+from stgan_jax.models import stencil
+
 
 def _passing(gain: float) -> nn.initializers.Initializer:
     """Kernel that starts by passing its input on, with signs alternating over the 16 channels.
@@ -28,6 +30,33 @@ def _passing(gain: float) -> nn.initializers.Initializer:
         return kernel + jax.random.normal(key, shape, dtype) * (0.3 * gain / inputs)
 
     return init
+
+
+class _Weights(nn.Module):
+    """A layer's weights under the names that flax's own layers give them."""
+
+    shape: tuple[int, ...]
+    start: nn.initializers.Initializer
+    bias: float
+
+    @nn.compact
+    def __call__(self) -> tuple[Array, Array]:
+        constant = nn.initializers.constant(self.bias)
+        kernel = self.param("kernel", self.start, self.shape)
+        return kernel, self.param("bias", constant, self.shape[-1:])
+
+
+def _weights(name: str, shape: tuple[int, ...], start, dtype: Any, bias: float = 0.0):
+    return tuple(_cast(x, dtype) for x in _Weights(shape, start, bias, name=name)())
+
+
+def _cast(x: Array, dtype: Any) -> Array:
+    return x if dtype is None else x.astype(dtype)
+
+
+def _in_cache() -> bool:
+    """Whether convolutions go by pieces that stay in cache. Measured on CPUs alone."""
+    return jax.default_backend() == "cpu"
 
 
 class Generator(nn.Module):
@@ -58,29 +87,23 @@ class Generator(nn.Module):
         contours: Float[Array, "B T 4000"],
         noise: Float[Array, "B 4000"] | Float[Array, "B T 4000"],
     ) -> Float[Array, "B T 4000"]:
-        conv = lambda name: nn.Conv(  # noqa: E731
-            self.features,
-            (self.kernel,),
-            kernel_init=_passing(1.0),
-            dtype=self.dtype,
-            name=name,
+        taps, features = self.kernel, self.features
+        encoder = _weights("encoder", (taps, 1, features), _passing(1.0), self.dtype)
+        noise_encoder = encoder
+        if not self.share_encoder:
+            noise_encoder = _weights(
+                "noise_encoder", (taps, 1, features), _passing(1.0), self.dtype
+            )
+        kernel, bias = _weights("decoder", (taps, features, 1), _passing(0.5), self.dtype, 0.5)
+        weights = stencil.Mixer(
+            *(stencil.Conv(k[:, 0], b) for k, b in (encoder, noise_encoder)),
+            stencil.Conv(kernel[..., 0], bias[0]),
         )
-        own_encoder = conv("encoder")
-        noise_encoder = own_encoder if self.share_encoder else conv("noise_encoder")
-        own = nn.relu(own_encoder(2.0 * contours[..., None] - 1.0))
-        other = nn.relu(noise_encoder(2.0 * noise[..., None] - 1.0))
-        if noise.ndim == 2:
-            # One noise contour stands for all frames (ST-GAN 3.3): encoded once a sequence.
-            other = other[:, None]
-        decoder = nn.Conv(
-            1,
-            (self.kernel,),
-            kernel_init=_passing(0.5),
-            bias_init=nn.initializers.constant(0.5),
-            dtype=self.dtype,
-            name="decoder",
-        )
-        return nn.relu(decoder(own + other))[..., 0].astype(contours.dtype)
+        # One noise contour stands for all frames (ST-GAN 3.3).
+        noise = noise[:, None] if noise.ndim == 2 else noise
+        own, noise = (_cast(2.0 * x - 1.0, self.dtype) for x in (contours, noise))
+        mixed = stencil.mixed if _in_cache() else stencil.plain_mixed
+        return mixed(weights, own, noise).astype(contours.dtype)
 
 
 class SpatialDiscriminator(nn.Module):
@@ -96,11 +119,15 @@ class SpatialDiscriminator(nn.Module):
 
     @nn.compact
     def __call__(self, contours: Float[Array, "B T 4000"]) -> Float[Array, "B T"]:
-        x = _centred(contours)[..., None]
-        x = nn.Conv(self.features, (self.kernel,), dtype=self.dtype)(x)
-        x = nn.leaky_relu(x, 0.2)
-        x = nn.Dense(1, dtype=self.dtype)(x.reshape(*x.shape[:-2], -1))
-        return x[..., 0].astype(contours.dtype)
+        start = nn.initializers.lecun_normal()
+        size, features = contours.shape[-1], self.features
+        kernel, bias = _weights("Conv_0", (self.kernel, 1, features), start, self.dtype)
+        dense, offset = _weights("Dense_0", (size * features, 1), start, self.dtype)
+        weights = stencil.Judge(
+            stencil.Conv(kernel[:, 0], bias), dense.reshape(size, features).T, offset[0]
+        )
+        judged = stencil.judged if _in_cache() else stencil.plain_judged
+        return judged(weights, _cast(_centred(contours), self.dtype)).astype(contours.dtype)
 
 
 class TemporalDiscriminator(nn.Module):

@@ -1,0 +1,137 @@
+"""G and D_S in pieces that stay in cache equal themselves by general convolutions."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+
+from stgan_jax.models import stencil, stgan
+
+SHAPES = [(1, 1, 4000), (2, 7, 4000), (3, 12, 4000)]  # one piece, a prime, several frames each
+
+
+class Straightforward(nn.Module):
+    """G as flax's own layers say it."""
+
+    share_encoder: bool = False
+    kernel: int = 3
+
+    @nn.compact
+    def __call__(self, contours, noise):
+        conv = lambda n, name: nn.Conv(n, (self.kernel,), name=name)  # noqa: E731
+        own = conv(16, "encoder")
+        other = own if self.share_encoder else conv(16, "noise_encoder")
+        noise = noise[:, None] if noise.ndim == 2 else noise
+        hidden = nn.relu(own(2.0 * contours[..., None] - 1.0))
+        hidden = hidden + nn.relu(other(2.0 * noise[..., None] - 1.0))
+        return nn.relu(conv(1, "decoder")(hidden))[..., 0]
+
+
+class StraightforwardSpatial(nn.Module):
+    """D_S as flax's own layers say it."""
+
+    @nn.compact
+    def __call__(self, contours):
+        x = nn.leaky_relu(nn.Conv(16, (3,))(4.0 * contours[..., None] - 2.0), 0.2)
+        return nn.Dense(1)(x.reshape(*x.shape[:-2], -1))[..., 0]
+
+
+def uniform(number, shape):
+    return jax.random.uniform(jax.random.key(number), shape)
+
+
+def assert_equal_gradients(plain, ours, params, *inputs):
+    out = plain(params, *inputs)
+    np.testing.assert_allclose(ours(params, *inputs), out, atol=1e-5)
+    weights = uniform(9, out.shape) - 0.5
+    loss = lambda f: lambda *args: jnp.sum(weights * f(*args))  # noqa: E731
+    every = tuple(range(len(inputs) + 1))
+    expected, told = (jax.grad(loss(f), every)(params, *inputs) for f in (plain, ours))
+    assert all(np.abs(leaf).max() > 0 for leaf in jax.tree.leaves(expected))
+    for a, b in zip(jax.tree.leaves(expected), jax.tree.leaves(told), strict=True):
+        np.testing.assert_allclose(b, a, rtol=1e-5, atol=1e-5 * np.abs(a).max())
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("noise", ["constant", "moving", "shared"])
+def test_generator_equals_convolutions_with_all_gradients(shape, noise):
+    batch, _, size = shape
+    own = uniform(0, shape)
+    other = uniform(1, (batch, size) if noise == "constant" else shape)
+    taps = 5 if noise == "moving" else 3
+    plain = Straightforward(noise == "shared", taps)
+    ours = stgan.Generator(share_encoder=noise == "shared", kernel=taps)
+    params = ours.init(jax.random.key(2), own, other)
+    assert jax.tree.structure(params) == jax.tree.structure(
+        plain.init(jax.random.key(2), own, other)
+    )
+    assert_equal_gradients(plain.apply, ours.apply, params, own, other)
+
+
+def test_frames_are_worked_on_in_pieces():
+    assert [stencil._chunks(shape) for shape in SHAPES] == [1, 7, 6]
+    assert stencil._chunks((8, 50, 4000)) == 50
+    assert stencil._chunks((1, 64, 4000)) == 8
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_spatial_discriminator_equals_convolutions_with_all_gradients(shape):
+    plain, ours = StraightforwardSpatial(), stgan.SpatialDiscriminator()
+    contours = uniform(0, shape)
+    params = ours.init(jax.random.key(2), contours)
+    assert jax.tree.structure(params) == jax.tree.structure(plain.init(jax.random.key(2), contours))
+    assert_equal_gradients(plain.apply, ours.apply, params, contours)
+
+
+def test_gradient_penalty_goes_through_the_pieces():
+    plain, ours = StraightforwardSpatial(), stgan.SpatialDiscriminator()
+    contours = uniform(0, (2, 12, 4000))
+    params = ours.init(jax.random.key(2), contours)
+
+    def penalty(net):
+        slope = lambda p: jax.grad(lambda x: jnp.sum(net.apply(p, x)))(contours)  # noqa: E731
+        return jax.grad(lambda p: jnp.sum(jnp.square(slope(p))))(params)
+
+    expected, told = jax.tree.leaves(penalty(plain)), jax.tree.leaves(penalty(ours))
+    assert max(np.abs(leaf).max() for leaf in expected) > 1e-3
+    for a, b in zip(expected, told, strict=True):
+        np.testing.assert_allclose(b, a, rtol=1e-4, atol=1e-5 * max(1.0, np.abs(a).max()))
+
+
+def test_general_convolutions_are_taken_off_the_cpu(monkeypatch):
+    own, noise = uniform(0, (2, 12, 4000)), uniform(1, (2, 4000))
+    gen, disc = stgan.Generator(), stgan.SpatialDiscriminator()
+    params, judge = gen.init(jax.random.key(2), own, noise), disc.init(jax.random.key(3), own)
+    here = gen.apply(params, own, noise), disc.apply(judge, own)
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    monkeypatch.setattr(stencil, "mixed", pytest.fail)
+    monkeypatch.setattr(stencil, "judged", pytest.fail)
+    np.testing.assert_allclose(gen.apply(params, own, noise), here[0], atol=1e-6)
+    np.testing.assert_allclose(disc.apply(judge, own), here[1], atol=1e-5)
+
+
+def test_lanes_of_weights_are_mapped_over():
+    own, noise = uniform(0, (2, 12, 4000)), uniform(1, (2, 4000))
+    gen = stgan.Generator()
+    keys = jax.random.split(jax.random.key(4), 3)
+    params = jax.vmap(lambda key: gen.init(key, own, noise))(keys)
+    loss = lambda p: jnp.sum(jnp.square(gen.apply(p, own, noise)))  # noqa: E731
+    together = jax.vmap(jax.grad(loss))(params)
+    for lane in range(3):
+        alone = jax.grad(loss)(jax.tree.map(lambda x: x[lane], params))  # noqa: B023
+        for a, b in zip(jax.tree.leaves(alone), jax.tree.leaves(together), strict=True):
+            np.testing.assert_allclose(b[lane], a, rtol=1e-5, atol=1e-5)
+
+
+def test_gradients_in_bfloat16_are_added_up_in_float32():
+    own, noise = uniform(0, (2, 12, 4000)), uniform(1, (2, 4000))
+    exact, rough = stgan.Generator(), stgan.Generator(dtype=jnp.bfloat16)
+    params = exact.init(jax.random.key(2), own, noise)
+    grads = [
+        jax.grad(lambda p: jnp.mean(jnp.square(net.apply(p, own, noise) - own)))(params)  # noqa: B023
+        for net in (exact, rough)
+    ]
+    for a, b in zip(*map(jax.tree.leaves, grads), strict=True):
+        assert b.dtype == jnp.float32
+        np.testing.assert_allclose(b, a, atol=0.03 * np.abs(a).max())
