@@ -95,10 +95,8 @@ class Generator(nn.Module):
                 "noise_encoder", (taps, 1, features), _passing(1.0), self.dtype
             )
         kernel, bias = _weights("decoder", (taps, features, 1), _passing(0.5), self.dtype, 0.5)
-        weights = stencil.Mixer(
-            *(stencil.Conv(k[:, 0], b) for k, b in (encoder, noise_encoder)),
-            stencil.Conv(kernel[..., 0], bias[0]),
-        )
+        own_conv, noise_conv = (stencil.Conv(k[:, 0], b) for k, b in (encoder, noise_encoder))
+        weights = stencil.Mixer(own_conv, noise_conv, stencil.Conv(kernel[..., 0], bias[0]))
         # One noise contour stands for all frames (ST-GAN 3.3).
         noise = noise[:, None] if noise.ndim == 2 else noise
         own, noise = (_cast(2.0 * x - 1.0, self.dtype) for x in (contours, noise))
