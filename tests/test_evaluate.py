@@ -1,0 +1,189 @@
+"""An evaluation from walks to report: what must hold by construction, and what is written."""
+
+import csv
+import dataclasses
+import html.parser
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stgan_jax import contour, evaluate, experiments, methods
+from stgan_jax.errors import InputError
+from stgan_jax.evaluation import report
+from stgan_jax.settings import WalkerData
+
+ROOT = Path(__file__).parents[1]
+OPTIONS = evaluate.Options(recognizers=("gei",), natural_walks=1)
+
+
+def rendered(first=1, last=8, walks=("nm-01", "nm-02", "nm-05", "cl-01")):
+    data = WalkerData(first_subject=first, last_subject=last, views=(0, 90), walks=walks)
+    sources = {
+        codec: experiments.source_of(dataclasses.replace(data, codec=codec))
+        for codec in contour.CODECS
+    }
+    return evaluate.Walks(sources["padded"].walks, sources)
+
+
+@pytest.fixture(scope="module")
+def walks():
+    return rendered()
+
+
+def unchanged():
+    """An anonymiser that does nothing."""
+    return methods.Method("nothing", "stgan", "padded", lambda own, walks, seed: own, 0.3, "a")
+
+
+def replaced():
+    """Gives everybody the same body, that of the first walk that it was ever given."""
+    kept = []
+
+    def apply(own, walks, seed):
+        if not kept:
+            kept.append(own[0])
+        return np.stack([kept[0]] * len(own))
+
+    return methods.Method("one body", "stgan", "padded", apply, 0.5, "b")
+
+
+@pytest.fixture(scope="module")
+def seen(walks, tmp_path_factory):
+    return evaluate.evaluate(
+        [unchanged(), replaced()], walks, OPTIONS, tmp_path_factory.mktemp("cache"), "walkers"
+    )
+
+
+def test_an_anonymiser_that_does_nothing_gets_clean_figures_under_every_attack(seen):
+    plain, nothing, _ = seen[0]["methods"]
+    clean = plain["privacy"]["clean"]["gei"]
+    assert clean["conditions"]["nm"]["rank1"]["accuracy"] > 0.9
+    assert set(nothing["privacy"]) == set(evaluate.ATTACKS)
+    for by in nothing["privacy"].values():
+        found = by["gei"]["conditions"]
+        for condition in ("nm", "cl"):
+            one = found[condition]["rank1"]
+            assert one["accuracy"] == clean["conditions"][condition]["rank1"]["accuracy"]
+            assert one["success"]["recognized_before"] == 0
+        assert by["gei"]["eer"] == pytest.approx(clean["eer"])
+    measures = nothing["naturalness"]["measures"]
+    assert measures["change_ratio"] == measures["leg_amplitude_ratio"] == 1
+    assert measures == pytest.approx(plain["naturalness"]["measures"])
+
+
+def test_one_body_for_everybody_is_chance_under_every_attack(seen):
+    people = len(seen[0]["subjects"]["test"])
+    for by in seen[0]["methods"][2]["privacy"].values():
+        one = by["gei"]["conditions"]["nm"]["rank1"]
+        assert one["accuracy"] == pytest.approx(1 / people)
+        assert by["gei"]["chance"]["rank1"] == 1 / people
+
+
+def test_gallery_probes_and_training_share_no_noise(walks, tmp_path):
+    asked = {}
+
+    def apply(own, named, seed):
+        for walk in named:
+            asked.setdefault(seed, set()).add((walk.subject, walk.name, walk.view))
+        return own
+
+    spy = methods.Method("spy", "stgan", "padded", apply, 0.3, "c")
+    options = dataclasses.replace(OPTIONS, recognizers=("gei", "zheng"))
+    evaluate.evaluate([spy], walks, options, tmp_path, "walkers")
+    training, test = walks.roles()
+    assert not set(training) & set(test)
+    probes, gallery, learnt = (asked[seed] for seed in sorted(asked))
+    assert {subject for subject, *_ in learnt} == set(training)
+    assert {subject for subject, *_ in probes | gallery} == set(test)
+    assert {name for _, name, _ in gallery} == {"nm-01", "nm-02"}
+    assert {name for _, name, _ in probes} == {"nm-05", "cl-01"}
+
+
+def test_report_is_whole_and_readable(seen, tmp_path):
+    told, pictures = seen
+    report.write(tmp_path / "out", told, pictures)
+    files = {path.name for path in (tmp_path / "out").iterdir()}
+    assert files == {
+        "report.json", "report.html", "privacy.csv", "views.csv", "naturalness.csv",
+        "success.png", "attacks.png", "tradeoff.png", "views.png",
+        "walk-000.png", "walk-090.png", "xor-000.png", "xor-090.png",
+    }  # fmt: skip
+    again = json.loads((tmp_path / "out" / "report.json").read_text(), parse_constant=pytest.fail)
+    assert again["version"] == report.VERSION
+    assert [method["name"] for method in again["methods"]] == ["unprotected", "nothing", "one body"]
+    rows = list(csv.DictReader((tmp_path / "out" / "privacy.csv").open()))
+    row = next(r for r in rows if r["method"] == "one body" and r["view"] == "all")
+    assert float(row["rank1"]) == pytest.approx(float(row["chance"]))
+
+    class Page(html.parser.HTMLParser):
+        open_tags, pictures, text = [], 0, ""
+
+        def handle_starttag(self, tag, attrs):
+            if tag == "img":
+                self.pictures += 1
+                assert dict(attrs)["src"].startswith("data:image/png;base64,iVBOR")
+            elif tag not in ("meta", "br", "p"):
+                self.open_tags.append(tag)
+
+        def handle_endtag(self, tag):
+            if tag != "p":
+                assert self.open_tags.pop() == tag
+
+        def handle_data(self, data):
+            self.text += data
+
+    page = Page()
+    page.feed((tmp_path / "out" / "report.html").read_text())
+    assert (page.open_tags, page.pictures) == ([], 8)
+    assert "quick look" in page.text
+    assert "one body" in page.text
+    assert "one body" in report.summary(told)
+
+
+def test_people_play_the_papers_roles_where_all_are_there():
+    named = rendered(1, 3, ("nm-01",)).named
+    everybody = [dataclasses.replace(named[0], subject=subject) for subject in range(1, 125)]
+    training, test = evaluate.Walks(everybody, {}).roles()
+    assert (training, test) == (tuple(range(1, 51)), tuple(range(85, 125)))
+    few = evaluate.Walks(everybody[:16], {})
+    assert few.roles() == (tuple(range(1, 9)), tuple(range(9, 17)))
+
+
+def test_what_cannot_be_evaluated_is_said(walks, tmp_path):
+    with pytest.raises(InputError, match="it takes four"):
+        evaluate.evaluate([], rendered(1, 1), OPTIONS, tmp_path)
+    with pytest.raises(InputError, match="no normal walk of 50 frames is there for probes"):
+        evaluate.evaluate([], rendered(1, 4, ("nm-01",)), OPTIONS, tmp_path)
+    with pytest.raises(InputError, match="two methods are called nothing"):
+        evaluate.evaluate([unchanged(), unchanged()], walks, OPTIONS, tmp_path)
+    with pytest.raises(InputError, match="recognizers: choose of"):
+        evaluate.Options(recognizers=("magic",))
+    with pytest.raises(InputError, match="attacks: choose of"):
+        evaluate.Options(attacks=())
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ([], "nowhere: synthetic_walkers/demo is not built there"),
+        (["--views=a"], "--views needs numbers"),
+        (["--checkpoint=nothing"], "nothing: no such checkpoint folder"),
+        (["--linear_mix=nothing"], "nothing: no such checkpoint folder"),
+        (["--attacks=magic"], "attacks: choose of"),
+    ],
+)
+def test_launcher_says_what_is_wrong(tmp_path, more, message):
+    done = subprocess.run(
+        [sys.executable, ROOT / "launch" / "evaluate.py", "--dataset=synthetic_walkers/demo",
+         "--data_dir=nowhere", f"--out={tmp_path / 'out'}", *more],
+        capture_output=True, text=True, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())
