@@ -30,7 +30,7 @@ clean:
 	rm -rf .venv runs build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
-.venv/train: EXTRA := train
+.venv/train: EXTRA := train,evaluate
 .venv/dev: EXTRA := dev
 .venv/train .venv/dev: pyproject.toml | .venv/bin/python
 	@echo "installing stgan_jax[$(EXTRA)] into .venv (a minute or two)"
