@@ -165,35 +165,33 @@ def test_wu_has_as_many_parameters_as_the_paper_s(network):
     assert sum(x.size for x in jax.tree.leaves(network)) == 1_079_906
 
 
-def test_wu_distances_are_the_network_applied_pair_by_pair(network, strangers):
+@jax.jit
+def judged(params, a, b):
+    """The network as the paper has it, of six pairs of energy images."""
+    a, b = (x.astype(jnp.float32) / 255.0 for x in (a, b))
+    return wu.Network().apply(params, a, b)
+
+
+def test_wu_distances_are_the_network_applied_to_each_pair(network, strangers):
     gallery, probes = strangers[np.arange(3)], strangers[np.arange(5, 7)]
     found = wu.Wu(network).distances(gallery, probes)
-
-    def log_odds(a, b):
-        a, b = (jnp.asarray(x, jnp.float32)[None] / 255.0 for x in (a, b))
-        logits = np.asarray(wu.Network().apply(network, a, b))[0]
-        return logits[1] - logits[0]
-
-    for i, p in enumerate(probes.large):
-        for j, g in enumerate(gallery.large):
-            expected = -(log_odds(p, g) + log_odds(g, p)) / 2
-            np.testing.assert_allclose(found[i, j], expected, rtol=1e-3, atol=1e-3)
+    p, g = np.repeat(probes.large, 3, 0), np.tile(gallery.large, (2, 1, 1))
+    odds = [np.diff(judged(network, *pair))[:, 0] for pair in ((p, g), (g, p))]
+    np.testing.assert_allclose(found.ravel(), -np.mean(odds, 0), rtol=1e-3, atol=1e-3)
 
 
 def test_wu_s_network_sees_the_order_and_its_distance_does_not(network, strangers):
-    some = strangers[np.arange(4)]
-    images = jnp.asarray(some.large, jnp.float32) / 255.0
-    one, other = images[:2], images[2:]
-    forth = wu.Network().apply(network, one, other)
-    assert not np.allclose(forth, wu.Network().apply(network, other, one), atol=1e-3)
+    some = strangers[np.arange(12)]
+    one, other = some.large[:6], some.large[6:]
+    assert not np.allclose(judged(network, one, other), judged(network, other, one), atol=1e-3)
     table = wu.Wu(network).distances(some, some)
     np.testing.assert_allclose(table, table.T, atol=1e-4)
 
 
-def test_wu_merges_by_difference_so_that_all_of_two_alike_is_alike(network, strangers):
-    images = jnp.asarray(strangers.large[:3], jnp.float32) / 255.0
-    logits = wu.Network().apply(network, images, images)
-    np.testing.assert_allclose(logits, np.broadcast_to(logits[:1], (3, 2)), atol=1e-5)
+def test_wu_merges_by_difference_so_that_any_walk_is_as_like_itself(network, strangers):
+    images = strangers.large[:6]
+    logits = judged(network, images, images)
+    np.testing.assert_allclose(logits, np.broadcast_to(logits[:1], (6, 2)), atol=1e-5)
 
 
 def test_local_response_by_brute_force():
