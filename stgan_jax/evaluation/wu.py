@@ -41,11 +41,11 @@ class Settings:
       clip: highest norm of a gradient.
     """
 
-    steps: int = 400
+    steps: int = 300
     subjects: int = 4
     views: int = 1
     walks: int = 4
-    learning_rate: float = 0.01
+    learning_rate: float = 0.015
     weight_decay: float = 5e-4
     slow: float = 0.03
     clip: float = 5.0
