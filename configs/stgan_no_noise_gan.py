@@ -2,8 +2,8 @@
 
     python launch/train.py --config=configs/stgan_no_noise_gan.py --workdir=runs/stgan_gaussian
 
-1000 steps, as stgan.py's. Result: 0.22 of the way to the noise, spiky blobs instead of people, as in
-the paper's figure; rank-1 of 40 unseen walkers at 0, 54, 90 degrees is at chance, 0.03.
+1000 steps, as stgan.py's. Result: 0.22 of the way to the noise, spiky blobs instead of people, as
+in the paper's figure; rank-1 of 40 unseen walkers at 0, 54, 90 degrees is at chance, 0.03.
 """
 
 import pathlib
