@@ -14,7 +14,6 @@ import pytest
 from stgan_jax import checkpoint, parallel
 from stgan_jax.errors import InputError
 
-pytestmark = pytest.mark.processes
 ROOT = Path(__file__).parents[1]
 
 
