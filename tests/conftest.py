@@ -2,7 +2,6 @@
 and two fake CPU devices, so that nothing rests on there being one.
 """
 
-import fcntl
 import os
 
 os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
@@ -26,20 +25,18 @@ def strict_dtypes():
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory):
-    """Folder with a small `noise` and a small `stgan` training, ended; one for all workers."""
+    """Folder with a small `noise` and a small `stgan` training, ended."""
     import dataclasses
 
     import small
 
     from stgan_jax.train import train
 
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "trained"
-    config = dataclasses.replace(small.STGAN, noise_checkpoint=str(folder / "noise"))
-    with open(folder.with_suffix(".lock"), "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        train(small.NOISE, folder / "noise")  # at once where another worker has
-        train(config, folder / "stgan")
+    folder = tmp_path_factory.mktemp("trained")
+    train(small.NOISE, folder / "noise")
+    train(
+        dataclasses.replace(small.STGAN, noise_checkpoint=str(folder / "noise")), folder / "stgan"
+    )
     return folder
 
 

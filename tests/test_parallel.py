@@ -14,6 +14,7 @@ import pytest
 from stgan_jax import checkpoint, parallel
 from stgan_jax.errors import InputError
 
+pytestmark = pytest.mark.processes
 ROOT = Path(__file__).parents[1]
 
 
