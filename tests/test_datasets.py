@@ -33,16 +33,17 @@ KEY = ("nm", 2)
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory):
-    """The real `synthetic_walkers/demo`, built once."""
+    """The real `synthetic_walkers/demo`, built once, and the CPU seconds that it took."""
     folder = tmp_path_factory.mktemp("data")
-    started = time.monotonic()
+    started = sum(os.times()[:4])
     told = datasets.build("synthetic_walkers/demo", folder)
-    return folder, told, time.monotonic() - started
+    return folder, told, sum(os.times()[:4]) - started
 
 
 def test_demo_holds_what_it_says_and_builds_in_a_minute(demo):
     folder, told, seconds = demo
-    assert seconds < 60
+    # Of two cores; on the clock, other tests beside it would count.
+    assert 5 < seconds < 120
     assert list(told["sequences"]) == [f"s{s:03d}" for s in range(1, 17)]
     sequences = datasets.Sequences("synthetic_walkers/demo", folder, range(1, 125))
     assert len(sequences) == 16 * 3 * 10
