@@ -3,8 +3,9 @@
     python launch/train.py --config=configs/wifs.py --workdir=runs/wifs
 
 One of the first 10 subjects, drawn at random, is the noise gait of the others in the same view
-(WIFS III-E, IV). 100 epochs as in the paper: 990 sequences, 124 steps an epoch, some 80 minutes
-on 2 cores. Result after 8 epochs: Eq. 5 at 0.0041, heads shredded by the padding.
+(WIFS III-E, IV). 100 epochs as in the paper: 990 sequences, 124 steps an epoch, 30 to 65 minutes
+on 2 cores. Result after 48 epochs: Eq. 5 between 0.0039 and 0.0043 since the eighth, heads shredded
+by the padding.
 `wifs.py:resampled` uses the other codec.
 """
 

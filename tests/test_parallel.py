@@ -32,7 +32,7 @@ def started(arguments, devices, **options):
 
 def ended(*processes):
     """Waits for all, for one that fails makes JAX abort the others."""
-    errors = [process.communicate(timeout=300)[1] for process in processes]
+    errors = [process.communicate(timeout=600)[1] for process in processes]
     told = [error.split("Extension modules:")[0][-3000:] for error in errors]
     assert not any(process.returncode for process in processes), "\n\n".join(told)
 
