@@ -4,7 +4,7 @@
         --dataset=synthetic_walkers/full --data_dir=data
 
 Leaves report.html, report.json, tables and pictures in --out. Recognisers are trained once and
-kept in --cache; all of a checkpoint takes an hour or two on 2 cores, --quick minutes.
+kept in --cache. All of a checkpoint takes over an hour on 2 cores, --quick some minutes.
 """
 
 from absl import app, flags
@@ -29,9 +29,7 @@ _DETECTOR_INPUT = flags.DEFINE_list(
     "detector_input", ["0", "640"], "Its class person, and its side."
 )
 _ACTION = flags.DEFINE_string("action", None, "Gives the video score: ONNX, takes clips.")
-_ACTION_INPUT = flags.DEFINE_list(
-    "action_input", ["0", "16", "112"], "Class walking, frames, side."
-)
+_ACTION_INPUT = flags.DEFINE_list("action_input", ["0", "16", "112"], "Walking, frames, side.")
 
 
 def main(_):
@@ -44,6 +42,7 @@ def main(_):
             _DETECTOR.value, numbers("--detector_input", _DETECTOR_INPUT.value),
             _ACTION.value, numbers("--action_input", _ACTION_INPUT.value),
         )  # fmt: skip
+        report.check(_OUT.value)
         compared = [methods.trained(folder) for folder in _CHECKPOINT.value]
         compared += [methods.linear_mix(_MIX.value, 0.3)] if _MIX.value else []
         views = numbers("--views", _VIEWS.value) or None

@@ -174,6 +174,7 @@ def test_what_cannot_be_evaluated_is_said(walks, tmp_path):
         (["--checkpoint=nothing"], "nothing: no such checkpoint folder"),
         (["--linear_mix=nothing"], "nothing: no such checkpoint folder"),
         (["--attacks=magic"], "attacks: choose of"),
+        (["--out=/dev/null/out"], "/dev/null: a file is where a folder is needed"),
     ],
 )
 def test_launcher_says_what_is_wrong(tmp_path, more, message):

@@ -103,6 +103,7 @@ def test_a_full_disk_is_one_sentence_and_costs_no_checkpoint(undisturbed, tmp_pa
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", disk], capture_output=True
     )
+    # Mounting is root's. Elsewhere `test_launch` still has a full disk's error in a sentence.
     if mounted.returncode:
         pytest.skip("no right to mount a small disk here")
     try:

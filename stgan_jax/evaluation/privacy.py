@@ -133,9 +133,12 @@ class Matching:
     """A recogniser's distances between probes and gallery walks, and who and where they are.
 
     Attributes:
-      distances: smaller for more alike.
-      probes: names of the probes: subject, condition and view of each.
-      gallery: subject and view of the gallery walks.
+      distances: of each probe to each gallery walk, smaller for more alike.
+      probe_subject: whose each probe is.
+      probe_condition: "nm", "bg" or "cl".
+      probe_view: degrees.
+      gallery_subject: whose each gallery walk is.
+      gallery_view: degrees.
     """
 
     distances: Float[np.ndarray, "P G"]

@@ -32,10 +32,21 @@ import numpy as np
 from jaxtyping import UInt8
 
 from stgan_jax import files
+from stgan_jax.errors import InputError
 from stgan_jax.evaluation import detectors, plots
 from stgan_jax.evaluation.plots import MEASURES, chance, worst
 
 VERSION = 1
+
+
+def check(folder: str | os.PathLike) -> None:
+    """Raises `InputError` where `write` could not write: to be known before hours of work."""
+    place = Path(folder).absolute()
+    while not place.exists():
+        place = place.parent
+    if not place.is_dir():
+        raise InputError(f"{place}: a file is where a folder is needed: choose another --out")
+    files.check_output(place / "report.json")
 
 
 def write(
