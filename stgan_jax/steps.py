@@ -239,6 +239,14 @@ def used(params: Mapping[str, Any]) -> Any:
     return params["gen_ema"] if "gen_ema" in params else params["gen"]
 
 
+def _known(gen: Callable, params: Any, real: Array, noise: Array) -> Callable:
+    """G for these arguments alone: computed here, differentiable by params as often as asked."""
+    fake, pull = jax.vjp(lambda params: gen(params, real, noise), params)
+    known = jax.custom_vjp(lambda params: fake)
+    known.defvjp(lambda params: (fake, None), lambda _, change: pull(change))
+    return lambda params, real, noise: known(params)
+
+
 def stgan_step(
     state: TrainState,
     contours: UInt[Array, "B T 4000"],
@@ -251,7 +259,8 @@ def stgan_step(
 ) -> tuple[TrainState, Metrics]:
     """One alternation of ST-GAN: D_S and D_T (Eqs. 2, 3) with G fixed, then G (Eq. 8).
 
-    Both halves write out G's forward pass; it is the same expression, which XLA computes once.
+    Both halves share G's forward pass, unless a batch is worked off in slices: kept of all of
+    them, it would take the memory that slices save.
 
     Args:
       state: as `StganNets.init` and `TrainState.create` make it.
@@ -273,11 +282,12 @@ def stgan_step(
     )
     noise = noise_of(state.key())
     frozen = state.params["gen"]
+    known = _known(gen, frozen, real, noise) if options.accumulate == 1 else gen
     metrics: Metrics = {}
     for number in reversed(range(options.disc_steps)):  # the last shares its noise with G
 
-        def disc_loss(params, real, noise):
-            fake = gen(frozen, real, noise)
+        def disc_loss(params, real, noise, number=number):
+            fake = (gen if number else known)(frozen, real, noise)
             total: Array = jnp.zeros(())
             seen: Metrics = {}
             for name, disc in discs.items():
@@ -291,7 +301,7 @@ def stgan_step(
         state, norms = state.updated(grads, optimizers)
 
     def gen_loss(params, real, noise):
-        fake = gen(params, real, noise)
+        fake = known(params, real, noise)
         terms = {
             name: losses.adversarial(disc(state.params[f"{name}_disc"], fake), loss.saturating)
             for name, disc in discs.items()

@@ -1,4 +1,4 @@
-"""G and D_S in pieces that stay in cache equal themselves by general convolutions."""
+"""The networks as they are computed equal themselves as flax's layers say them."""
 
 import jax
 import jax.numpy as jnp
@@ -8,20 +8,19 @@ from flax import linen as nn
 
 from stgan_jax.models import stencil, stgan
 
-SHAPES = [(1, 1, 4000), (2, 7, 4000), (3, 12, 4000)]  # one piece, a prime, several frames each
-
 
 class Straightforward(nn.Module):
     """G as flax's own layers say it."""
 
     share_encoder: bool = False
     kernel: int = 3
+    features: int = 16
 
     @nn.compact
     def __call__(self, contours, noise):
         conv = lambda n, name: nn.Conv(n, (self.kernel,), name=name)  # noqa: E731
-        own = conv(16, "encoder")
-        other = own if self.share_encoder else conv(16, "noise_encoder")
+        own = conv(self.features, "encoder")
+        other = own if self.share_encoder else conv(self.features, "noise_encoder")
         noise = noise[:, None] if noise.ndim == 2 else noise
         hidden = nn.relu(own(2.0 * contours[..., None] - 1.0))
         hidden = hidden + nn.relu(other(2.0 * noise[..., None] - 1.0))
@@ -31,10 +30,21 @@ class Straightforward(nn.Module):
 class StraightforwardSpatial(nn.Module):
     """D_S as flax's own layers say it."""
 
+    features: int = 16
+
     @nn.compact
     def __call__(self, contours):
-        x = nn.leaky_relu(nn.Conv(16, (3,))(4.0 * contours[..., None] - 2.0), 0.2)
+        x = nn.leaky_relu(nn.Conv(self.features, (3,))(4.0 * contours[..., None] - 2.0), 0.2)
         return nn.Dense(1)(x.reshape(*x.shape[:-2], -1))[..., 0]
+
+
+class StraightforwardTemporal(nn.Module):
+    """D_T as flax's own layers say it."""
+
+    @nn.compact
+    def __call__(self, contours):
+        x = nn.RNN(nn.OptimizedLSTMCell(32))(4.0 * contours - 2.0)
+        return nn.Dense(1)(x.reshape(x.shape[0], -1))[..., 0]
 
 
 def uniform(number, shape):
@@ -47,21 +57,27 @@ def assert_equal_gradients(plain, ours, params, *inputs):
     weights = uniform(9, out.shape) - 0.5
     loss = lambda f: lambda *args: jnp.sum(weights * f(*args))  # noqa: E731
     every = tuple(range(len(inputs) + 1))
-    expected, told = (jax.grad(loss(f), every)(params, *inputs) for f in (plain, ours))
+    expected, told = (jax.jit(jax.grad(loss(f), every))(params, *inputs) for f in (plain, ours))
     assert all(np.abs(leaf).max() > 0 for leaf in jax.tree.leaves(expected))
     for a, b in zip(jax.tree.leaves(expected), jax.tree.leaves(told), strict=True):
         np.testing.assert_allclose(b, a, rtol=1e-5, atol=1e-5 * np.abs(a).max())
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("noise", ["constant", "moving", "shared"])
-def test_generator_equals_convolutions_with_all_gradients(shape, noise):
+@pytest.mark.parametrize(
+    ("noise", "shape", "features", "taps"),
+    [
+        ("constant", (3, 12, 4000), 16, 3),  # three passes over frames, the last half full
+        ("constant", (1, 1, 4000), 3, 3),
+        ("moving", (2, 7, 4000), 4, 5),
+        ("shared", (2, 9, 4000), 5, 3),
+    ],
+)
+def test_generator_equals_convolutions_with_all_gradients(noise, shape, features, taps):
     batch, _, size = shape
     own = uniform(0, shape)
     other = uniform(1, (batch, size) if noise == "constant" else shape)
-    taps = 5 if noise == "moving" else 3
-    plain = Straightforward(noise == "shared", taps)
-    ours = stgan.Generator(share_encoder=noise == "shared", kernel=taps)
+    plain = Straightforward(noise == "shared", taps, features)
+    ours = stgan.Generator(features, taps, noise == "shared")
     params = ours.init(jax.random.key(2), own, other)
     assert jax.tree.structure(params) == jax.tree.structure(
         plain.init(jax.random.key(2), own, other)
@@ -69,18 +85,20 @@ def test_generator_equals_convolutions_with_all_gradients(shape, noise):
     assert_equal_gradients(plain.apply, ours.apply, params, own, other)
 
 
-def test_frames_are_worked_on_in_pieces():
-    assert [stencil._chunks(shape) for shape in SHAPES] == [1, 7, 6]
-    assert stencil._chunks((8, 50, 4000)) == 50
-    assert stencil._chunks((1, 64, 4000)) == 8
-
-
-@pytest.mark.parametrize("shape", SHAPES)
-def test_spatial_discriminator_equals_convolutions_with_all_gradients(shape):
-    plain, ours = StraightforwardSpatial(), stgan.SpatialDiscriminator()
+@pytest.mark.parametrize(("shape", "features"), [((3, 12, 4000), 16), ((1, 1, 4000), 3)])
+def test_spatial_discriminator_equals_convolutions_with_all_gradients(shape, features):
+    plain, ours = StraightforwardSpatial(features), stgan.SpatialDiscriminator(features)
     contours = uniform(0, shape)
     params = ours.init(jax.random.key(2), contours)
     assert jax.tree.structure(params) == jax.tree.structure(plain.init(jax.random.key(2), contours))
+    assert_equal_gradients(plain.apply, ours.apply, params, contours)
+
+
+def test_temporal_discriminator_equals_flax_with_all_gradients():
+    plain, ours = StraightforwardTemporal(), stgan.TemporalDiscriminator(units=32)
+    contours = uniform(0, (3, 12, 4000))
+    params, others = (net.init(jax.random.key(2), contours) for net in (ours, plain))
+    jax.tree.map(np.testing.assert_array_equal, params, others)
     assert_equal_gradients(plain.apply, ours.apply, params, contours)
 
 
@@ -91,7 +109,7 @@ def test_gradient_penalty_goes_through_the_pieces():
 
     def penalty(net):
         slope = lambda p: jax.grad(lambda x: jnp.sum(net.apply(p, x)))(contours)  # noqa: E731
-        return jax.grad(lambda p: jnp.sum(jnp.square(slope(p))))(params)
+        return jax.jit(jax.grad(lambda p: jnp.sum(jnp.square(slope(p)))))(params)
 
     expected, told = jax.tree.leaves(penalty(plain)), jax.tree.leaves(penalty(ours))
     assert max(np.abs(leaf).max() for leaf in expected) > 1e-3
@@ -113,20 +131,21 @@ def test_general_convolutions_are_taken_off_the_cpu(monkeypatch):
 
 def test_lanes_of_weights_are_mapped_over():
     own, noise = uniform(0, (2, 12, 4000)), uniform(1, (2, 4000))
-    gen = stgan.Generator()
+    gen = stgan.Generator(features=4)
     keys = jax.random.split(jax.random.key(4), 3)
     params = jax.vmap(lambda key: gen.init(key, own, noise))(keys)
     loss = lambda p: jnp.sum(jnp.square(gen.apply(p, own, noise)))  # noqa: E731
-    together = jax.vmap(jax.grad(loss))(params)
+    grad = jax.jit(jax.grad(loss))
+    together = jax.jit(jax.vmap(jax.grad(loss)))(params)
     for lane in range(3):
-        alone = jax.grad(loss)(jax.tree.map(lambda x: x[lane], params))  # noqa: B023
+        alone = grad(jax.tree.map(lambda x: x[lane], params))  # noqa: B023
         for a, b in zip(jax.tree.leaves(alone), jax.tree.leaves(together), strict=True):
             np.testing.assert_allclose(b[lane], a, rtol=1e-5, atol=1e-5)
 
 
 def test_gradients_in_bfloat16_are_added_up_in_float32():
     own, noise = uniform(0, (2, 12, 4000)), uniform(1, (2, 4000))
-    exact, rough = stgan.Generator(), stgan.Generator(dtype=jnp.bfloat16)
+    exact, rough = stgan.Generator(4), stgan.Generator(4, dtype=jnp.bfloat16)
     params = exact.init(jax.random.key(2), own, noise)
     grads = [
         jax.grad(lambda p: jnp.mean(jnp.square(net.apply(p, own, noise) - own)))(params)  # noqa: B023

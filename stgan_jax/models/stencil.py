@@ -1,13 +1,16 @@
-"""G's and D_S's convolutions as what they are, three-tap stencils, in pieces that stay in cache.
+"""G's and D_S's convolutions as what they are, stencils of a few taps, in few passes over memory.
 
-A general convolution writes 16 channels to memory for each coordinate it reads and spends its
-time on that. Here the channels live for some frames at a time, forwards and backwards, which
-computes them anew. The same functions as with `nn.Conv`, several times as fast on a CPU and
-in a fraction of the memory.
+A general convolution writes 16 channels to memory for each coordinate that it reads, and spends
+its time on that. Here no channel is ever written: a result's coordinate is one expression of its
+neighbours, channels spelled out, which a CPU's compiler turns into one loop of vector
+instructions; and gradients by weights are sums over frames, kept for each channel and coordinate,
+many frames a pass. The same functions as with `nn.Conv`, many times as fast on a CPU.
+
+Sums and products are float32 whatever the inputs are.
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -15,14 +18,15 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-_CHUNK = 2**15  # coordinates that are worked on at a time, of all sequences together
+_ROWS = 16  # frames a pass of a sum over frames; measured: 8 and 50 are half as fast or worse
+_LEAK = 0.2  # of D_S's leaky ReLU
 
 
 class Conv(NamedTuple):
     """A convolution over coordinates from or to one channel, zeros beyond the ends.
 
     Attributes:
-      kernel: taps by channels; the middle tap is the coordinate itself.
+      kernel: taps, an odd number, by channels; the middle tap is the coordinate itself.
       bias: of each channel; of one alone where it is the decoder's.
     """
 
@@ -38,80 +42,12 @@ class Mixer(NamedTuple):
     decoder: Conv
 
 
-def _shifted(x: Float[Array, "*shape D"], taps: int) -> list[Float[Array, "*shape D"]]:
-    """x[i - taps // 2], ..., x[i + taps // 2], 0 beyond the ends."""
-    half = taps // 2
-    around = jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(half, half)])
-    return [around[..., k : k + x.shape[-1]] for k in range(taps)]
+class Judge(NamedTuple):
+    """The weights of D_S: a convolution, then a fully connected layer to one logit."""
 
-
-def _each(weights: Float[Array, " C"], like: Array) -> Float[Array, "C *ones"]:
-    """A number a channel, before the axes of `like`."""
-    return weights.reshape(-1, *[1] * like.ndim)
-
-
-def _linear(conv: Conv, x: Float[Array, "*shape D"]) -> Float[Array, "C *shape D"]:
-    """One channel to many."""
-    total = _each(conv.bias, x)
-    for weights, moved in zip(conv.kernel, _shifted(x, len(conv.kernel)), strict=True):
-        total = total + _each(weights, x) * moved[None]
-    return total
-
-
-def _weights_gradient(
-    x: Float[Array, "*shape D"], change: Float[Array, "C *shape D"], taps: int
-) -> Conv:
-    """Gradient by the weights of `_linear` from that by its result."""
-    every = _products(jnp.stack([*_shifted(x, taps), jnp.ones_like(x)]), change)
-    return Conv(every[:taps], every[taps])
-
-
-def _products(a: Float[Array, "M *shape"], b: Float[Array, "N *shape"]) -> Float[Array, "M N"]:
-    """Sums of products of each of a with each of b, in float32."""
-    a, b = (x.reshape(len(x), -1) for x in (a, b))
-    return jnp.tensordot(a, b, ((1,), (1,)), preferred_element_type=jnp.float32)
-
-
-def _zeros(weights):
-    """To add up gradients of many pieces, in float32."""
-    return jax.tree.map(lambda x: jnp.zeros(x.shape, jnp.float32), weights)
-
-
-def _like(grads, weights):
-    return jax.tree.map(lambda g, w: g.astype(w.dtype), grads, weights)
-
-
-def _decoded(conv: Conv, hidden: Float[Array, "C *shape D"]) -> Float[Array, "*shape D"]:
-    """Many channels to one."""
-    taps = len(conv.kernel)
-    parts = jnp.tensordot(conv.kernel, hidden, 1)
-    return _total([_shifted(part, taps)[k] for k, part in enumerate(parts)]) + conv.bias
-
-
-def _total(parts: Sequence[Array]) -> Array:
-    return functools.reduce(jnp.add, parts)
-
-
-def _undecoded(change: Float[Array, "*shape D"], taps: int) -> Float[Array, "taps *shape D"]:
-    """Gradient by what `_decoded` adds up from that by its result."""
-    return jnp.stack(_shifted(change, taps)[::-1])
-
-
-def _in_chunks(x: Float[Array, "B T D"], count: int) -> Float[Array, "n B F D"]:
-    batch, frames, size = x.shape
-    return x.reshape(batch, count, frames // count, size).swapaxes(0, 1)
-
-
-def _whole(x: Float[Array, "n B F D"]) -> Float[Array, "B T D"]:
-    count, batch, frames, size = x.shape
-    return x.swapaxes(0, 1).reshape(batch, count * frames, size)
-
-
-def _chunks(shape: tuple[int, ...]) -> int:
-    """In how many pieces of whole frames to work: a divisor of the frames."""
-    batch, frames, size = shape
-    wanted = max(1, -(-batch * frames * size // _CHUNK))
-    return next(n for n in range(min(wanted, frames), frames + 1) if frames % n == 0)
+    conv: Conv
+    kernel: Float[Array, "C D"]
+    bias: Float[Array, ""]
 
 
 def plain_mixed(
@@ -122,6 +58,12 @@ def plain_mixed(
     hidden = hidden + nn.relu(_convolved(weights.noise_encoder, noise[..., None]))
     kernel, bias = weights.decoder
     return nn.relu(_general(hidden, kernel[..., None]) + bias)[..., 0]
+
+
+def plain_judged(weights: Judge, contours: Float[Array, "B T D"]) -> Float[Array, "B T"]:
+    """`judged` by a general convolution."""
+    hidden = nn.leaky_relu(_convolved(weights.conv, contours[..., None]), _LEAK)
+    return jnp.einsum("btdc,cd->bt", hidden, weights.kernel) + weights.bias
 
 
 def _convolved(conv: Conv, x: Float[Array, "B T D 1"]) -> Float[Array, "B T D C"]:
@@ -136,132 +78,264 @@ def _general(x: Float[Array, "B T D I"], kernel: Float[Array, "taps I O"]):
     return out.reshape(*x.shape[:-1], -1)
 
 
-@jax.custom_vjp
 def mixed(
     weights: Mixer, own: Float[Array, "B T D"], noise: Float[Array, "B N D"]
 ) -> Float[Array, "B T D"]:
     """relu(decoder(relu(encoder(own)) + relu(noise_encoder(noise)))): ST-GAN 3.4, WIFS Eqs. 2-4.
+
+    The decoder's sum over channels is taken of each encoder by itself, so that noise which is
+    the same in all frames goes through once.
 
     Args:
       weights: of G.
       own: coordinates.
       noise: coordinates, N = T, or 1 for the same noise in all frames.
     """
-    return _mixed_forwards(weights, own, noise)[0]
+    return _mixed(*_float32((weights, own, noise))).astype(own.dtype)
 
 
-def _mixed_forwards(weights: Mixer, own, noise):
-    count = _chunks(own.shape)
-
-    def one(piece):
-        x, z = piece
-        hidden = nn.relu(_linear(weights.encoder, x)) + nn.relu(_linear(weights.noise_encoder, z))
-        return nn.relu(_decoded(weights.decoder, hidden))
-
-    out = _whole(jax.lax.map(one, (_in_chunks(own, count), _noise_chunks(noise, count))))
-    return out, (weights, own, noise, out)
+def judged(weights: Judge, contours: Float[Array, "B T D"]) -> Float[Array, "B T"]:
+    """Each frame's logit by D_S: convolution, leaky ReLU, fully connected (ST-GAN Fig. 5a)."""
+    wide, x = _float32(weights), contours.astype(jnp.float32)
+    return (_judged(wide.conv, wide.kernel, x) + wide.bias).astype(contours.dtype)
 
 
-def _noise_chunks(noise: Float[Array, "B N D"], count: int) -> Float[Array, "n B F D"]:
-    if noise.shape[1] == 1:
-        return jnp.broadcast_to(noise[None], (count, *noise.shape))
-    return _in_chunks(noise, count)
+def _float32(tree):
+    return jax.tree.map(lambda x: x.astype(jnp.float32), tree)
 
 
-def _mixed_backwards(kept, change):
-    weights, own, noise, out = kept
-    count = _chunks(own.shape)
-    taps = len(weights.encoder.kernel)
-    change = jnp.where(out > 0, change, 0)
-
-    def one(total: Mixer, piece):
-        x, z, g = piece
-        first, second = _linear(weights.encoder, x), _linear(weights.noise_encoder, z)
-        hidden = nn.relu(first) + nn.relu(second)
-        spread = _undecoded(g, len(weights.decoder.kernel))
-        of_decoder = Conv(_products(spread, hidden), jnp.sum(g, dtype=jnp.float32))
-        of_hidden = jnp.tensordot(weights.decoder.kernel.T, spread, 1)
-        of_first = jnp.where(first > 0, of_hidden, 0)
-        if z.shape[1] < x.shape[1]:
-            of_hidden = of_hidden.sum(2, keepdims=True)
-        of_second = jnp.where(second > 0, of_hidden, 0)
-        grads = Mixer(
-            _weights_gradient(x, of_first, taps), _weights_gradient(z, of_second, taps), of_decoder
-        )
-        return jax.tree.map(jnp.add, total, grads), (
-            _inputs_gradient(weights.encoder, of_first),
-            _inputs_gradient(weights.noise_encoder, of_second),
-        )
-
-    pieces = _in_chunks(own, count), _noise_chunks(noise, count), _in_chunks(change, count)
-    grads, (of_own, of_noise) = jax.lax.scan(one, _zeros(weights), pieces)
-    of_noise = of_noise.sum(0) if noise.shape[1] == 1 else _whole(of_noise)
-    return _like(grads, weights), _whole(of_own), of_noise
+def _padded(x: Float[Array, "*shape D"], reach: int) -> Float[Array, "*shape padded"]:
+    """Coordinates between zeros, for `_at`."""
+    return jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(reach, reach)])
 
 
-def _inputs_gradient(conv: Conv, change: Float[Array, "C *shape D"]) -> Float[Array, "*shape D"]:
-    """Gradient by the input of `_linear` from that by its result."""
-    parts = jnp.tensordot(conv.kernel, change, 1)
-    taps = len(parts)
-    return _total([_shifted(part, taps)[taps - 1 - k] for k, part in enumerate(parts)])
+def _at(padded: Float[Array, "*shape padded"], offset: int, size: int) -> Float[Array, "*shape D"]:
+    """x[i + offset] of `_padded` x."""
+    start = (padded.shape[-1] - size) // 2 + offset
+    return padded[..., start : start + size]
 
 
-mixed.defvjp(_mixed_forwards, _mixed_backwards)
+def _offsets(taps: int) -> range:
+    """Where a convolution's taps look: -1, 0, 1 for three of them."""
+    return range(-(taps // 2), taps - taps // 2)
 
 
-class Judge(NamedTuple):
-    """The weights of D_S: a convolution, then a fully connected layer to one logit."""
-
-    conv: Conv
-    kernel: Float[Array, "C D"]
-    bias: Float[Array, ""]
-
-
-_LEAK = 0.2
+def _within(offset: int, like: Float[Array, "*shape D"]) -> Float[Array, "*ones D"]:
+    """1 where i + offset is a coordinate, 0 beyond the ends, where no channel is."""
+    place = jnp.arange(like.shape[-1]) + offset
+    inside = (place >= 0) & (place < like.shape[-1])
+    return inside.astype(jnp.float32).reshape(*[1] * (like.ndim - 1), -1)
 
 
-def plain_judged(weights: Judge, contours: Float[Array, "B T D"]) -> Float[Array, "B T"]:
-    """`judged` by a general convolution."""
-    hidden = nn.leaky_relu(_convolved(weights.conv, contours[..., None]), _LEAK)
-    return jnp.einsum("btdc,cd->bt", hidden, weights.kernel) + weights.bias
+def _sum(terms: Iterable[Array]) -> Array:
+    return functools.reduce(jnp.add, terms)
+
+
+def _channel(conv: Conv, c: int, x: Float[Array, "*shape padded"], offset: int, size: int):
+    """Channel c of a convolution of `_padded` x, at i + offset: (*shape, D)."""
+    taps = zip(conv.kernel[:, c], _offsets(len(conv.kernel)), strict=True)
+    return _sum(weight * _at(x, offset + k, size) for weight, k in taps) + conv.bias[c]
+
+
+def _channels(conv: Conv, neighbours: Sequence[Float[Array, "1 D"]]) -> Float[Array, "C D"]:
+    """All channels of a convolution of one frame, given shifted by each tap."""
+    taps = zip(conv.kernel, neighbours, strict=True)
+    return _sum(weight[:, None] * near for weight, near in taps) + conv.bias[:, None]
+
+
+def _summed(
+    terms: Callable[..., Sequence[Float[Array, "C D"]]],
+    shape: tuple[int, int, int],
+    reach: int,
+    *frames: Float[Array, "B N _"],
+) -> Float[Array, "n C D"]:
+    """Sums over all frames of n terms (C, D), given one frame of each array; of zeros they are 0.
+
+    Args:
+      terms: of a frame of each array, as `_padded` gives it.
+      shape: (n, C, D).
+      reach: of the padding.
+      frames: arrays of as many frames each.
+    """
+    count = frames[0].shape[0] * frames[0].shape[1]
+    passes = -(-count // _ROWS)
+    # As many frames as make whole passes, and one pass more, which is taken and never used.
+    margins = [(0, (passes + 1) * _ROWS - count), (reach, reach)]
+    rows = [jnp.pad(x.reshape(count, -1), margins) for x in frames]
+
+    def taken(number):
+        return [jax.lax.dynamic_slice_in_dim(x, number * _ROWS, _ROWS) for x in rows]
+
+    def one(number, carry):
+        totals, now = carry
+        for row in range(_ROWS):
+            new = terms(*(x[row : row + 1] for x in now))
+            totals = [total + term for total, term in zip(totals, new, strict=True)]
+        # Each pass takes the next one's frames: its own would be looked up for each coordinate.
+        return totals, taken(number + 1)
+
+    start = [jnp.zeros(shape[1:], jnp.float32)] * shape[0], taken(0)
+    return jnp.stack(jax.lax.fori_loop(0, passes, one, start)[0])
 
 
 @jax.custom_vjp
-def judged(weights: Judge, contours: Float[Array, "B T D"]) -> Float[Array, "B T"]:
-    """Each frame's logit by D_S: convolution, leaky ReLU, fully connected (ST-GAN Fig. 5a)."""
-    return _judged_forwards(weights, contours)[0]
+@jax.jit
+def _mixed(weights: Mixer, own: Float[Array, "B T D"], noise: Float[Array, "B N D"]):
+    kernel, bias = weights.decoder
+
+    def mix():
+        passed = _passed(weights.encoder, kernel, own)
+        return nn.relu(passed + _passed(weights.noise_encoder, kernel, noise) + bias)
+
+    # Within a branch that is always taken, where numbers are: whatever is no branch XLA computes
+    # anew for each use of the result, past optimization barriers, too.
+    first = own[0, 0, 0]
+    return jax.lax.cond(first == first, mix, lambda: jnp.full_like(own, jnp.nan))
 
 
-def _judged_forwards(weights: Judge, contours):
-    def one(x):
-        hidden = nn.leaky_relu(_linear(weights.conv, x), _LEAK)
-        return jnp.einsum("cbfd,cd->cbf", hidden, weights.kernel).sum(0) + weights.bias
+def _passed(
+    conv: Conv, kernel: Float[Array, "taps C"], x: Float[Array, "B N D"]
+) -> Float[Array, "B N D"]:
+    """decoder(relu(encoder(x))), the decoder without its bias."""
+    (taps, channels), size = kernel.shape, x.shape[-1]
+    near = _padded(x, 2 * (taps // 2))
+    return _sum(
+        _within(k, x)
+        * _sum(weight[c] * nn.relu(_channel(conv, c, near, k, size)) for c in range(channels))
+        for weight, k in zip(kernel, _offsets(taps), strict=True)
+    )
 
-    pieces = jax.lax.map(one, _in_chunks(contours, _chunks(contours.shape)))
-    return pieces.swapaxes(0, 1).reshape(contours.shape[:2]), (weights, contours)
+
+@jax.jit
+def _mixed_backwards(kept, change):
+    (encoder, noise_encoder, (kernel, _)), own, noise, out = kept
+    change = jnp.where(out > 0, change, 0)
+    of_noise = change if noise.shape == own.shape else change.sum(1, keepdims=True)
+    of_encoder, of_kernel = _passed_weights(encoder, kernel, own, change)
+    of_noise_encoder, more = _passed_weights(noise_encoder, kernel, noise, of_noise)
+    return (
+        Mixer(of_encoder, of_noise_encoder, Conv(of_kernel + more, change.sum())),
+        _passed_inputs(encoder, kernel, own, change),
+        _passed_inputs(noise_encoder, kernel, noise, of_noise),
+    )
 
 
+def _mixed_forwards(weights: Mixer, own, noise):
+    out = _mixed(weights, own, noise)
+    return out, (weights, own, noise, out)
+
+
+_mixed.defvjp(_mixed_forwards, _mixed_backwards)
+
+
+def _passed_weights(conv: Conv, kernel, x, change) -> tuple[Conv, Float[Array, "taps C"]]:
+    """Gradients of `_passed` by conv and kernel from that by its result."""
+    (taps, channels), size = kernel.shape, x.shape[-1]
+    offsets = _offsets(taps)
+
+    def terms(x, change):
+        near = [_at(x, k, size) for k in offsets]
+        of_parts = [_at(change, -k, size) for k in offsets]
+        before = _channels(conv, near)
+        of_hidden = _sum(w[:, None] * g for w, g in zip(kernel, of_parts, strict=True))
+        of_before = jnp.where(before > 0, of_hidden, 0)
+        hidden = nn.relu(before)
+        return [*(of_before * v for v in near), of_before, *(hidden * g for g in of_parts)]
+
+    sums = _summed(terms, (2 * taps + 1, channels, size), taps // 2, x, change).sum(-1)
+    return Conv(sums[:taps], sums[taps]), sums[taps + 1 :]
+
+
+def _passed_inputs(conv: Conv, kernel, x, change):
+    """Gradient of `_passed` by x from that by its result."""
+    (taps, channels), size = kernel.shape, x.shape[-1]
+    near, later = (_padded(v, 2 * (taps // 2)) for v in (x, change))
+
+    def of_before(c: int, offset: int):
+        weights = zip(kernel[:, c], _offsets(taps), strict=True)
+        of_hidden = _sum(weight * _at(later, offset - k, size) for weight, k in weights)
+        return jnp.where(_channel(conv, c, near, offset, size) > 0, of_hidden, 0)
+
+    return _sum(
+        _within(-k, x) * _sum(weight[c] * of_before(c, -k) for c in range(channels))
+        for weight, k in zip(conv.kernel, _offsets(taps), strict=True)
+    )
+
+
+@jax.custom_vjp
+@jax.jit
+def _judged(
+    conv: Conv, kernel: Float[Array, "C D"], x: Float[Array, "B N D"]
+) -> Float[Array, "B N"]:
+    """D_S without its last bias."""
+    size = x.shape[-1]
+    near = _padded(x, len(conv.kernel) // 2)
+    each = (_channel(conv, c, near, 0, size) for c in range(len(kernel)))
+    parts = _sum(
+        w * nn.leaky_relu(h, _LEAK) for w, h in zip(kernel[:, None, None], each, strict=True)
+    )
+    # A product with ones: a sum becomes one loop with the rest, and that is not vectorised.
+    return parts @ jnp.ones(size)
+
+
+@jax.jit
 def _judged_backwards(kept, change):
-    weights, contours = kept
-    count = _chunks(contours.shape)
-    taps = len(weights.conv.kernel)
-
-    def one(total: Judge, piece):
-        x, g = piece
-        before = _linear(weights.conv, x)
-        hidden = nn.leaky_relu(before, _LEAK)
-        of_hidden = weights.kernel[:, None, None] * g[None, ..., None]
-        of_conv = jnp.where(before > 0, of_hidden, _LEAK * of_hidden)
-        grads = Judge(
-            _weights_gradient(x, of_conv, taps),
-            jnp.sum(hidden * g[None, ..., None], (1, 2), dtype=jnp.float32),
-            jnp.sum(g, dtype=jnp.float32),
-        )
-        return jax.tree.map(jnp.add, total, grads), _inputs_gradient(weights.conv, of_conv)
-
-    pieces = _in_chunks(contours, count), _in_chunks(change[..., None], count)[..., 0]
-    grads, of_contours = jax.lax.scan(one, _zeros(weights), pieces)
-    return _like(grads, weights), _whole(of_contours)
+    conv, kernel, x = kept
+    each = change[..., None]
+    sums, of_bias = _slope_sums(conv, each, x)
+    of_kernel = jnp.einsum("tc,tcd->cd", conv.kernel, sums) + conv.bias[:, None] * of_bias
+    of_conv = Conv(jnp.einsum("cd,tcd->tc", kernel, sums), jnp.einsum("cd,cd->c", kernel, of_bias))
+    return of_conv, of_kernel, each * _steepness(conv, kernel, x)
 
 
-judged.defvjp(_judged_forwards, _judged_backwards)
+def _slope_sums(
+    conv: Conv, each: Float[Array, "B N 1"], x: Float[Array, "B N D"], *v: Float[Array, "B N D"]
+) -> tuple[Float[Array, "taps C D"], Float[Array, "C D"]]:
+    """Sums over frames of the leaky ReLU's slope at conv(x), times each frame's number.
+
+    All gradients of D_S by its weights are made of these: slope(h) h = leaky(h).
+
+    Returns:
+      the sums with the factor v, or else x, shifted by each tap; the sums without it.
+    """
+    taps, channels = conv.kernel.shape
+    offsets, size = _offsets(taps), x.shape[-1]
+
+    def terms(each, x, *v):
+        before = _channels(conv, [_at(x, k, size) for k in offsets])
+        slope = jnp.where(before > 0, 1.0, _LEAK) * _at(each, 0, 1)
+        return [*(slope * _at((*v, x)[0], k, size) for k in offsets), slope]
+
+    sums = _summed(terms, (taps + 1, channels, size), taps // 2, each, x, *v)
+    return sums[:taps], sums[taps]
+
+
+@jax.custom_vjp
+@jax.jit
+def _steepness(conv: Conv, kernel, x: Float[Array, "B N D"]) -> Float[Array, "B N D"]:
+    """Gradient of each frame's logit by its coordinates."""
+    (taps, channels), size = conv.kernel.shape, x.shape[-1]
+    near, wide = _padded(x, 2 * (taps // 2)), _padded(kernel[:, None, None], taps // 2)
+
+    def of_channel(c: int, offset: int):
+        slope = jnp.where(_channel(conv, c, near, offset, size) > 0, 1.0, _LEAK)
+        return _at(wide[c], offset, size) * slope
+
+    return _sum(
+        weight[c] * of_channel(c, -k)
+        for weight, k in zip(conv.kernel, _offsets(taps), strict=True)
+        for c in range(channels)
+    )
+
+
+@jax.jit
+def _steepness_backwards(kept, change):
+    conv, kernel, x = kept
+    sums, _ = _slope_sums(conv, jnp.ones_like(x[..., :1]), x, change)
+    of_kernel = jnp.einsum("tc,tcd->cd", conv.kernel, sums)
+    of_conv = Conv(jnp.einsum("cd,tcd->tc", kernel, sums), jnp.zeros_like(conv.bias))
+    return of_conv, of_kernel, jnp.zeros_like(x)  # by x: slopes are constant but at a point
+
+
+_judged.defvjp(lambda *inputs: (_judged(*inputs), inputs), _judged_backwards)
+_steepness.defvjp(lambda *inputs: (_steepness(*inputs), inputs), _steepness_backwards)

@@ -37,16 +37,18 @@ class _Weights(nn.Module):
 
     shape: tuple[int, ...]
     start: nn.initializers.Initializer
-    bias: float
+    bias: float | None
 
     @nn.compact
-    def __call__(self) -> tuple[Array, Array]:
-        constant = nn.initializers.constant(self.bias)
+    def __call__(self) -> tuple[Array, ...]:
         kernel = self.param("kernel", self.start, self.shape)
+        if self.bias is None:
+            return (kernel,)
+        constant = nn.initializers.constant(self.bias)
         return kernel, self.param("bias", constant, self.shape[-1:])
 
 
-def _weights(name: str, shape: tuple[int, ...], start, dtype: Any, bias: float = 0.0):
+def _weights(name: str, shape: tuple[int, ...], start, dtype: Any, bias: float | None = 0.0):
     return tuple(_cast(x, dtype) for x in _Weights(shape, start, bias, name=name)())
 
 
@@ -54,8 +56,8 @@ def _cast(x: Array, dtype: Any) -> Array:
     return x if dtype is None else x.astype(dtype)
 
 
-def _in_cache() -> bool:
-    """Whether convolutions go by pieces that stay in cache. Measured on CPUs alone."""
+def _as_stencils() -> bool:
+    """Whether convolutions go without writing their channels. Measured on CPUs alone."""
     return jax.default_backend() == "cpu"
 
 
@@ -100,7 +102,7 @@ class Generator(nn.Module):
         # One noise contour stands for all frames (ST-GAN 3.3).
         noise = noise[:, None] if noise.ndim == 2 else noise
         own, noise = (_cast(2.0 * x - 1.0, self.dtype) for x in (contours, noise))
-        mixed = stencil.mixed if _in_cache() else stencil.plain_mixed
+        mixed = stencil.mixed if _as_stencils() else stencil.plain_mixed
         return mixed(weights, own, noise).astype(contours.dtype)
 
 
@@ -124,7 +126,7 @@ class SpatialDiscriminator(nn.Module):
         weights = stencil.Judge(
             stencil.Conv(kernel[:, 0], bias), dense.reshape(size, features).T, offset[0]
         )
-        judged = stencil.judged if _in_cache() else stencil.plain_judged
+        judged = stencil.judged if _as_stencils() else stencil.plain_judged
         return judged(weights, _cast(_centred(contours), self.dtype)).astype(contours.dtype)
 
 
@@ -140,9 +142,45 @@ class TemporalDiscriminator(nn.Module):
 
     @nn.compact
     def __call__(self, contours: Float[Array, "B T 4000"]) -> Float[Array, "B"]:
-        x = nn.RNN(nn.OptimizedLSTMCell(self.units, dtype=self.dtype))(_centred(contours))
+        x = _Lstm(self.units, self.dtype, name="OptimizedLSTMCell_0")(_centred(contours))
         x = nn.Dense(1, dtype=self.dtype)(x.reshape(x.shape[0], -1))
         return x[..., 0].astype(contours.dtype)
+
+
+class _Lstm(nn.Module):
+    """flax's OptimizedLSTMCell over a sequence, its weights under the same names.
+
+    What no step waits for, the product of all frames with the input weights, is one product.
+    """
+
+    units: int
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B T D"]) -> Float[Array, "B T units"]:
+        batch, frames, size = x.shape
+        x = _cast(x, self.dtype)
+        start, orthogonal = nn.initializers.lecun_normal(), nn.initializers.orthogonal()
+        inputs, recurrent, biases = [], [], []
+        for gate in "ifgo":
+            inputs += _weights(f"i{gate}", (size, self.units), start, self.dtype, bias=None)
+            weights = _weights(f"h{gate}", (self.units, self.units), orthogonal, self.dtype)
+            recurrent.append(weights[0])
+            biases.append(weights[1])
+        wide = x.reshape(-1, size) @ jnp.concatenate(inputs, 1)
+        wide = wide.reshape(batch, frames, -1) + jnp.concatenate(biases)[None, None]
+        kernel = jnp.concatenate(recurrent, 1)
+
+        def step(carry, of_input):
+            cell, hidden = carry
+            i, f, g, o = jnp.split(of_input + hidden @ kernel, 4, -1)
+            cell = nn.sigmoid(f) * cell + nn.sigmoid(i) * jnp.tanh(g)
+            hidden = nn.sigmoid(o) * jnp.tanh(cell)
+            return (cell, hidden), hidden
+
+        zeros = jnp.zeros((batch, self.units), wide.dtype)
+        _, hidden = jax.lax.scan(step, (zeros, zeros), wide.swapaxes(0, 1))
+        return hidden.swapaxes(0, 1)
 
 
 def _centred(contours: jax.Array) -> jax.Array:
