@@ -99,19 +99,26 @@ def spatial_inputs(s: Size) -> Work:
 def temporal_gradients(s: Size) -> Work:
     """D_T's loss on real and fake, 2B sequences, and the gradient by its weights.
 
-    Of 2BT frames: input projection 8DH, recurrence 8HH, dense layer 2H; back: both layers'
-    weights once more, the recurrence's hidden state 8HH, the dense layer's weights and input 4H.
+    A frame's input projection 8DH, its recurrence 8HH but for the first frame's, which starts
+    from zeros, and the dense layer 2H; back: the weights of projection and recurrence the same
+    again, the hidden state 8HH, the dense layer's weights and input 4H.
     """
-    rows, h = 2 * s.batch * s.frames, s.units
-    flops = rows * (2 * 8 * s.coordinates * h + 3 * 8 * h * h + 6 * h)
+    flops = 2 * s.batch * (_projected(s, 2) + _recurrent(s, 3) + 6 * s.frames * s.units)
     return Work(flops, 2 * s.points * s.width + _moved(s, "D_T"))
 
 
 def temporal_inputs(s: Size) -> Work:
     """D_T on fakes and the gradient by them: projection and recurrence, forwards and back."""
-    rows, h = s.batch * s.frames, s.units
-    flops = rows * (2 * 8 * s.coordinates * h + 2 * 8 * h * h + 4 * h)
+    flops = s.batch * (_projected(s, 2) + _recurrent(s, 2) + 4 * s.frames * s.units)
     return Work(flops, 2 * s.points * s.width + 4 * s.weights["D_T"])
+
+
+def _projected(s: Size, times: int) -> int:
+    return times * 8 * s.frames * s.coordinates * s.units
+
+
+def _recurrent(s: Size, times: int) -> int:
+    return times * 8 * (s.frames - 1) * s.units**2
 
 
 def optimizer(s: Size) -> Work:

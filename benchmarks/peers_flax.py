@@ -4,35 +4,27 @@ The parameters have the package's names and shapes, and `steps.stgan_step` runs 
 """
 
 import dataclasses
-from typing import Any
 
 from flax import linen as nn
 
 from stgan_jax import steps
+from stgan_jax.models import stgan
 
 
-class Generator(nn.Module):
-    """G: (B, T, 4000) and (B, 4000) -> (B, T, 4000)."""
-
-    features: int
-    kernel: int
-    dtype: Any = None
+class Generator(stgan.Generator):
+    """G with two encoders: (B, T, 4000) and (B, 4000) -> (B, T, 4000)."""
 
     @nn.compact
     def __call__(self, contours, noise):
-        wide = lambda name: nn.Conv(self.features, (self.kernel,), dtype=self.dtype, name=name)  # noqa: E731
-        hidden = nn.relu(wide("encoder")(2.0 * contours[..., None] - 1.0))
-        other = nn.relu(wide("noise_encoder")(2.0 * noise[:, None, :, None] - 1.0))
-        out = nn.Conv(1, (self.kernel,), dtype=self.dtype, name="decoder")(hidden + other)
-        return nn.relu(out)[..., 0].astype(contours.dtype)
+        conv = lambda n, name: nn.Conv(n, (self.kernel,), dtype=self.dtype, name=name)  # noqa: E731
+        hidden = nn.relu(conv(self.features, "encoder")(2.0 * contours[..., None] - 1.0))
+        noise = 2.0 * noise[:, None, :, None] - 1.0
+        hidden = hidden + nn.relu(conv(self.features, "noise_encoder")(noise))
+        return nn.relu(conv(1, "decoder")(hidden))[..., 0].astype(contours.dtype)
 
 
-class SpatialDiscriminator(nn.Module):
+class SpatialDiscriminator(stgan.SpatialDiscriminator):
     """D_S: (B, T, 4000) -> logits (B, T)."""
-
-    features: int
-    kernel: int
-    dtype: Any = None
 
     @nn.compact
     def __call__(self, contours):
@@ -42,11 +34,8 @@ class SpatialDiscriminator(nn.Module):
         return x[..., 0].astype(contours.dtype)
 
 
-class TemporalDiscriminator(nn.Module):
+class TemporalDiscriminator(stgan.TemporalDiscriminator):
     """D_T: (B, T, 4000) -> logits (B,)."""
-
-    units: int
-    dtype: Any = None
 
     @nn.compact
     def __call__(self, contours):
@@ -58,10 +47,10 @@ class TemporalDiscriminator(nn.Module):
 
 def nets(ours: steps.StganNets) -> steps.StganNets:
     """Networks of the same sizes."""
-    gen, judge = ours.gen, ours.spatial_disc
-    plain: dict[str, Any] = {
-        "gen": Generator(gen.features, gen.kernel, gen.dtype),
-        "spatial_disc": SpatialDiscriminator(judge.features, judge.kernel, judge.dtype),
-        "temporal_disc": TemporalDiscriminator(ours.temporal_disc.units, ours.temporal_disc.dtype),
-    }
-    return dataclasses.replace(ours, **plain)
+    gen, judge, temporal = ours.gen, ours.spatial_disc, ours.temporal_disc
+    return dataclasses.replace(
+        ours,
+        gen=Generator(gen.features, gen.kernel, dtype=gen.dtype),
+        spatial_disc=SpatialDiscriminator(judge.features, judge.kernel, judge.dtype),
+        temporal_disc=TemporalDiscriminator(temporal.units, temporal.dtype),
+    )

@@ -41,6 +41,8 @@ _SAME = {"float32": 1e-4, "bfloat16": 3e-2}  # how far a peer's losses may be fr
 
 
 def main():
+    if unknown := [name for name in _PEER.value if name not in PEERS]:
+        raise InputError(f"--peer={unknown[0]}: choose from {', '.join(PEERS)}")
     case = cases.stgan(_BATCH.value, _FRAMES.value, _DTYPE.value, lstm_units=_UNITS.value)
     candidates: dict[str, Any] = {"ours": _step(case)}
     for name in _PEER.value:
@@ -79,8 +81,6 @@ def peer(name: str, case: cases.Case) -> Any:
     """A peer's step: a call with `losses` and `about` as `timing.Step` has them."""
     if name == "flax":
         return _step(case, peers_flax.nets(case.nets))
-    if name not in PEERS:
-        raise InputError(f"--peer={name}: choose from {', '.join(PEERS)}")
     try:
         import peers_torch
     except ModuleNotFoundError as error:

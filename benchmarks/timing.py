@@ -22,6 +22,7 @@ import jax
 import jax.numpy as jnp
 from absl import app, flags
 
+from stgan_jax import files
 from stgan_jax.errors import InputError, one_sentence, parse_flags
 
 # Memory peaks tell what is needed, and peers in this process get what they need.
@@ -48,6 +49,11 @@ def run(main: Callable[[], None]) -> None:
 
     def guarded(_):
         with one_sentence():
+            # What cannot be written or compared is told before minutes of work.
+            if flags.FLAGS.out:
+                files.check_output(flags.FLAGS.out)
+            if flags.FLAGS.check:
+                stored(flags.FLAGS.check)
             main()
 
     app.run(guarded, flags_parser=parse_flags)
