@@ -38,7 +38,7 @@ class Times(NamedTuple):
 
 def define_flags(runs: int = 10) -> None:
     """The flags that every benchmark has."""
-    flags.DEFINE_integer("runs", runs, "Timed turns; their median counts.", lower_bound=3)
+    flags.DEFINE_integer("runs", runs, "Timed turns; their median counts.", lower_bound=1)
     flags.DEFINE_string("out", None, "JSON file to write.")
     flags.DEFINE_string("check", None, "JSON file of an earlier --out: fail if a ratio fell.")
     flags.DEFINE_float("tolerance", 0.25, "How much of a ratio --check lets go.", 0.0, 1.0)
