@@ -1,5 +1,5 @@
 # make demo: train briefly, anonymise a video, see what it hides    make test: run the tests
-# make soak: the tests that take long    make lint: style and types    make bench: step and codec times
+# make soak: the tests that take long    make lint: style and types    make bench: figures of speed
 # make clean: remove what these made
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -23,8 +23,10 @@ lint: .venv/dev
 	$(BIN)/mypy
 
 bench: .venv/train
+	$(BIN)/python benchmarks/roofline.py
+	$(BIN)/python benchmarks/step_time.py --peer=flax
+	$(BIN)/python benchmarks/sweep.py
 	$(BIN)/python benchmarks/codec.py
-	$(BIN)/python benchmarks/step_time.py
 
 clean:
 	rm -rf .venv runs build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis

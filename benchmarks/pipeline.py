@@ -1,44 +1,61 @@
 """Times the feed: sequences a second from a built dataset, cold from disk and warm.
 
-python benchmarks/pipeline.py --dataset=synthetic_walkers/full --data_dir=D
+    python benchmarks/pipeline.py --dataset=synthetic_walkers/full --data_dir=D [--out=FILE.json]
+
+A turn draws batches of 8 from a feed that goes on from turn to turn. The few that it has ready
+at the start of a turn were made between turns: keep --batches large beside them.
 """
 
+import functools
 import itertools
-import json
 import os
-import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import timing
-from absl import app, flags
+from absl import flags
 
 from stgan_jax.data import datasets, pipeline, splits
 
 _DATASET = flags.DEFINE_enum("dataset", "synthetic_walkers/full", datasets.NAMES, "Which.")
 _DATA_DIR = flags.DEFINE_string("data_dir", "data", "Where it is built.")
-_BATCHES = flags.DEFINE_integer("batches", 60, "Batches of 8 sequences a measurement.")
+_BATCHES = flags.DEFINE_integer("batches", 60, "Batches of 8 sequences a turn.", lower_bound=1)
+timing.define_flags(runs=3)
 
 
-def main(_):
+def main():
     subjects = splits.subjects("all")["all"]
     sequences = datasets.Sequences(_DATASET.value, _DATA_DIR.value, subjects, least_frames=50)
-    results = {"machine": timing.machine(), "sequences": len(sequences)}
+    calls: dict[str, Callable] = {"calibration": timing.calibration()}
     for codec, window, mirror in (
         ("resampled", "last", False), ("resampled", "random", True), ("padded", "last", False),
     ):  # fmt: skip
         source = pipeline.sequence_source(sequences, codec=codec, window=window, mirror=mirror)
         name = f"{codec}, {window} window" + (", mirrored" if mirror else "")
-        for state in ("cold", "warm"):
-            if state == "cold":
-                _forget(Path(_DATA_DIR.value))
+        for state, cold in (("cold", Path(_DATA_DIR.value)), ("warm", None)):
             feed = pipeline.batches(source, 8, seed=0)
-            next(feed)
-            started = time.perf_counter()
-            for _ in itertools.islice(feed, _BATCHES.value):
-                pass
-            rate = 8 * _BATCHES.value / (time.perf_counter() - started)
-            results[f"{name}, {state}: sequences a second"] = round(rate)
-    print(json.dumps(results, indent=2))
+            calls[f"{name}, {state}"] = functools.partial(_draw, feed, cold)
+    times = timing.interleaved(calls, flags.FLAGS.runs)
+    seconds = timing.spreads(times)
+    ratios: dict[str, float] = {}
+    for name in seconds.keys() - {"calibration"}:
+        ratios |= timing.ratios(times, "calibration", name)
+    rates = {
+        name: round(8 * _BATCHES.value / each["median"])
+        for name, each in seconds.items()
+        if name != "calibration"
+    }
+    timing.report(
+        {"sequences": len(sequences), "sequences_per_second": rates, "seconds": seconds}, ratios
+    )
+
+
+def _draw(feed: Iterator, cold: Path | None) -> None:
+    """Draws a turn's batches, after asking the system to drop the files in `cold`."""
+    if cold is not None:
+        _forget(cold)
+    for _ in itertools.islice(feed, _BATCHES.value):
+        pass
 
 
 def _forget(folder: Path) -> None:
@@ -50,4 +67,4 @@ def _forget(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    timing.run(main)

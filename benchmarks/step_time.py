@@ -1,71 +1,126 @@
-"""Time of one training step, compilation apart:
+"""Time of one training step beside peers of the same networks, compilation apart:
 
-    python benchmarks/step_time.py [--batch=8] [--frames=50] [--runs=10] [--out=FILE.json]
+    python benchmarks/step_time.py --peer=torch,torch_compile,flax --out=FILE.json
 
 ST-GAN's step at the paper's size, 8 sequences of 50 contours of 4000 numbers, both
-discriminators and the generator updated; and the noise GAN's. Random contours: what
-they show does not change the work.
+discriminators and the generator updated. Peers start from our parameters on our batch, must
+come to our losses in two steps, and only then are timed, by turns with ours:
+
+* torch, torch_compile: PyTorch, eager and compiled (`peers_torch`); pip install '.[bench]'.
+* flax: `nn.Conv` and `nn.RNN` in the package's own step (`peers_flax`).
+
+Without --peer also the noise GAN's step.
 """
 
 import functools
+from collections.abc import Callable, Mapping
+from typing import Any
 
+import cases
 import jax
 import numpy as np
+import peers_flax
 import timing
-from absl import app, flags
+from absl import flags
 
 from stgan_jax import settings, steps
 from stgan_jax.contour import DIM
+from stgan_jax.errors import InputError
 from stgan_jax.models.noise import ContourBasis
 from stgan_jax.state import TrainState
 
+PEERS = ("torch", "torch_compile", "flax")
+_PEER = flags.DEFINE_list("peer", [], f"Which of {', '.join(PEERS)} to time beside.")
 _BATCH = flags.DEFINE_integer("batch", 8, "Sequences a step.", lower_bound=1)
 _FRAMES = flags.DEFINE_integer("frames", 50, "Frames a sequence.", lower_bound=1)
-_RUNS = flags.DEFINE_integer("runs", 10, "Timed steps; the median counts.", lower_bound=10)
-_OUT = flags.DEFINE_string("out", None, "JSON file to write.")
+_UNITS = flags.DEFINE_integer("lstm_units", 128, "Of the LSTM in D_T.", lower_bound=1)
+_DTYPE = flags.DEFINE_enum("dtype", "float32", ("float32", "bfloat16"), "Computed in.")
+timing.define_flags()
+
+_SAME = {"float32": 1e-4, "bfloat16": 3e-2}  # how far a peer's losses may be from ours, relative
 
 
-def main(_):
-    data = settings.WalkerData(1, 1, (90,), ("nm-01",), frames=_FRAMES.value)
-    noise_run = settings.NoiseSettings(data=data)
-    run = settings.StganSettings(data=data, noise_run=noise_run)
-    rng = np.random.default_rng(0)
-    results = {}
+def main():
+    if unknown := [name for name in _PEER.value if name not in PEERS]:
+        raise InputError(f"--peer={unknown[0]}: choose from {', '.join(PEERS)}")
+    case = cases.stgan(_BATCH.value, _FRAMES.value, _DTYPE.value, lstm_units=_UNITS.value)
+    candidates: dict[str, Any] = {"ours": _step(case)}
+    for name in _PEER.value:
+        candidates[name] = peer(name, case)
+    require_same_losses(candidates, _SAME[_DTYPE.value])
+    calls = dict(candidates)
+    if not _PEER.value:
+        calls |= {"noise GAN": noise_step(), "calibration": timing.calibration()}
+    times = timing.interleaved(calls, flags.FLAGS.runs)
+    ratios: dict[str, float] = {}
+    for name in _PEER.value or ["calibration"]:
+        ratios |= timing.ratios(times, name, "ours")
+    seconds = timing.spreads(times)
+    bytes_ = {n: s.about["temporary_bytes"] for n, s in candidates.items() if s.about}
+    if "flax" in bytes_:
+        ratios["flax / ours, temporary memory"] = bytes_["flax"] / bytes_["ours"]
+    timing.report(
+        {
+            "shape": case.gaits.shape,
+            "dtype": _DTYPE.value,
+            "seconds": seconds,
+            "sequences_per_second": {
+                name: _BATCH.value / seconds[name]["median"] for name in candidates
+            },
+            "compiled": {name: step.about for name, step in candidates.items() if step.about},
+        },
+        ratios,
+    )
 
-    noise_nets = noise_run.nets()
 
-    def new_noise_params():  # each state's own: a compiled step takes them over
-        basis = ContourBasis.fit(rng.random((100, DIM), np.float32), noise_run.basis_size)
-        return noise_nets.init(jax.random.key(0), basis)
+def _step(case: cases.Case, nets: steps.StganNets | None = None) -> timing.Step:
+    return timing.Step(case.step(nets), case.state(), case.gaits, case.run.alpha)
 
-    state = TrainState.create(0, new_noise_params(), noise_run.optimizers())
+
+def peer(name: str, case: cases.Case) -> Any:
+    """A peer's step: a call with `losses` and `about` as `timing.Step` has them."""
+    if name == "flax":
+        return _step(case, peers_flax.nets(case.nets))
+    try:
+        import peers_torch
+    except ModuleNotFoundError as error:
+        raise InputError(f"{error.name} is not installed: pip install '.[bench]'") from error
+    return peers_torch.Step(case, compile=name == "torch_compile")
+
+
+def require_same_losses(candidates: Mapping[str, Any], tolerance: float) -> None:
+    """Two steps of each, to be sure that all do the same work as "ours".
+
+    The second step's losses are those of the updated networks, so that gradients and updates
+    are compared as well.
+
+    Raises:
+      InputError: a loss term of a peer is not ours.
+    """
+    for number in (1, 2):
+        for step in candidates.values():
+            step()
+        expected = candidates["ours"].losses()
+        for name, step in candidates.items():
+            for term, value in step.losses().items():
+                if not np.isclose(value, expected[term], rtol=tolerance, atol=tolerance):
+                    raise InputError(
+                        f"--peer={name}: {term} is {value:.6g} in step {number} and ours "
+                        f"{expected[term]:.6g}: not the same work, so it is not timed"
+                    )
+
+
+def noise_step() -> Callable[[], None]:
+    """The noise GAN's step, batch 256."""
+    run = settings.NoiseSettings(data=settings.WalkerData(1, 1))
+    nets, rng = run.nets(), np.random.default_rng(0)
+    basis = ContourBasis.fit(rng.random((100, DIM), np.float32), run.basis_size)
+    state = TrainState.create(0, nets.init(jax.random.key(0), basis), run.optimizers())
     step = functools.partial(
-        steps.noise_step,
-        nets=noise_nets,
-        optimizers=noise_run.optimizers(),
-        options=noise_run.options(),
+        steps.noise_step, nets=nets, optimizers=run.optimizers(), options=run.options()
     )
-    frames = rng.integers(0, 61184, (noise_run.batch_size, DIM), dtype=np.uint16)
-    results["noise_step"] = timing.compile_and_run(
-        step, state, frames, runs=_RUNS.value, donate_argnums=0
-    )
-
-    nets = run.nets()
-    params = nets.init(jax.random.key(0), new_noise_params(), _FRAMES.value)
-    state = TrainState.create(0, params, run.optimizers())
-    step = functools.partial(
-        steps.stgan_step, nets=nets, optimizers=run.optimizers(), loss=run.loss()
-    )
-    shape = (_BATCH.value, _FRAMES.value, DIM)
-    gaits = rng.integers(0, 61184, shape, dtype=np.uint16)
-    results["stgan_step"] = timing.compile_and_run(
-        step, state, gaits, run.alpha, runs=_RUNS.value, donate_argnums=0
-    )
-    results["stgan_step"] |= {
-        "shape": shape, "sequences_per_second": _BATCH.value / results["stgan_step"]["median"]
-    }  # fmt: skip
-    timing.report(results, _OUT.value)
+    return timing.Step(step, state, rng.integers(0, 61184, (run.batch_size, DIM), dtype=np.uint16))
 
 
 if __name__ == "__main__":
-    app.run(main)
+    timing.run(main)

@@ -1,72 +1,225 @@
-"""How things are timed here: compilation apart, medians, and what it ran on."""
+"""How things are timed here: candidates by turns in one run, compilation apart, and on what.
+
+A machine's other work moves absolute times by the minute and ratios less. So whatever is to be
+compared runs by turns in one process, ratios of medians are what counts, and `--check` compares
+them alone with those of a stored run. On CPUs the processor time that all threads of a call took
+stands beside the time on the clock: other work moves it least.
+"""
 
 import json
 import os
 import platform
+import resource
 import statistics
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
-from absl import logging
+import jax.numpy as jnp
+from absl import app, flags
 
-logging.set_verbosity(logging.WARNING)  # JAX tells at INFO which devices there are not
+from stgan_jax import files
+from stgan_jax.errors import InputError, one_sentence, parse_flags
+
+# Memory peaks tell what is needed, and peers in this process get what they need.
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
 
-def compile_and_run(step: Callable, *arguments, runs: int = 10, **fixed) -> dict[str, Any]:
-    """Times a pure function that is not compiled yet: its compilation, then its calls.
+class Times(NamedTuple):
+    """Seconds of each turn of each candidate, by its name."""
 
-    A step that gives (state, ...) gets the new state in the next call, as in training.
+    clock: dict[str, list[float]]
+    processor: dict[str, list[float]]
+
+
+def define_flags(runs: int = 10) -> None:
+    """The flags that every benchmark has."""
+    flags.DEFINE_integer("runs", runs, "Timed turns; their median counts.", lower_bound=1)
+    flags.DEFINE_string("out", None, "JSON file to write.")
+    flags.DEFINE_string("check", None, "JSON file of an earlier --out: fail if a ratio fell.")
+    flags.DEFINE_float("tolerance", 0.25, "How much of a ratio --check lets go.", 0.0, 1.0)
+
+
+def run(main: Callable[[], None]) -> None:
+    """Runs a benchmark: what is wrong with its input is told in one sentence."""
+
+    def guarded(_):
+        with one_sentence():
+            # What cannot be written or compared is told before minutes of work.
+            if flags.FLAGS.out:
+                files.check_output(flags.FLAGS.out)
+            if flags.FLAGS.check:
+                stored(flags.FLAGS.check)
+            main()
+
+    app.run(guarded, flags_parser=parse_flags)
+
+
+def compiled(function: Callable, *arguments, **fixed) -> tuple[Callable, dict[str, Any]]:
+    """Compiles a function for its arguments: a pure one, or one that jit has made already.
 
     Returns:
-      seconds: `compile`, and `median`, `least` and `most` of the runs after one warm-up;
-      `temporary_bytes`, what the compiled step needs beyond its arguments and results.
+      it, and what it took: `compile_seconds`, and `temporary_bytes`, what it needs beyond its
+      arguments and results, where the backend can tell.
     """
     started = time.perf_counter()
-    compiled = jax.jit(step, **fixed).lower(*arguments).compile()
-    seconds = {"compile": time.perf_counter() - started}
-    state, *rest = arguments
-    times = []
-    for _ in range(runs + 1):
-        started = time.perf_counter()
-        state, *_ = jax.block_until_ready(compiled(state, *rest))
-        times.append(time.perf_counter() - started)
-    memory = compiled.memory_analysis()  # None where the backend cannot tell
-    needed = {"temporary_bytes": memory.temp_size_in_bytes} if memory else {}
-    return seconds | spread(times[1:]) | needed
+    staged = function if hasattr(function, "lower") else jax.jit(function, **fixed)
+    program = staged.lower(*arguments).compile()
+    about: dict[str, Any] = {"compile_seconds": time.perf_counter() - started}
+    memory = program.memory_analysis()
+    return program, about | ({"temporary_bytes": memory.temp_size_in_bytes} if memory else {})
 
 
-def call(function: Callable[[], Any], runs: int = 10) -> dict[str, float]:
-    """Times a plain call: `median`, `least`, `most` seconds after one warm-up."""
-    times = []
-    for _ in range(runs + 1):
-        started = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - started)
-    return spread(times[1:])
+class Step:
+    """A compiled training step (state, ...) -> (state, metrics) that goes on from call to call.
+
+    Attributes:
+      about: see `compiled`.
+      metrics: of the last call.
+    """
+
+    def __init__(self, step: Callable, state, *rest):
+        """Compiles it. The state is taken over."""
+        self._program, self.about = compiled(step, state, *rest, donate_argnums=0)
+        self._state, self._rest = state, rest
+        self.metrics: Mapping[str, Any] = {}
+
+    def __call__(self) -> None:
+        """One step, to its end."""
+        self._state, self.metrics = jax.block_until_ready(self._program(self._state, *self._rest))
+
+    def losses(self) -> dict[str, float]:
+        """The last call's loss terms."""
+        return {k: float(v) for k, v in self.metrics.items() if k.startswith("loss/")}
 
 
-def spread(times: list[float]) -> dict[str, float]:
-    """Median, least and most of some seconds."""
-    return {"median": statistics.median(times), "least": min(times), "most": max(times)}
+def piece(function: Callable, *arguments) -> Callable[[], Any]:
+    """A pure function compiled for its arguments, as a call that ends when its result is there."""
+    program, _ = compiled(function, *arguments)
+    return lambda: jax.block_until_ready(program(*arguments))
+
+
+def calibration() -> Callable[[], Any]:
+    """A fixed piece of work, a matrix product and a copy: what has no peer is compared with it."""
+    matrix, long = jnp.ones((1024, 1024)), jnp.ones(2**23)
+    return piece(lambda a, b: (a @ a, b + 1), matrix, long)
+
+
+def interleaved(candidates: Mapping[str, Callable[[], Any]], runs: int, warmups: int = 1) -> Times:
+    """Times some calls, which take turns; the first `warmups` turns do not count."""
+    times = Times({name: [] for name in candidates}, {name: [] for name in candidates})
+    for turn in range(-warmups, runs):
+        for name, call in candidates.items():
+            started = time.perf_counter(), _processor_time()
+            call()
+            if turn >= 0:
+                times.clock[name].append(time.perf_counter() - started[0])
+                times.processor[name].append(_processor_time() - started[1])
+    return times
+
+
+def _processor_time() -> float:
+    """Seconds of all threads, and of commands that were called and have ended."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
+
+
+def spreads(times: Times) -> dict[str, dict[str, float]]:
+    """Each candidate's median, least and most seconds, and median seconds of processor time."""
+    return {
+        name: {
+            "median": statistics.median(each),
+            "least": min(each),
+            "most": max(each),
+            "processor": statistics.median(times.processor[name]),
+        }
+        for name, each in times.clock.items()
+    }
+
+
+def ratios(times: Times, of: str, to: str) -> dict[str, float]:
+    """Median seconds of one candidate by those of another: how many times as fast `to` is.
+
+    On CPUs, of processor time too.
+    """
+    kinds = {f"{of} / {to}": times.clock}
+    if jax.default_backend() == "cpu":
+        kinds[f"{of} / {to}, processor time"] = times.processor
+    return {
+        name: statistics.median(seconds[of]) / statistics.median(seconds[to])
+        for name, seconds in kinds.items()
+    }
 
 
 def machine() -> dict[str, Any]:
     """What the figures were measured on."""
+    device = jax.devices()[0]
+    versions = {}
+    for name in ("jax", "jaxlib", "flax", "numpy", "torch"):
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    stats = device.memory_stats() or {}  # None on a CPU
+    peak = {"peak_bytes": stats["peak_bytes_in_use"]} if "peak_bytes_in_use" in stats else {}
     return {
-        "device": jax.devices()[0].device_kind,
+        "device": device.device_kind,
         "devices": jax.device_count(),
         "cores": len(os.sched_getaffinity(0)),
+        "load_average": round(os.getloadavg()[0], 1),
         "python": platform.python_version(),
-        "jax": jax.__version__,
+        **versions,
+        **peak,
     }
 
 
-def report(results: dict[str, Any], out: str | None) -> None:
-    """Prints results as JSON, and writes them to a file if one is named."""
-    text = json.dumps({"machine": machine(), **results}, indent=2)
+def report(results: Mapping[str, Any], ratios: Mapping[str, float]) -> None:
+    """Prints results as JSON, writes them for --out, and compares ratios for --check.
+
+    Args:
+      results: what was measured.
+      ratios: names and how many times as fast as something else in this run ours is.
+    """
+    whole = {"machine": machine(), **results, "ratios": dict(ratios)}
+    text = json.dumps(whole, indent=2)
     print(text)
-    if out:
-        Path(out).write_text(text + "\n")
+    values = flags.FLAGS
+    if values.out:
+        Path(values.out).write_text(text + "\n")
+    if values.check:
+        fallen = check(whole, stored(values.check), values.tolerance)
+        if fallen:
+            sys.exit(f"error: slower than in {values.check}: {fallen}")
+
+
+def stored(path: str) -> dict[str, Any]:
+    """What an earlier run left with --out. Raises `InputError` where it is no such file."""
+    try:
+        values = json.loads(Path(path).read_text())
+        values["ratios"], values["machine"]["device"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: not what --out of a benchmark writes") from error
+    return values
+
+
+def check(now: Mapping[str, Any], then: Mapping[str, Any], tolerance: float) -> str:
+    """Says which ratios fell by more than `tolerance` of themselves; "" where none did.
+
+    Raises:
+      InputError: another device, or a stored ratio that was not measured now.
+    """
+    was, device = then["machine"]["device"], now["machine"]["device"]
+    if was != device:
+        raise InputError(f"--check: stored on {was} and this is {device}: store a run of this one")
+    missing = [name for name in then["ratios"] if name not in now["ratios"]]
+    if missing:
+        raise InputError(f"--check: run with the same flags, {', '.join(missing)} was not measured")
+    return ", ".join(
+        f"{name} {now['ratios'][name]:.2f} in place of {before:.2f}"
+        for name, before in then["ratios"].items()
+        if now["ratios"][name] < before * (1 - tolerance)
+    )

@@ -1,0 +1,55 @@
+"""A sweep's compiled step of K lanes beside K single steps, by turns:
+
+    python benchmarks/sweep.py [--lanes=8] [--batch=8] [--frames=50] [--out=FILE.json]
+
+Lanes differ in alpha and share their batch, as those of one seed do.
+"""
+
+from collections.abc import Callable
+
+import cases
+import jax
+import numpy as np
+import timing
+from absl import flags
+
+from stgan_jax import parallel
+
+_LANES = flags.DEFINE_integer("lanes", 8, "K.", lower_bound=1)
+_BATCH = flags.DEFINE_integer("batch", 8, "Sequences a step.", lower_bound=1)
+_FRAMES = flags.DEFINE_integer("frames", 50, "Frames a sequence.", lower_bound=1)
+_DTYPE = flags.DEFINE_enum("dtype", "float32", ("float32", "bfloat16"), "Computed in.")
+timing.define_flags(runs=5)
+
+
+def main():
+    count, case = _LANES.value, cases.stgan(_BATCH.value, _FRAMES.value, _DTYPE.value)
+    alphas, rows = np.linspace(0.1, 0.8, count, dtype=np.float32), np.zeros(count, np.int32)
+    state = jax.device_get(case.state())
+    single = parallel.compiled(case.parallel_step, _BATCH.value)
+    many = parallel.lanes_compiled(case.parallel_step, count)
+    one = timing.Step(single.step, single.put_state(state), single.put_batch(case.gaits), alphas[0])
+    lanes = timing.Step(
+        many.step, many.put_state(parallel.stacked([state] * count)),
+        many.put_batch(case.gaits[None]), rows, alphas,
+    )  # fmt: skip
+
+    def singles():
+        for _ in range(count):
+            one()
+
+    calls: dict[str, Callable] = {f"{count} single steps": singles, f"{count}-lane step": lanes}
+    times = timing.interleaved(calls, flags.FLAGS.runs)
+    timing.report(
+        {
+            "shape": case.gaits.shape,
+            "dtype": _DTYPE.value,
+            "seconds": timing.spreads(times),
+            "compiled": {"single": one.about, "lanes": lanes.about},
+        },
+        timing.ratios(times, *calls),
+    )
+
+
+if __name__ == "__main__":
+    timing.run(main)

@@ -1,0 +1,102 @@
+"""Frames a second of anonymising a video, beside a face blurrer's:
+
+    python benchmarks/video.py [--input=FILE] [--peer=deface] [--deface=COMMAND] [--out=FILE.json]
+
+Both run as their users run them, as commands, by turns: start, model loading and writing count.
+Without --input a scene with walkers is rendered; without --checkpoint G is not trained, which
+does not change its work. deface wants an OpenCV that does not go with ours: install it in an
+environment of its own (pipx install deface) and name its command if it is not on the PATH.
+"""
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import timing
+from absl import flags
+
+from stgan_jax import checkpoint, experiments, settings
+from stgan_jax.contour import DIM, fixed_to_unit
+from stgan_jax.data import scenes
+from stgan_jax.errors import InputError
+from stgan_jax.models.noise import ContourBasis
+from stgan_jax.state import TrainState
+from stgan_jax.video import io
+
+_INPUT = flags.DEFINE_string("input", None, "Video from a static camera. Default: rendered.")
+_FRAMES = flags.DEFINE_integer("frames", 250, "Of the rendered scene.", lower_bound=30)
+_PEOPLE = flags.DEFINE_integer("people", 5, "In the rendered scene.", lower_bound=1)
+_CHECKPOINT = flags.DEFINE_string("checkpoint", None, "Of an ST-GAN training. Default: none.")
+_PEER = flags.DEFINE_list("peer", [], "deface, to time it beside.")
+_DEFACE = flags.DEFINE_string("deface", "deface", "Its command, with flags if need be.")
+timing.define_flags(runs=3)
+
+_LAUNCHER = Path(__file__).parents[1] / "launch" / "anonymize.py"
+
+
+def main():
+    if set(_PEER.value) - {"deface"}:
+        raise InputError(f"--peer={','.join(_PEER.value)}: there is deface alone")
+    peer = shlex.split(_DEFACE.value)
+    if _PEER.value and not shutil.which(peer[0]):
+        raise InputError(f"{peer[0]} is not installed: pipx install deface, or name it by --deface")
+    with tempfile.TemporaryDirectory() as folder:
+        source = _INPUT.value or _rendered(f"{folder}/scene.mp4")
+        weights = _CHECKPOINT.value or _untrained(f"{folder}/untrained")
+        frames = sum(1 for _ in io.read_frames(source))
+        calls: dict[str, Callable] = {
+            "ours": lambda: _run(
+                sys.executable, _LAUNCHER, f"--input={source}", f"--output={folder}/ours.mp4",
+                f"--checkpoint={weights}", "--seed=0",
+            ),
+            "calibration": timing.calibration(),
+        }  # fmt: skip
+        if _PEER.value:
+            calls["deface"] = lambda: _run(*peer, source, "--output", f"{folder}/deface.mp4")
+        times = timing.interleaved(calls, flags.FLAGS.runs, warmups=0)  # each starts afresh
+    seconds = timing.spreads(times)
+    rates = {n: frames / seconds[n]["median"] for n in calls if n != "calibration"}
+    timing.report(
+        {"frames": frames, "frames_per_second": rates, "seconds": seconds},
+        timing.ratios(times, _PEER.value[0] if _PEER.value else "calibration", "ours"),
+    )
+
+
+def _run(*command) -> None:
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        last = (done.stderr.strip() or "it said nothing").splitlines()[-1]
+        raise InputError(f"{os.path.basename(command[0])} failed: {last}")
+
+
+def _rendered(path: str) -> str:
+    scene = scenes.Scene(seed=6, people=_PEOPLE.value, frames=_FRAMES.value)
+    with io.video_writer(path, scene.size, io.Fraction(scene.fps)) as append:
+        for frame in scene:
+            append(frame.image)
+    return path
+
+
+def _untrained(folder: str) -> str:
+    """A checkpoint of new networks: their G starts as a mean of gait and noise, so people walk."""
+    data = settings.WalkerData(51, 53, (0, 90), ("nm-01",), frames=50)
+    noise_run = settings.NoiseSettings(data=data)
+    run = settings.StganSettings(data=data, noise_run=noise_run)
+    contours = fixed_to_unit(experiments.render(data)).reshape(-1, DIM)
+    basis = ContourBasis.fit(contours, noise_run.basis_size)
+    noise = noise_run.nets().init(jax.random.key(0), basis)
+    params = run.nets().init(jax.random.key(1), noise, data.frames)
+    writer = checkpoint.Writer(folder, settings.to_dict(run))
+    writer.save(TrainState.create(0, params, run.optimizers()))
+    writer.close()
+    return folder
+
+
+if __name__ == "__main__":
+    timing.run(main)

@@ -1,0 +1,190 @@
+"""What the benchmarks' figures rest on: turns, ratios, counts, and peers that do the same work."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import cases
+import counts
+import jax
+import jax.numpy as jnp
+import numpy as np
+import peers_flax
+import pytest
+import step_time
+import timing
+
+from stgan_jax.errors import InputError
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+def test_candidates_take_turns_and_warm_up_apart():
+    order = []
+    calls = {name: lambda name=name: order.append(name) for name in "ab"}
+    times = timing.interleaved(calls, runs=3, warmups=2)
+    assert "".join(order) == "ab" * 5
+    assert [len(each) for each in times.clock.values()] == [3, 3]
+
+
+def test_ratio_is_of_medians():
+    times = timing.Times({"peer": [9.0, 4.0, 1.0], "ours": [2.0, 1.0, 8.0]}, {})
+    times = times._replace(processor={"peer": [3.0], "ours": [1.0]})
+    ratios = timing.ratios(times, "peer", "ours")
+    assert ratios == {"peer / ours": 2.0, "peer / ours, processor time": 3.0}
+
+
+def figures(device="cpu", **ratios):
+    return {"machine": {"device": device}, "ratios": ratios}
+
+
+def test_check_tells_what_fell_beyond_the_tolerance():
+    now = figures(a=3.0, b=1.4, c=9.0)
+    assert timing.check(now, figures(a=4.0, b=2.0), 0.25) == "b 1.40 in place of 2.00"
+    assert timing.check(now, figures(a=4.0, b=2.0), 0.31) == ""
+
+
+@pytest.mark.parametrize(
+    ("then", "word"), [(figures("TPU v4", a=1.0), "TPU v4"), (figures(a=1.0, d=1.0), "d was not")]
+)
+def test_check_refuses_what_cannot_be_compared(then, word):
+    with pytest.raises(InputError, match=word):
+        timing.check(figures(a=1.0), then, 0.1)
+
+
+def command(*arguments):
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        cwd=BENCHMARKS,
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+
+
+@pytest.mark.parametrize(("before", "code"), [(1.2, 0), (4.0, 1)])
+def test_check_fails_the_command_on_a_regression_alone(tmp_path, before, code):
+    device = jax.devices()[0].device_kind
+    stored, out = tmp_path / "stored.json", tmp_path / "out.json"
+    stored.write_text(json.dumps(figures(device, **{"peer / ours": before})))
+    script = "import timing as t; t.define_flags(); t.run(lambda: t.report({}, {'peer / ours': 1}))"
+    done = command("-c", script, f"--check={stored}", f"--out={out}")
+    assert done.returncode == code, done.stderr
+    assert json.loads(out.read_text())["ratios"] == {"peer / ours": 1}
+    assert len(done.stderr.splitlines()) == code
+    assert ("peer / ours 1.00 in place of 4.00" in done.stderr) == bool(code)
+
+
+def test_unknown_peer_is_told_in_a_sentence():
+    done = command("step_time.py", "--peer=flax,tensorflow")
+    assert done.returncode == 2
+    assert done.stderr == "error: --peer=tensorflow: choose from torch, torch_compile, flax\n"
+
+
+def test_only_a_stored_run_is_checked_with(tmp_path):
+    for text in ("not JSON", "[]", "{}"):
+        (tmp_path / "other.json").write_text(text)
+        with pytest.raises(InputError, match="not what --out of a benchmark writes"):
+            timing.stored(tmp_path / "other.json")
+
+
+def test_missing_peer_says_what_to_install(monkeypatch):
+    monkeypatch.delitem(sys.modules, "peers_torch", raising=False)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(InputError, match=r"torch is not installed: pip install '.\[bench\]'"):
+        step_time.peer("torch", None)
+
+
+class Told:
+    def __init__(self, *losses):
+        self._losses, self._calls = losses, 0
+
+    def __call__(self):
+        self._calls += 1
+
+    def losses(self):
+        return {"loss/gen": self._losses[self._calls - 1]}
+
+
+def test_peer_with_other_losses_is_not_timed():
+    step_time.require_same_losses({"ours": Told(5.0, 3.0), "peer": Told(5.0, 3.0001)}, 1e-4)
+    with pytest.raises(InputError, match=r"--peer=peer: loss/gen is 3.1 in step 2 and ours 3"):
+        step_time.require_same_losses({"ours": Told(5.0, 3.0), "peer": Told(5.0, 3.1)}, 1e-4)
+
+
+@pytest.fixture(scope="module")
+def case():
+    rates = {"gen_learning_rate": 1e-3, "disc_learning_rate": 0.1}
+    return cases.stgan(2, 3, lstm_units=8, features=4, optimizer="sgd", **rates)
+
+
+def test_counted_weights_are_the_networks(case):
+    params = jax.eval_shape(case.params)
+    size = counts.Size(2, 3, channels=4, units=8)
+    for name, key in (("G", "gen"), ("D_S", "spatial_disc"), ("D_T", "temporal_disc")):
+        assert size.weights[name] == sum(x.size for x in jax.tree.leaves(params[key]))
+
+
+def test_convolution_is_counted_as_by_hand():
+    size = counts.Size(batch=1, frames=2, coordinates=5, channels=2, taps=3)
+    encoders = sum(2 * 3 * 2 * n for n in (10, 5))  # taps, channels, multiply and add
+    assert counts.gen_forward(size).flops == encoders + 2 * 10 + 2 * 3 * 2 * 10
+    assert counts.gen_forward(size).bytes == 4 * (10 + 5 + 10)
+
+
+def test_lstm_is_counted_as_by_hand():
+    size = counts.Size(batch=1, frames=3, coordinates=5, units=2)
+    gates = 3 * (4 * 2) * 5 + 2 * (4 * 2) * 2  # multiply-adds of three inputs, two states
+    forwards = 2 * gates + 2 * 3 * 2
+    backwards = 2 * 3 * (4 * 2) * 5 + 2 * 2 * (4 * 2) * 2 + 2 * 3 * 2
+    assert counts.temporal_inputs(size).flops == forwards + backwards
+
+
+def xla_flops(function, *arguments):
+    return jax.jit(function).lower(*arguments).compile().cost_analysis()["flops"]
+
+
+@pytest.mark.parametrize("piece", ["G forward", "D_S gradients", "D_T gradients", "D_T inputs"])
+def test_counts_are_near_those_of_the_compiler_and_not_above(piece):
+    """XLA counts a loop's body once, so D_T has one frame; and activations, which we do not."""
+    frames = 1 if piece.startswith("D_T") else 3
+    size = counts.Size(2, frames, 400, units=32)
+    real, noise = jnp.ones((2, frames, 400)), jnp.ones((2, 400))
+    both = jnp.concatenate([real, real])
+    net, inputs, count = {
+        "G forward": (peers_flax.Generator(16, 3), (real, noise), counts.gen_forward),
+        "D_S gradients": (
+            peers_flax.SpatialDiscriminator(16, 3), (both,), counts.spatial_gradients,
+        ),
+        "D_T gradients": (peers_flax.TemporalDiscriminator(32), (both,), counts.temporal_gradients),
+        "D_T inputs": (peers_flax.TemporalDiscriminator(32), (real,), counts.temporal_inputs),
+    }[piece]  # fmt: skip
+    params = net.init(jax.random.key(0), *inputs)
+    by = {"forward": None, "gradients": 0, "inputs": 1}[piece.split()[1]]
+    total = lambda *arguments: net.apply(*arguments).sum()  # noqa: E731
+    found = xla_flops(net.apply if by is None else jax.grad(total, by), params, *inputs)
+    assert 0.7 * found < count(size).flops < found
+
+
+def test_flax_peer_has_our_losses_and_gradients(case):
+    """By SGD, whose updates are the gradients times a rate."""
+    ends, start = [], case.state()
+    for nets in (case.nets, peers_flax.nets(case.nets)):
+        end, metrics = jax.jit(case.step(nets))(start, case.gaits, case.run.alpha)
+        moved = {
+            name: jax.tree.map(jnp.subtract, end.params[name], start.params[name])
+            for name in case.run.optimizers()
+        }
+        ends.append((moved, {k: v for k, v in metrics.items() if k.startswith("loss/")}))
+    for ours, peer in zip(*map(jax.tree.leaves, ends), strict=True):
+        scale = float(np.abs(ours).max())
+        assert scale > 0
+        np.testing.assert_allclose(peer, ours, rtol=1e-4, atol=1e-4 * scale)
+
+
+def test_torch_peer_has_our_losses_in_two_steps():
+    pytest.importorskip("torch")
+    case = cases.stgan(2, 3, lstm_units=8, features=4)
+    ours = timing.Step(case.step(), case.state(), case.gaits, case.run.alpha)
+    step_time.require_same_losses({"ours": ours, "torch": step_time.peer("torch", case)}, 1e-4)
