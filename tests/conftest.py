@@ -26,6 +26,13 @@ import pytest
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
+def pytest_collection_modifyitems(items):
+    """The files that take longest come first, so that the workers end about together."""
+    long = ["resume", "train", "sweep", "datasets", "steps", "launch", "parallel", "evaluate"]
+    order = {f"test_{name}.py": rank for rank, name in enumerate(long)}
+    items.sort(key=lambda item: order.get(item.path.name, len(order)))
+
+
 @pytest.fixture
 def strict_dtypes():
     """No silent promotion of dtypes; not everywhere, as optax's Adam promotes."""
