@@ -15,6 +15,7 @@ import pytest
 
 from stgan_jax import checkpoint, metrics
 
+pytestmark = pytest.mark.processes
 ROOT = Path(__file__).parents[1]
 STEPS = 40
 # A whole ST-GAN, with an Adam, an average and a schedule to be restored, on few frames.
