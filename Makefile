@@ -11,7 +11,8 @@ demo: .venv/train
 	$(BIN)/python launch/demo.py --workdir=runs/demo
 
 test: .venv/dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not soak and not processes"
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
+	  -m "not soak and not processes"
 	$(BIN)/python -m pytest -m "processes and not soak"
 
 soak: .venv/dev

@@ -1,10 +1,20 @@
 """For every test: no silent broadcasting, shapes and types of signatures checked as they run,
-and two fake CPU devices, so that nothing rests on there being one.
+and two fake CPU devices, so that nothing rests on there being one. What is compiled is kept for
+the session, for all its workers and the commands that they start.
 """
 
+import atexit
+import fcntl
 import os
+import shutil
+import tempfile
 
 os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    cache = tempfile.mkdtemp(prefix="stgan_jax-compiled-")
+    atexit.register(shutil.rmtree, cache, ignore_errors=True)
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = cache
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 
 from jaxtyping import install_import_hook
 
@@ -16,6 +26,13 @@ import pytest
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
+def pytest_collection_modifyitems(items):
+    """The files that take longest come first, so that the workers end about together."""
+    long = ["train", "sweep", "datasets", "steps", "launch", "parallel", "evaluate"]
+    order = {f"test_{name}.py": rank for rank, name in enumerate(long)}
+    items.sort(key=lambda item: order.get(item.path.name, len(order)))
+
+
 @pytest.fixture
 def strict_dtypes():
     """No silent promotion of dtypes; not everywhere, as optax's Adam promotes."""
@@ -25,18 +42,20 @@ def strict_dtypes():
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory):
-    """Folder with a small `noise` and a small `stgan` training, ended."""
+    """Folder with a small `noise` and a small `stgan` training, ended; one for all workers."""
     import dataclasses
 
     import small
 
     from stgan_jax.train import train
 
-    folder = tmp_path_factory.mktemp("trained")
-    train(small.NOISE, folder / "noise")
-    train(
-        dataclasses.replace(small.STGAN, noise_checkpoint=str(folder / "noise")), folder / "stgan"
-    )
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "trained"
+    config = dataclasses.replace(small.STGAN, noise_checkpoint=str(folder / "noise"))
+    with open(folder.with_suffix(".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        train(small.NOISE, folder / "noise")  # at once where another worker has
+        train(config, folder / "stgan")
     return folder
 
 

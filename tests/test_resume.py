@@ -34,8 +34,8 @@ def command(workdir, *more):
     return [sys.executable, *RUN, f"--workdir={workdir}", *more]
 
 
-def environment():
-    return {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
+def environment(**changes):
+    return {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"} | changes
 
 
 @pytest.fixture(scope="module")
@@ -49,9 +49,11 @@ def kill_and_go_on(workdir, kills, seed):
     """Runs to the end, killed so often, each time after some more steps and at any moment."""
     rng = random.Random(seed)
     done = 0
+    # Not what the undisturbed run compiled: that compiling again changes no bit is part of it.
+    own = environment(JAX_COMPILATION_CACHE_DIR=f"{workdir}-compiled")
     while True:
         process = subprocess.Popen(
-            command(workdir), cwd=ROOT, env=environment(), start_new_session=True,
+            command(workdir), cwd=ROOT, env=own, start_new_session=True,
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
         )  # fmt: skip
         start = checkpoint.latest_step(workdir) or 0
