@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -182,27 +183,43 @@ def test_a_clips_view_is_told_by_its_place_or_name(name, view):
     assert clips._view(Path(name)) == view
 
 
+class Walks(evaluate.Walks):
+    """Of four people, seen in two views; a silhouette is a block as wide as its number."""
+
+    def __init__(self):
+        named = [
+            types.SimpleNamespace(
+                subject=subject, condition="nm", repetition=repetition, view=view,
+                name=f"nm-{repetition:02d}",
+            )
+            for subject in (1, 2, 3, 4) for repetition in (1, 5) for view in (0, 90)
+        ]  # fmt: skip
+        super().__init__(named, {})
+
+    def silhouettes(self, method, index, seed):
+        for i in index:
+            out = np.zeros((evaluate.FRAMES, 240, 240), np.uint8)
+            out[:, :, : i + 1] = 1
+            yield int(i), None, out
+
+
 def test_methods_make_clips_of_the_same_walks_of_test_people():
-    from test_evaluate import rendered
-
-    def grown(own, walks, seed):
-        return np.clip(own * 0.5 + 0.25, 0, 1)
-
-    walks = rendered(1, 4, ("nm-05",))
-    made = clips.of_methods(
-        [methods.unprotected(), methods.Method("half", "stgan", "padded", grown)], walks, 2
-    )
+    half = methods.Method("half", "stgan", "padded", lambda own, walks, seed: own)
+    made = clips.of_methods([methods.unprotected(), half], Walks(), 2)
     by = collections.defaultdict(set)
     for source in made:
         by[source.method].add((source.view, source.name))
     assert by["half"] == by[ANCHOR]
-    assert {name.split("-", 1)[0] for _, name in by["half"]} == {"003", "004"}
-    frame = next(iter(made[0].read()))
-    assert frame.shape == (240, 240, 3)
-    assert set(np.unique(frame)) == {0, 255}
+    assert {name for _, name in by["half"]} == {  # the probes of the last two people
+        "003-nm-05-000", "003-nm-05-090", "004-nm-05-000", "004-nm-05-090",
+    }  # fmt: skip
+    first, second = (next(iter(source.read())) for source in made[:2])
+    assert first.shape == (240, 240, 3)
+    assert set(np.unique(first)) == {0, 255}
+    assert (first > 0).sum() < (second > 0).sum()  # each reads its own
     assert made[0].frames == sum(1 for _ in made[0].read()) == evaluate.FRAMES
     with pytest.raises(InputError, match="9 walks a view: there are 2"):
-        clips.of_methods([methods.unprotected()], walks, 9)
+        clips.of_methods([methods.unprotected()], Walks(), 9)
 
 
 @pytest.mark.parametrize(
