@@ -370,7 +370,7 @@ def test_raters_are_left_out_by_the_rules(tmp_path):
     repeats = [(4, 5, 4), (1, 2, 5), (3, 3, 3), (4, 4, 4)]
     anchors = [(5, 5, 5), (5, 5, 5), (3, 3, 3), (1, 1, 1)]
     seen = report.figures(told_study(tmp_path / "study", plain, repeats, anchors))
-    incomplete, flat, inconsistent, inverted = seen["rules"]
+    incomplete, flat, inconsistent, inverted, _ = seen["rules"]
     assert [r["excluded"] for r in seen["raters"]] == [None, inconsistent, flat, inverted]
     first, second, *_ = seen["raters"]
     assert (first["difference"], first["agreement"]) == (0, 1)
@@ -379,6 +379,21 @@ def test_raters_are_left_out_by_the_rules(tmp_path):
         "mos": 4, "interval": None, "raters": 1, "quartiles": [4, 4, 4], "values": [4],
     }  # fmt: skip
     assert "less than 90%" in incomplete
+
+
+def test_who_rates_against_all_others_is_left_out_where_others_agree(tmp_path):
+    usual, other = (1, 2, 3, 4, 5, 2, 3, 4), (2, 4, 1, 3, 2, 5, 4, 1)
+    inverse = tuple(6 - score for score in usual)
+    for name, given, expected in (
+        ("agreed", [usual] * 4 + [inverse], [None] * 4 + [-1]),
+        ("at odds", [usual, inverse, other, other[::-1]], [None] * 4),
+    ):
+        scores = {(method, 0): [values[at : at + 4] for values in given]
+                  for method, at in (("a", 0), ("b", 4))}  # fmt: skip
+        seen = report.figures(told_study(tmp_path / name, scores))
+        rules = [rule if rule is None else seen["rules"][rule] for rule in expected]
+        assert [rater["excluded"] for rater in seen["raters"]] == rules
+    assert seen["raters"][0]["correlation"] < 0.2
 
 
 def test_who_stopped_early_is_left_out_and_who_never_began_is_not_listed(tmp_path):

@@ -306,19 +306,18 @@ def _natural(report: Mapping[str, Any]) -> str:
 def _opinions(study: Mapping[str, Any] | None) -> str:
     if study is None:
         return ""
-    columns = ["all", *map(str, study["views"])]
+    methods = study["methods"]
     rows = []
-    for name, by in study["methods"].items():
-        cells = [html.escape(name)]
-        for seen in map(by.get, columns):
+    for view in ("all", *map(str, study["views"])):
+        cells = ["all views" if view == "all" else f"{view}&deg;"]
+        for seen in (by.get(view) for by in methods.values()):
             text = "" if seen is None else f"<b>{seen['mos']:.2f}</b>"
             if seen and seen["interval"]:
-                low, high = seen["interval"]
-                text += f" <small>[{low:.2f}, {high:.2f}]</small>"
+                text += " <small>[{:.2f}, {:.2f}]</small>".format(*seen["interval"])
             cells.append(text)
         rows.append(cells)
     raters = sum(not rater["excluded"] for rater in study["raters"])
     return f"""<h3>What people say</h3>
 <p>Mean opinion scores of {raters} raters, from 1 (Bad) to 5 (Excellent). In brackets:
 {html.escape(study["interval"])}.</p>
-{_table(["MOS", "all views", *(f"{view}&deg;" for view in study["views"])], rows)}"""
+{_table(["MOS", *map(html.escape, methods)], rows)}"""

@@ -31,15 +31,19 @@ if TYPE_CHECKING:
 
 VERSION = 1
 LEAST_RATED = 0.9
-MOST_DIFFERENCE = 1.0
-LEAST_REPEATS = 3
+LEAST_CLIPS = 3  # for a mean to say something of a rater
+MOST_DIFFERENCE = 1.5  # whoever guesses differs by 1.6 from themselves
+MOST_INVERSION = 1.0
+LEAST_CORRELATION, USUAL_CORRELATION = 0.2, 0.5
 RULES = (
     f"less than {LEAST_RATED:.0%} of the clips rated",
     "the same score for every clip",
-    f"the second score of a repeated clip differs by more than {MOST_DIFFERENCE:g} on average "
-    f"(of {LEAST_REPEATS} or more)",
-    f"{LEAST_REPEATS} or more unprotected clips scored more than {MOST_DIFFERENCE:g} below the "
-    "others on average: an inverted scale",
+    f"the second score of a repeated clip differs by more than {MOST_DIFFERENCE:g} on average (of "
+    f"{LEAST_CLIPS} or more)",
+    f"{LEAST_CLIPS} or more unprotected clips scored more than {MOST_INVERSION:g} below the others "
+    "on average: an inverted scale",
+    f"scores correlate below {LEAST_CORRELATION:g} with the others' mean scores of the clips, in a "
+    f"study where half of the raters reach {USUAL_CORRELATION:g}",
 )
 
 Row = Mapping[str, Any]
@@ -64,6 +68,11 @@ def figures(folder: str | os.PathLike) -> dict[str, Any]:
     first = [row for row in rows if row["score"] and not row["is_repeat"]]
     began = sorted({row["rater"] for row in rows if row["score"]})
     raters = [_rater(number, rows, first) for number in began]
+    known = [rater["correlation"] for rater in raters if rater["correlation"] is not None]
+    if known and np.median(known) >= USUAL_CORRELATION:
+        for rater in raters:
+            alone = rater["correlation"] is not None and rater["correlation"] < LEAST_CORRELATION
+            rater["excluded"] = rater["excluded"] or (RULES[-1] if alone else None)
     kept = {rater["rater"] for rater in raters if not rater["excluded"]}
     counted = [row for row in first if row["rater"] in kept]
     if not counted:
@@ -153,7 +162,7 @@ def _tests(scores, names: Sequence[str], views: Sequence[int | None]) -> list[di
 
 
 def _rater(number: int, rows: Sequence[Row], first: Sequence[Row]) -> dict[str, Any]:
-    """How consistent a rater is with themselves and with others, and why they are left out."""
+    """How consistent a rater is, and why they are left out, if by a rule of theirs alone."""
     own = [row for row in rows if row["rater"] == number]
     rated = [row for row in own if row["score"]]
     once = {row["clip"]: row["score"] for row in rated if not row["is_repeat"]}
@@ -177,10 +186,10 @@ def _rater(number: int, rows: Sequence[Row], first: Sequence[Row]) -> dict[str, 
     broken = (
         len(rated) < LEAST_RATED * len(own),
         len(rated) > 1 and len({row["score"] for row in rated}) == 1,
-        len(differences) >= LEAST_REPEATS and np.mean(differences) > MOST_DIFFERENCE,
-        len(anchors) >= LEAST_REPEATS
+        len(differences) >= LEAST_CLIPS and np.mean(differences) > MOST_DIFFERENCE,
+        len(anchors) >= LEAST_CLIPS
         and bool(others)
-        and np.mean(anchors) < np.mean(others) - MOST_DIFFERENCE,
+        and np.mean(anchors) < np.mean(others) - MOST_INVERSION,
     )
     return {
         "rater": number,
@@ -190,7 +199,7 @@ def _rater(number: int, rows: Sequence[Row], first: Sequence[Row]) -> dict[str, 
         "difference": float(np.mean(differences)) if differences else None,
         "agreement": float(np.mean(np.equal(differences, 0))) if differences else None,
         "correlation": correlation,
-        "excluded": next((r for r, is_so in zip(RULES, broken, strict=True) if is_so), None),
+        "excluded": next((r for r, is_so in zip(RULES, broken, strict=False) if is_so), None),
     }
 
 
@@ -224,6 +233,8 @@ def boxes(told: Mapping[str, Any]) -> "Figure":
     colors = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442"]
     for number, (name, by) in enumerate(methods.items()):
         there = [i for i, group in enumerate(groups) if group in by]
+        if not there:  # nobody who counts has rated any of it
+            continue
         color = "#999999" if name == ANCHOR else colors[number % len(colors)]
         axis.boxplot(
             [by[groups[i]]["values"] for i in there],
@@ -273,7 +284,7 @@ def write(folder: str | os.PathLike, study: str | os.PathLike) -> str:
         ],
         "tests": [
             ("view", "method", "other", "raters", "difference", "statistic", "p", "p_holm"),
-            *(("all" if t["view"] is None else t["view"], *t["methods"], *list(t.values())[2:])
+            *(["all" if t["view"] is None else t["view"], *t["methods"], *list(t.values())[2:]]
               for t in told["tests"]),
         ],
         "ratings": [list(rows[0]), *(list(row.values()) for row in rows if row["score"])],
