@@ -185,6 +185,29 @@ def test_another_raters_clip_is_not_there(study):
     assert stored(study) == []
 
 
+def test_path_tricks_reach_no_file(study):
+    rater = joined(study)
+    tricks = ("../study.db", "..%2fstudy.db", "%2e%2e%2fstudy.db", "..%5cstudy.db",
+              "%2fetc%2fpasswd", "%00", "%ff", "x" * 5000)  # fmt: skip
+    for folder in ("clips", "static", "static/../clips"):
+        for trick in tricks:
+            assert rater.get(f"/{folder}/{trick}").status_code == 404, (folder, trick)
+
+
+def test_a_full_disk_is_said_and_asked_again(study, monkeypatch):
+    def full(*_, **__):
+        raise sqlite3.OperationalError("database or disk is full")
+
+    rater = joined(study)
+    presentation = upcoming(rater)
+    with monkeypatch.context() as patched:
+        patched.setattr(database, "_now", full)
+        answer = rating(rater, presentation)
+        assert (answer.status_code, "disk" in answer.json()["error"]) == (503, True)
+        assert stored(study) == []
+    assert rating(rater, presentation).status_code == 200
+
+
 @pytest.mark.parametrize(
     ("body", "status"),
     [

@@ -239,7 +239,8 @@ def boxes(told: Mapping[str, Any]) -> "Figure":
         axis.boxplot(
             [by[groups[i]]["values"] for i in there],
             positions=[i + (number - (len(methods) - 1) / 2) * width for i in there],
-            widths=0.8 * width, patch_artist=True, manage_ticks=False, showmeans=True, label=name,
+            widths=0.8 * width, patch_artist=True, manage_ticks=False, showmeans=True,
+            label=name.replace("$", r"\$"),
             boxprops={"facecolor": color, "alpha": 0.6}, medianprops={"color": "black"},
             meanprops={"marker": "^", "markerfacecolor": "white", "markeredgecolor": "black"},
             flierprops={"marker": ".", "markersize": 5},

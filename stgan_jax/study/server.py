@@ -6,8 +6,10 @@ for is refused, with a status that says why.
 """
 
 import json
+import logging
 import os
 import socket
+import sqlite3
 import urllib.parse
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +20,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import (
     FileResponse,
     HTMLResponse,
@@ -80,11 +82,14 @@ class _Guard:
         refusal = self._refusal(request)
         if refusal is None and scope["method"] not in _SAFE:
             body = b""
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > BODY_LENGTH:
-                    refusal = _message("This is too much to send.", 413)
-                    break
+            try:
+                async for chunk in request.stream():
+                    body += chunk
+                    if len(body) > BODY_LENGTH:
+                        refusal = _message("This is too much to send.", 413)
+                        break
+            except ClientDisconnect:
+                return None
 
             async def receive():
                 return {"type": "http.request", "body": body, "more_body": False}
@@ -230,9 +235,13 @@ def application(folder: str | os.PathLike, invited_only: bool) -> Callable:
         return response
 
     async def refused(request: Request, error: Exception) -> Response:
-        assert isinstance(error, Refusal | HTTPException)
-        status = error.status if isinstance(error, Refusal) else error.status_code
-        text = str(error) if isinstance(error, Refusal) else error.detail
+        if isinstance(error, HTTPException):
+            status, text = error.status_code, error.detail
+        elif isinstance(error, Refusal):
+            status, text = error.status, str(error)
+        else:  # a full disk, say
+            logging.getLogger("uvicorn.error").error("%s: %s", study.path, error)
+            status, text = 503, "The study's disk takes nothing at the moment."
         if request.url.path == "/ratings":
             return JSONResponse({"error": text}, status)
         return _message(text, status)
@@ -252,7 +261,7 @@ def application(folder: str | os.PathLike, invited_only: bool) -> Callable:
             Route("/leave", leave, methods=["POST"]),
             Mount("/static", StaticFiles(directory=_HERE / "static")),
         ],
-        exception_handlers={Refusal: refused, HTTPException: refused},
+        exception_handlers={Refusal: refused, HTTPException: refused, sqlite3.Error: refused},
     )
     return _Guard(app, None if invited_only else _LOOPBACK)
 
