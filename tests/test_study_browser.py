@@ -112,11 +112,13 @@ def test_a_phone_shows_clip_and_buttons_without_scrolling(browser, served):
     phone = {"viewport": {"width": 360, "height": 640}, "is_mobile": True, "has_touch": True}
     page = opened(browser, served, **phone)
     page.wait_for_selector(".score:enabled")
-    assert page.evaluate("document.documentElement.scrollWidth") <= 360
-    for button in page.locator(".score").all():
-        box = button.bounding_box()
-        assert box["y"] + box["height"] < 640
-        assert min(box["width"], box["height"]) >= 44  # a finger
+    for width, height in ((640, 360), (360, 640)):
+        page.set_viewport_size({"width": width, "height": height})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        for button in page.locator(".score").all():
+            box = button.bounding_box()
+            assert box["y"] + box["height"] < height
+            assert min(box["width"], box["height"]) >= 44  # a finger
     before = page.locator(".scores").bounding_box()["y"]
     page.locator(".score").nth(4).tap()
     expect(page.locator("#number")).to_have_text("2")
