@@ -60,7 +60,7 @@ def study(template, tmp_path):
 
 
 def tokens(study):
-    rows = csv.DictReader((study / build.INVITATIONS).open())
+    rows = csv.DictReader((study / database.INVITATIONS).open())
     return [row["path"].removeprefix("/join/") for row in rows]
 
 
@@ -368,7 +368,8 @@ def test_fifty_raters_at_once_and_a_killed_server_lose_and_double_nothing(tmp_pa
 
     def rate_all(number, token):
         kept, done = {}, False
-        with httpx.Client(base_url=served.url, headers={"origin": served.url}, verify=False) as c:
+        options = {"headers": {"origin": served.url}, "verify": False, "timeout": 100}
+        with httpx.Client(base_url=served.url, **options) as c:
             while not done:
                 try:
                     if number % 2 or not c.cookies:

@@ -16,7 +16,6 @@ from stgan_jax.errors import InputError
 from stgan_jax.study import clips, database
 from stgan_jax.study.plan import ANCHOR, Clip, plans
 
-INVITATIONS = "invitations.csv"
 _FORMATS = {"mp4": "video/mp4", "webm": "video/webm"}
 
 
@@ -175,7 +174,7 @@ def _fill(folder: Path, sources: Sequence[clips.Source], options: Options) -> st
         [(clip.name, clip.method, clip.view, clip.source) for clip, _ in chosen],
         [[(clip.name, is_repeat) for clip, is_repeat in plan] for plan in planned],
     )
-    with open(folder / INVITATIONS, "x", newline="") as f:
+    with open(folder / database.INVITATIONS, "x", newline="") as f:
         os.fchmod(f.fileno(), 0o600)
         invitations = ((number, f"/join/{token}") for number, token in enumerate(tokens, 1))
         csv.writer(f).writerows([("rater", "path"), *invitations])

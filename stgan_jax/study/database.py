@@ -23,6 +23,7 @@ from stgan_jax.errors import InputError
 
 FILE = "study.db"
 CLIPS = "clips"
+INVITATIONS = "invitations.csv"
 VERSION = 1
 # ST-GAN 4.3: the absolute category rating scale of ITU-T P.910.
 LABELS = ("Bad", "Poor", "Fair", "Good", "Excellent")

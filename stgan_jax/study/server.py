@@ -34,6 +34,7 @@ from starlette.staticfiles import StaticFiles
 from stgan_jax.errors import InputError
 from stgan_jax.study.database import (
     COMMENT_LENGTH,
+    INVITATIONS,
     LABELS,
     Database,
     Rater,
@@ -305,10 +306,12 @@ def serve(folder: str | os.PathLike, port: int = 8000, host: str | None = None) 
     try:
         listener = socket.create_server((address, port), family=family)
     except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or error
+        reason = str(getattr(error, "strerror", None) or error).partition(" (")[0]
         raise InputError(f"{address}:{port}: cannot listen there ({reason})") from error
     shown = f"[{address}]" if ":" in address else address
     print(f"http://{shown}:{listener.getsockname()[1]}/", flush=True)
+    if host is not None:
+        print(f"raters need the links in {Path(folder) / INVITATIONS}", flush=True)
     # Without a log of requests: the consent page promises that no addresses are kept.
     config = uvicorn.Config(app, access_log=False, log_level="warning", server_header=False)
     uvicorn.Server(config).run([listener])
