@@ -268,6 +268,7 @@ def test_a_rating_counts_once_and_in_turn(study):
     [
         ({"origin": "http://evil.example"}, 403),
         ({"origin": "null"}, 403),
+        ({"origin": "http://["}, 403),
         ({"origin": ""}, 403),
         ({"origin": HERE, "sec-fetch-site": "cross-site"}, 403),
         ({"origin": HERE, "sec-fetch-site": "same-site"}, 403),
@@ -326,6 +327,7 @@ def test_a_comment_is_kept_as_text(study):
     assert "&lt;/textarea&gt;&lt;script&gt;" in page
     assert rater.post("/comment", data={"comment": "x" * 2001}).status_code == 422
     assert rater.post("/comment", data={"comment": "x" * 99_999}).status_code == 413
+    assert rater.post("/comment", content=b"&a=%ff&comment=%00%" * 500).status_code == 303
     longest = "\U0001f6b6" * 1300  # 12 bytes each in a form
     assert rater.post("/comment", data={"comment": longest}).status_code == 303
     assert database.Database(study).comments() == {1: longest}

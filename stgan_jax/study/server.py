@@ -105,7 +105,7 @@ class _Guard:
         if request.method in _SAFE:
             return None
         site = request.headers.get("sec-fetch-site")
-        origin = urllib.parse.urlsplit(request.headers.get("origin", "")).netloc
+        origin = request.headers.get("origin", "").partition("://")[2]
         if not (site == "same-origin" if site else origin and origin == host):
             return _message("This was not sent by a page of this study.", 403)
         return None
@@ -273,7 +273,7 @@ def _redirect(path: str) -> Response:
 
 async def _form(request: Request) -> dict[str, str]:
     text = (await request.body()).decode(errors="replace")
-    return dict(urllib.parse.parse_qsl(text, keep_blank_values=True, max_num_fields=10))
+    return dict(urllib.parse.parse_qsl(text))
 
 
 def _is_rating(given: Any) -> bool:
