@@ -307,12 +307,18 @@ def told_study(folder, scores, repeats=(), anchors=()):
             add(rater, ANCHOR, 0, k, False, score)
     tokens = database.create(folder, {"id": "x"}, shown, planned)
     study = database.Database(folder)
-    for token, values in zip(tokens, given, strict=True):
-        study.consent(token)
-        for score in values:
-            if score is not None:
-                study.rate(token, study.upcoming(study.rater(token)), score, 1)
-    study.comment(tokens[0], "<script>alert(1)</script>")
+    with study._transaction() as connection:  # one, as each waits for the disk
+        connection.execute("UPDATE raters SET consented = 'then'")
+        rows = connection.execute(
+            "SELECT presentation, rater, position FROM presentations"
+        ).fetchall()
+        for presentation, rater, position in rows:
+            if (score := given[rater - 1][position]) is not None:
+                connection.execute(
+                    "INSERT INTO ratings VALUES (?, ?, 1, 'then')", (presentation, score)
+                )
+    if None not in given[0]:
+        study.comment(tokens[0], "<script>alert(1)</script>")
     return folder
 
 
