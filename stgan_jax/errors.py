@@ -46,7 +46,10 @@ def one_sentence() -> Iterator[None]:
     except ModuleNotFoundError as error:
         if str(error.name).startswith("stgan_jax"):
             raise
-        _leave(f"{error.name} is not installed: pip install 'stgan-jax[train,evaluate]' brings it")
+        _leave(
+            f"{error.name} is not installed: "
+            "pip install 'stgan-jax[train,evaluate,study]' brings it"
+        )
     except OSError as error:
         if error.errno not in _SYSTEM:
             raise
@@ -87,11 +90,15 @@ def numbers(flag: str, texts: Sequence[str], kind: Callable[[str], Any] = int) -
         raise InputError(f"{flag} needs numbers, as {example}") from error
 
 
-def parse_flags(argv: Sequence[str]) -> list[str]:
+def parse_flags(argv: Sequence[str], arguments: int = 0) -> list[str]:
     """For `app.run(main, flags_parser=...)`: says in a line, with exit code 2, what it rejects.
 
+    Args:
+      argv: of the command line.
+      arguments: how many it may hold that are no flags.
+
     Returns:
-      argv without the flags; just the program's name, as the commands take no other arguments.
+      argv without the flags: the program's name and its arguments.
     """
     try:
         rest = flags.FLAGS(argv)
@@ -102,8 +109,8 @@ def parse_flags(argv: Sequence[str]) -> list[str]:
         sys.exit(_say(f"{' '.join(map(str.strip, lines))} (--help lists the flags)"))
     except (AttributeError, KeyError) as error:  # config_flags', of --config.NAME=VALUE
         sys.exit(_say(f"no such setting in the config: {error.args[0]}"))
-    if len(rest) > 1:
-        sys.exit(_say(f"unexpected argument {rest[1]!r} (--help lists the flags)"))
+    if len(rest) > 1 + arguments:
+        sys.exit(_say(f"unexpected argument {rest[1 + arguments]!r} (--help lists the flags)"))
     return rest
 
 

@@ -18,7 +18,7 @@ RANKS = [
     {"experiments", "anonymize"},
     {"train", "methods"},
     {"evaluate"},
-    {"sweep", "demo"},
+    {"sweep", "demo", "study"},
 ]
 
 

@@ -14,6 +14,7 @@ report.json, version 1: `dataset`, `views`, `frames`, `subjects` (numbers, by ro
 - `naturalness`: `measures` (see `naturalness.walk_figures`; with `frame_score` and `video_score`,
   see `detectors`) and the same `by_view`. `frame_score_by` and `video_score_by` name what gave
   these; without an action network the latter is null, and so is every video score.
+`study` is the mos.json of raters' opinions (see `study.report`), or null where none were asked.
 Rates are from 0 to 1; what could not be measured is null.
 """
 
@@ -222,6 +223,7 @@ those found before (WIFS). EER 0.5 and D<sub>sys</sub> 0 are perfect privacy.</p
 <p>Frame score by: {html.escape(report["frame_score_by"])}, of silhouettes drawn dark on light.
 Video score by: {html.escape(report["video_score_by"] or detectors.NO_VIDEO_NETWORK)}.</p>
 {_natural(report)}
+{_opinions(report.get("study"))}
 <h2>Pictures</h2>
 {found}
 </html>
@@ -299,3 +301,23 @@ def _natural(report: Mapping[str, Any]) -> str:
         values = [method["naturalness"]["measures"].get(name) for method in methods]
         rows.append([text, faultless, *("-" if v is None else f"{v:.3f}" for v in values)])
     return _table(["", "faultless", *(html.escape(m["name"]) for m in methods)], rows)
+
+
+def _opinions(study: Mapping[str, Any] | None) -> str:
+    if study is None:
+        return ""
+    methods = study["methods"]
+    rows = []
+    for view in ("all", *map(str, study["views"])):
+        cells = ["all views" if view == "all" else f"{view}&deg;"]
+        for seen in (by.get(view) for by in methods.values()):
+            text = "" if seen is None else f"<b>{seen['mos']:.2f}</b>"
+            if seen and seen["interval"]:
+                text += " <small>[{:.2f}, {:.2f}]</small>".format(*seen["interval"])
+            cells.append(text)
+        rows.append(cells)
+    raters = sum(not rater["excluded"] for rater in study["raters"])
+    return f"""<h3>What people say</h3>
+<p>Mean opinion scores of {raters} raters, from 1 (Bad) to 5 (Excellent). In brackets:
+{html.escape(study["interval"])}.</p>
+{_table(["MOS", *map(html.escape, methods)], rows)}"""

@@ -1,0 +1,317 @@
+"""The study in the browser: consent, instructions, one clip at a time, thanks.
+
+What it does not trust: whoever can reach the port. A rater is who has the token, in a cookie that
+scripts cannot read; another site's page can neither send nor frame anything; what is not asked
+for is refused, with a status that says why.
+"""
+
+import json
+import logging
+import os
+import socket
+import sqlite3
+import urllib.parse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import uvicorn
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import (
+    FileResponse,
+    HTMLResponse,
+    JSONResponse,
+    RedirectResponse,
+    Response,
+)
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from stgan_jax.errors import InputError
+from stgan_jax.study.database import (
+    COMMENT_LENGTH,
+    INVITATIONS,
+    LABELS,
+    Database,
+    Rater,
+    Refusal,
+    new_token,
+)
+
+BODY_LENGTH = 16_384  # bytes: a comment of the greatest length fits, whatever it is written in
+_HERE = Path(__file__).parent
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
+_SAFE = ("GET", "HEAD")
+_HEADERS = {
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self';"
+    " img-src 'self'; media-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none';"
+    " frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    # Not no-referrer: a form would then send "Origin: null".
+    "referrer-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), microphone=(), geolocation=()",
+}
+
+
+class _Guard:
+    """Around the whole application, so that its errors, too, have the headers."""
+
+    def __init__(self, app: Callable, hosts: frozenset[str] | None):
+        self._app, self._hosts = app, hosts
+
+    async def __call__(self, scope, receive, send):
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+
+        async def headed(message):
+            if message["type"] == "http.response.start":
+                given = message.setdefault("headers", [])
+                names = {name for name, _ in given}
+                extra = {**_HEADERS, "cache-control": "no-store"}
+                pairs = ((name.encode(), value.encode()) for name, value in extra.items())
+                message["headers"] = [*given, *(p for p in pairs if p[0] not in names)]
+            await send(message)
+
+        request = Request(scope, receive)
+        refusal = self._refusal(request)
+        if refusal is None and scope["method"] not in _SAFE:
+            body = b""
+            try:
+                async for chunk in request.stream():
+                    body += chunk
+                    if len(body) > BODY_LENGTH:
+                        refusal = _message("This is too much to send.", 413)
+                        break
+            except ClientDisconnect:
+                return None
+
+            async def receive():
+                return {"type": "http.request", "body": body, "more_body": False}
+
+        return await (refusal or self._app)(scope, receive, headed)
+
+    def _refusal(self, request: Request) -> Response | None:
+        host = request.headers.get("host", "")
+        # A site whose name was made to point here must not be let in without a token.
+        if self._hosts is not None and _name(host.lower()) not in self._hosts:
+            return _message("This study is open to its own machine alone.", 403)
+        if request.method in _SAFE:
+            return None
+        site = request.headers.get("sec-fetch-site")
+        origin = request.headers.get("origin", "").partition("://")[2]
+        if not (site == "same-origin" if site else origin and origin == host):
+            return _message("This was not sent by a page of this study.", 403)
+        return None
+
+
+def _name(host: str) -> str:
+    return host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
+
+
+_TEMPLATES = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(_HERE / "templates"), autoescape=True, trim_blocks=True
+)
+
+
+def _page(template: str, status: int = 200, **values: Any) -> HTMLResponse:
+    return HTMLResponse(_TEMPLATES.get_template(template).render(**values), status)
+
+
+def _message(text: str, status: int) -> HTMLResponse:
+    return _page("message.html", status, text=text)
+
+
+def application(folder: str | os.PathLike, invited_only: bool) -> Callable:
+    """The study as an ASGI application.
+
+    Args:
+      folder: of a study that was built.
+      invited_only: whether it takes a token to take part. Else whoever asks, on this machine
+        alone, gets the next free place.
+
+    Raises:
+      InputError: no study there.
+    """
+    study = Database(folder)
+    cookie = f"rater-{study.settings['id']}"  # several studies may share a host
+
+    def with_cookie(response: Response, token: str) -> Response:
+        # Lax: a link in a mail is to work.
+        response.set_cookie(cookie, token, max_age=90 * 86400, httponly=True, samesite="lax")
+        return response
+
+    def rater_of(request: Request) -> Rater:
+        rater = study.rater(request.cookies.get(cookie, ""))
+        if rater is None:
+            raise Refusal(401, "Please open the link that you were given for this study.")
+        return rater
+
+    def consented(request: Request) -> Rater:
+        rater = rater_of(request)
+        if not rater.consented:
+            raise Refusal(403, "Please agree to take part first.")
+        return rater
+
+    def home(request: Request) -> Response:
+        known = study.rater(request.cookies.get(cookie, ""))
+        if known is None and invited_only:
+            rater_of(request)
+        if known is not None and known.consented:
+            return _redirect("/rate")
+        page = _page("consent.html", settings=study.settings)
+        # A key before there is a place, so that consent sent twice takes one place.
+        return page if known else with_cookie(page, new_token())
+
+    def join(request: Request) -> Response:
+        token = request.path_params["token"]
+        if study.rater(token) is None:
+            raise Refusal(401, "This link is not known here: use the one you were given.")
+        return with_cookie(_redirect("/"), token)
+
+    async def consent(request: Request) -> Response:
+        if (await _form(request)).get("agree") != "yes":
+            raise HTTPException(422, "Please tick the box, or close this page.")
+        token = request.cookies.get(cookie, "")
+        await run_in_threadpool(study.consent, token, may_claim=not invited_only)
+        return _redirect("/instructions")
+
+    def instructions(request: Request) -> Response:
+        return _page("instructions.html", rater=consented(request), labels=LABELS)
+
+    def rate(request: Request) -> Response:
+        rater = consented(request)
+        if rater.finished:
+            return _redirect("/thanks")
+        return _page("rate.html", rater=rater, labels=LABELS, settings=study.settings,
+                     presentation=study.upcoming(rater), invited=invited_only)  # fmt: skip
+
+    def clip(request: Request) -> Response:
+        path = study.clip(consented(request), request.path_params["presentation"])
+        # Under one name all its life, and asked for again with every replay.
+        kept = {"cache-control": "private, max-age=3600"}
+        return FileResponse(path, media_type=study.settings["video"], headers=kept)
+
+    async def rating(request: Request) -> Response:
+        token = request.cookies.get(cookie, "")
+        if request.headers.get("content-type", "").partition(";")[0] != "application/json":
+            raise HTTPException(415, "JSON is needed.")
+        try:
+            given = json.loads(await request.body())
+        except (ValueError, RecursionError) as error:
+            raise HTTPException(400, "This is no JSON.") from error
+        if not _is_rating(given):
+            raise HTTPException(422, "A presentation and a score from 1 to 5 are needed.")
+        await run_in_threadpool(study.rate, token, **given)
+        rater = await run_in_threadpool(rater_of, request)
+        following = await run_in_threadpool(study.upcoming, rater)
+        return JSONResponse({"next": following, "rated": rater.rated})
+
+    def thanks(request: Request) -> Response:
+        rater = consented(request)
+        if not rater.finished:
+            return _redirect("/rate")
+        return _page("thanks.html", rater=rater, invited=invited_only, length=COMMENT_LENGTH)
+
+    async def comment(request: Request) -> Response:
+        text = (await _form(request)).get("comment", "").strip()
+        if len(text) > COMMENT_LENGTH:
+            raise HTTPException(422, f"{COMMENT_LENGTH} characters at most, please.")
+        await run_in_threadpool(study.comment, request.cookies.get(cookie, ""), text)
+        return _redirect("/thanks")
+
+    def leaving(request: Request) -> Response:
+        return _page("leave.html", rater=consented(request))
+
+    def leave(request: Request) -> Response:
+        response = _redirect("/")
+        if not invited_only:
+            response.delete_cookie(cookie)
+        return response
+
+    async def refused(request: Request, error: Exception) -> Response:
+        if isinstance(error, HTTPException):
+            status, text = error.status_code, error.detail
+        elif isinstance(error, Refusal):
+            status, text = error.status, str(error)
+        else:  # a full disk, say
+            logging.getLogger("uvicorn.error").error("%s: %s", study.path, error)
+            status, text = 503, "The study's disk takes nothing at the moment."
+        if request.url.path == "/ratings":
+            return JSONResponse({"error": text}, status)
+        return _message(text, status)
+
+    app = Starlette(
+        routes=[
+            Route("/", home),
+            Route("/join/{token}", join),
+            Route("/consent", consent, methods=["POST"]),
+            Route("/instructions", instructions),
+            Route("/rate", rate),
+            Route("/clips/{presentation}", clip),
+            Route("/ratings", rating, methods=["POST"]),
+            Route("/thanks", thanks),
+            Route("/comment", comment, methods=["POST"]),
+            Route("/leave", leaving),
+            Route("/leave", leave, methods=["POST"]),
+            Mount("/static", StaticFiles(directory=_HERE / "static")),
+        ],
+        exception_handlers={Refusal: refused, HTTPException: refused, sqlite3.Error: refused},
+    )
+    return _Guard(app, None if invited_only else _LOOPBACK)
+
+
+def _redirect(path: str) -> Response:
+    return RedirectResponse(path, 303)
+
+
+async def _form(request: Request) -> dict[str, str]:
+    text = (await request.body()).decode(errors="replace")
+    return dict(urllib.parse.parse_qsl(text))
+
+
+def _is_rating(given: Any) -> bool:
+    return (
+        isinstance(given, dict)
+        and set(given) == {"presentation", "score", "plays"}
+        and isinstance(given["presentation"], str)
+        and given["presentation"].isascii()
+        and all(type(given[name]) is int for name in ("score", "plays"))
+        and 1 <= given["score"] <= len(LABELS)
+        and 0 <= given["plays"] <= 1000
+    )
+
+
+def serve(folder: str | os.PathLike, port: int = 8000, host: str | None = None) -> None:
+    """Serves a study until it is told to stop by SIGINT or SIGTERM.
+
+    Args:
+      folder: of a study that was built.
+      port: to listen at; 0 for any that is free.
+      host: address to listen at, with a token for every rater. None for this machine alone,
+        where whoever comes gets the next free place.
+
+    Raises:
+      InputError: no study there, or the address cannot be listened at.
+    """
+    app = application(folder, invited_only=host is not None)
+    address = "127.0.0.1" if host is None else host
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        listener = socket.create_server((address, port), family=family)
+    except (OSError, OverflowError) as error:
+        reason = str(getattr(error, "strerror", None) or error).partition(" (")[0]
+        raise InputError(f"{address}:{port}: cannot listen there ({reason})") from error
+    shown = f"[{address}]" if ":" in address else address
+    print(f"http://{shown}:{listener.getsockname()[1]}/", flush=True)
+    if host is not None:
+        print(f"raters need the links in {Path(folder) / INVITATIONS}", flush=True)
+    # Without a log of requests: the consent page promises that no addresses are kept.
+    config = uvicorn.Config(app, access_log=False, log_level="warning", server_header=False)
+    uvicorn.Server(config).run([listener])
