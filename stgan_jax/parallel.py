@@ -137,6 +137,8 @@ def _mapped(step: Step) -> Compiled:
 def lanes_compiled(step: Step, lanes: int) -> Compiled:
     """Compiles a step for many runs at once: vmapped over lanes, the lanes spread over devices.
 
+    On one CPU lanes follow each other in the compiled step: vmapped, eight take 1.9 times as long.
+
     The compiled step takes (state, batches, rows, alpha). State, rows and alpha have a leading
     axis of lanes; `batches` (S, B, ...) are one of each seed, and `rows` says which is a lane's.
 
@@ -152,10 +154,13 @@ def lanes_compiled(step: Step, lanes: int) -> Compiled:
     def lane(state, batches, row, alpha):
         return step(state, batches[row], alpha, None)
 
+    def every(state, batches, rows, alpha):
+        if used == 1 and jax.default_backend() == "cpu":
+            return jax.lax.map(lambda one: lane(one[0], batches, *one[1:]), (state, rows, alpha))
+        return jax.vmap(lane, in_axes=(0, None, 0, 0))(state, batches, rows, alpha)
+
     program = jax.jit(
-        lambda state, batches, rows, alpha: jax.vmap(lane, in_axes=(0, None, 0, 0))(
-            state, batches, rows, alpha
-        ),
+        every,
         in_shardings=(spread, everywhere, spread, spread),
         out_shardings=spread,
         donate_argnums=0,

@@ -167,7 +167,8 @@ class _Lstm(nn.Module):
             weights = _weights(f"h{gate}", (self.units, self.units), orthogonal, self.dtype)
             recurrent.append(weights[0])
             biases.append(weights[1])
-        wide = x.reshape(-1, size) @ jnp.concatenate(inputs, 1)
+        x = x.reshape(-1, size)
+        wide = jnp.concatenate([x @ kernel for kernel in inputs], 1)
         wide = wide.reshape(batch, frames, -1) + jnp.concatenate(biases)[None, None]
         kernel = jnp.concatenate(recurrent, 1)
 
