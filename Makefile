@@ -10,7 +10,7 @@ BIN := .venv/bin
 demo: .venv/train
 	$(BIN)/python launch/demo.py --workdir=runs/demo
 
-test: .venv/dev
+test: .venv/dev .venv/browser
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
 	  -m "not soak and not processes"
 	$(BIN)/python -m pytest -m "processes and not soak"
@@ -38,6 +38,12 @@ clean:
 .venv/train .venv/dev: pyproject.toml | .venv/bin/python
 	@echo "installing stgan_jax[$(EXTRA)] into .venv (a minute or two)"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[$(EXTRA)]"
+	@touch $@
+
+# For the study's pages. Where none can be fetched, an installed one is tried, or its tests skipped.
+.venv/browser: .venv/dev
+	@timeout 300 $(BIN)/python -m playwright install chromium-headless-shell > /dev/null 2>&1 || \
+	  echo "no browser could be fetched: tests of the study's pages try an installed one"
 	@touch $@
 
 # Where Python comes without ensurepip (Debian splits it off), the system's pip fills in.

@@ -89,8 +89,13 @@ def assert_identical(a, b):
 
 
 def test_a_run_killed_at_any_moment_ends_bit_identical(undisturbed, tmp_path):
-    assert kill_and_go_on(tmp_path, 2, seed=0) == 2
-    assert_identical(tmp_path, undisturbed)
+    for attempt in range(3):  # on a crowded machine a run may end before its second kill
+        run = tmp_path / str(attempt)
+        killed = kill_and_go_on(run, 2, seed=attempt)
+        assert_identical(run, undisturbed)
+        if killed == 2:
+            return
+    pytest.fail("none of three runs could be killed twice")
 
 
 @pytest.mark.soak
