@@ -61,7 +61,9 @@ class Compiled:
     one: Callable[[Any], Any]
 
 
-def compiled(step: Step, batch_size: int, mode: str = "jit") -> Compiled:
+def compiled(
+    step: Step, batch_size: int, mode: str = "jit", held: np.ndarray | None = None
+) -> Compiled:
     """Compiles a pure step for all devices of all processes.
 
     Args:
@@ -69,9 +71,11 @@ def compiled(step: Step, batch_size: int, mode: str = "jit") -> Compiled:
       batch_size: of all devices together.
       mode: of `MODES`. "jit" shards the batch over a mesh and lets the compiler place the
         sums; "pmap" runs a copy of the step on each device and averages gradients in it.
+      held: all examples, to be kept on each device. Then a batch is (K, B) indices of examples,
+        a call makes K steps, and metrics have a leading axis of them.
 
     Raises:
-      InputError: the batch cannot be shared evenly, or there is no such mode.
+      InputError: the batch cannot be shared evenly, there is no such mode, or it holds nothing.
     """
     if mode not in MODES:
         raise InputError(f"parallel {mode!r}: choose one of {', '.join(MODES)}")
@@ -81,15 +85,28 @@ def compiled(step: Step, batch_size: int, mode: str = "jit") -> Compiled:
             f"a batch of {batch_size} cannot be shared by {devices} devices: "
             f"--config.batch_size={-(-batch_size // devices) * devices} can"
         )
-    return _over_mesh(step) if mode == "jit" else _mapped(step)
+    if held is not None and mode == "pmap":
+        raise InputError("examples are held on the devices with --parallel=jit alone")
+    return _over_mesh(step, held) if mode == "jit" else _mapped(step)
 
 
-def _over_mesh(step: Step) -> Compiled:
+def _over_mesh(step: Step, held: np.ndarray | None) -> Compiled:
     mesh = jax.make_mesh((jax.device_count(),), (AXIS,), axis_types=(AxisType.Auto,))
-    everywhere, shared = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in ((), (AXIS,)))
+    axes = (AXIS,) if held is None else (None, AXIS)
+    everywhere, shared = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in ((), axes))
+    examples = None if held is None else _placed(held, everywhere)
+
+    def drawn(state, index, alpha, examples):
+        return jax.lax.scan(
+            lambda state, index: step(state, examples[index], alpha, None), state, index
+        )
+
+    def given(state, batch, alpha, _):
+        return step(state, batch, alpha, None)
+
     program = jax.jit(
-        lambda state, batch, alpha: step(state, batch, alpha, None),
-        in_shardings=(everywhere, shared, None),
+        given if held is None else drawn,
+        in_shardings=(everywhere, shared, None, everywhere),
         out_shardings=everywhere,
         donate_argnums=0,
     )
@@ -98,7 +115,12 @@ def _over_mesh(step: Step) -> Compiled:
         # A copy: the step takes its argument over, and its caller may need it again.
         return jax.tree.map(lambda x: _placed(np.array(x), everywhere), state)
 
-    return Compiled(program, put_state, lambda batch: _placed(batch, shared, share=True), _same)
+    return Compiled(
+        lambda state, batch, alpha: program(state, batch, alpha, examples),
+        put_state,
+        lambda batch: _placed(batch, shared, share=True),
+        _same,
+    )
 
 
 def _placed(value: np.ndarray, sharding: NamedSharding, share: bool = False) -> jax.Array:

@@ -82,6 +82,9 @@ class RunSettings:
       clip_norm: gradients of a network are scaled down to this Euclidean norm; 0 for never.
       disc_steps, real_label, r1, ema, accumulate, remat: see `steps.Options`.
       compute_dtype: "float32" or "bfloat16"; weights and losses are float32 always.
+      hold: all examples stay on each device, as stored integers, and the compiled step draws the
+        same batches from them. They must fit.
+      steps_per_call: how many steps a call of it makes; all others are multiples of that.
       log_every, save_every, evaluate_every, picture_every: in steps; 0 for never, except
         for `save_every`.
     """
@@ -104,6 +107,8 @@ class RunSettings:
     accumulate: int = 1
     remat: bool = False
     compute_dtype: str = "float32"
+    hold: bool = False
+    steps_per_call: int = 1
     log_every: int = 1
     save_every: int = 200
     evaluate_every: int = 200
@@ -111,6 +116,7 @@ class RunSettings:
 
     def __post_init__(self):
         _require_positive(self, "steps", "batch_size", "save_every", "disc_steps", "accumulate")
+        _require_positive(self, "steps_per_call")
         for name in ("warmup_steps", "log_every", "evaluate_every", "picture_every"):
             _require(getattr(self, name) >= 0, f"{name} must not be negative")
         for name in ("clip_norm", "r1"):
@@ -123,14 +129,19 @@ class RunSettings:
             ("compute_dtype", ("float32", "bfloat16")),
         ):
             _require(getattr(self, name) in known, f"{name} must be one of {', '.join(known)}")
-        _require(
-            len(self.validation_subjects) in (0, 2),
-            "validation_subjects: a first and a last",
-        )
+        _require(len(self.validation_subjects) in (0, 2), "validation_subjects: a first and a last")
         _require(
             self.batch_size % self.accumulate == 0,
             f"a batch of {self.batch_size} cannot be accumulated in {self.accumulate} slices",
         )
+        _require(self.hold or self.steps_per_call == 1, "steps_per_call above 1 needs hold=True")
+        for name in ("steps", "log_every", "save_every", "evaluate_every", "picture_every"):
+            _require(
+                getattr(self, name) % self.steps_per_call == 0,
+                f"{name} must be a multiple of steps_per_call, {self.steps_per_call}",
+            )
+        if self.hold and (self.data.window != "last" or self.data.mirror):
+            raise InputError("hold=True: without random windows and mirroring")
 
     def options(self) -> Options:
         """What the step adds to the paper's."""

@@ -74,6 +74,8 @@ def sweep(
     for name, values in (("alphas", alphas), ("seeds", seeds)):
         if not values or len(set(values)) < len(values):
             raise InputError(f"--{name}: name at least one, and each once")
+    if config.hold:
+        raise InputError("a sweep is fed batch by batch: leave out --config.hold")
     if isinstance(config, StganSettings):
         config = experiments.with_noise(config)
     else:  # one noise gait for all lanes: they share their batches

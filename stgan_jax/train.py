@@ -23,6 +23,7 @@ from stgan_jax.state import TrainState
 # What may change when a run goes on.
 _FREE = (
     "steps", "log_every", "save_every", "evaluate_every", "picture_every", "noise_checkpoint",
+    "hold", "steps_per_call",
 )  # fmt: skip
 _PROFILED = 10  # steps in a trace
 
@@ -66,7 +67,11 @@ def train(
         writer = checkpoint.Writer(workdir, to_dict(config))
         stack.callback(writer.close)
         experiment = experiments.prepare(config)
-        program = parallel.compiled(experiment.step, config.batch_size, mode)
+        source = experiment.source
+        held = (
+            source.fetch(np.arange(source.count), np.arange(source.count)) if config.hold else None
+        )
+        program = parallel.compiled(experiment.step, config.batch_size, mode, held)
         state = parallel.same_everywhere(experiment.start(config.seed))
         state = program.put_state(writer.restore(state) or state)
         log = None
@@ -177,12 +182,22 @@ def run(
     from stgan_jax.data import pipeline  # TensorFlow: only where data is fed
 
     config, source = experiment.config, experiment.source
+    count = config.steps_per_call
+    if first % count:
+        raise InputError(
+            f"there are {first} steps done, no multiple of steps_per_call: go on with "
+            f"--config.steps_per_call=1, or a divisor of {first}"
+        )
+    if config.hold:
+        source = source.indices()
     feeds = [
         pipeline.batches(
             source, config.batch_size, seed, first, jax.process_index(), jax.process_count()
         )
         for seed in seeds
     ]
+    if config.hold:
+        feeds = [pipeline.stacked(feed, count) for feed in feeds]
     feed = pipeline.on_device(zip(*feeds, strict=True), put)
     progress = tqdm(
         total=config.steps * config.batch_size * lanes,
@@ -195,7 +210,7 @@ def run(
     window: list[dict[str, Any]] = []
     since, waited = time.perf_counter(), 0.0
     with progress, _stop_requested() as stop:
-        for number in range(first + 1, config.steps + 1):
+        for number in range(first + count, config.steps + 1, count):
             each(number)
             asked = time.perf_counter()
             batch = next(feed)
@@ -211,6 +226,9 @@ def run(
             tell |= stopped
             if tell:
                 window = [_host(one(values)) for values in window]
+                if config.hold:  # of each step in a call
+                    window = [{k: v[i] for k, v in call.items()} for call in window
+                              for i in range(count)]  # fmt: skip
                 for i, values in enumerate(window):
                     told(number - len(window) + 1 + i, values)
             extra = hook(number, state, stopped)
@@ -227,7 +245,7 @@ def run(
                 window, since, waited = [], time.perf_counter(), 0.0
             elif extra:
                 figures(number, extra)
-            progress.update(config.batch_size * lanes)
+            progress.update(config.batch_size * lanes * count)
             if stopped and number < config.steps:
                 progress.close()
                 say(f"stopped at step {number}, saved: run the same command to go on")

@@ -165,6 +165,7 @@ def test_a_sweep_may_have_a_single_lane(tmp_path):
         (CONFIG, (0.1, 0.1), (0,), "--alphas"),
         (CONFIG, (0.1,), (), "--seeds"),
         (CONFIG, (-0.1,), (0,), "alpha"),
+        (dataclasses.replace(CONFIG, hold=True), (0.1,), (0,), "hold"),
     ],
 )
 def test_sweeps_that_cannot_be_are_named(tmp_path, config, alphas, seeds, word):

@@ -44,6 +44,47 @@ def test_resume_is_bit_exact(tmp_path, trained):
     assert_identical(state_of(tmp_path / "parts", "stgan"), state_of(tmp_path / "whole", "stgan"))
 
 
+def test_examples_held_on_the_device_give_the_training_of_fed_ones(tmp_path):
+    fed = dataclasses.replace(
+        small.STGAN, noise="gaussian", optimizer="sgd", steps=6, save_every=6, log_every=2,
+        evaluate_every=6,
+    )  # fmt: skip
+    train.train(fed, tmp_path / "fed")
+    held = dataclasses.replace(fed, hold=True, steps_per_call=2)
+    train.train(held, tmp_path / "held")
+    a, b = (state_of(tmp_path / name, "stgan") for name in ("fed", "held"))
+    assert int(b["step"]) == 6
+    for x, y in zip(*(jax.tree.leaves(x["params"]) for x in (a, b)), strict=True):
+        np.testing.assert_allclose(y, x, rtol=1e-5, atol=1e-6)
+    told = [train.metrics.read(tmp_path / name / "metrics.jsonl") for name in ("fed", "held")]
+    assert [line["step"] for line in told[1]] == [2, 4, 6]
+    for one, other in zip(*told, strict=True):
+        assert one.keys() == other.keys()
+        assert one["loss/gen"] == pytest.approx(other["loss/gen"], rel=1e-5)
+    train.train(dataclasses.replace(held, steps=4, save_every=4), tmp_path / "parts")
+    train.train(held, tmp_path / "parts")
+    assert_identical(state_of(tmp_path / "parts", "stgan"), b)
+    with pytest.raises(InputError, match="no multiple"):
+        train.train(dataclasses.replace(held, steps=8, save_every=4, evaluate_every=4, log_every=4,
+                                        steps_per_call=4), tmp_path / "parts")  # fmt: skip
+    with pytest.raises(InputError, match="jit"):
+        train.train(held, tmp_path / "pmap", mode="pmap")
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"steps_per_call": 2}, "hold"),
+        ({"hold": True, "steps_per_call": 4, "steps": 6}, "multiple"),
+        ({"hold": True, "steps_per_call": 0}, "positive"),
+        ({"hold": True, "data": dataclasses.replace(small.NOISE.data, mirror=True)}, "mirroring"),
+    ],
+)
+def test_settings_of_held_examples_that_do_not_fit_are_refused(changes, word):
+    with pytest.raises(InputError, match=word):
+        dataclasses.replace(small.STGAN, **changes)
+
+
 def test_a_finished_run_is_left_alone(trained, capsys):
     before = state_of(trained / "noise", "noise")
     train.train(small.NOISE, trained / "noise")

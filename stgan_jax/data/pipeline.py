@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import itertools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -33,6 +34,10 @@ class Source:
     dtype: type
     fetch: Fetch
     walks: Sequence[Walk] = ()
+
+    def indices(self) -> "Source":
+        """Numbers of the examples in place of them, for whoever holds them already."""
+        return Source(self.count, (), np.int32, lambda index, _: index.astype(np.int32), self.walks)
 
 
 def array_source(examples: UInt[np.ndarray, "N *shape"]) -> Source:
@@ -166,6 +171,12 @@ def batches(
     options = tf.data.Options()
     options.threading.private_threadpool_size = 2  # leave the cores to the step
     return dataset.prefetch(2).with_options(options).as_numpy_iterator()
+
+
+def stacked(feed: Iterator[Batch], count: int) -> Iterator[Batch]:
+    """So many batches of an endless feed at a time, with a leading axis of them."""
+    while True:
+        yield np.stack(list(itertools.islice(feed, count)))
 
 
 def on_device(
