@@ -104,15 +104,21 @@ def _float32(tree):
     return jax.tree.map(lambda x: x.astype(jnp.float32), tree)
 
 
-def _padded(x: Float[Array, "*shape D"], reach: int) -> Float[Array, "*shape padded"]:
-    """Coordinates between zeros, for `_at`."""
-    return jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(reach, reach)])
+def _rows(x: Float[Array, "*frames W"], reach: int) -> Float[Array, "rows padded"]:
+    """Frames one after another, their coordinates between zeros, for `_at` and `_summed`.
+
+    As many as make whole passes of `_summed`, and one pass more, which is taken and never used.
+    Whoever asks for the same rows within a compiled step shares them.
+    """
+    x = x.reshape(-1, x.shape[-1])
+    missing = (-(-len(x) // _ROWS) + 1) * _ROWS - len(x)
+    return jnp.pad(x, [(0, missing), (reach, reach)])
 
 
-def _at(padded: Float[Array, "*shape padded"], offset: int, size: int) -> Float[Array, "*shape D"]:
-    """x[i + offset] of `_padded` x."""
-    start = (padded.shape[-1] - size) // 2 + offset
-    return padded[..., start : start + size]
+def _at(rows: Float[Array, "rows padded"], offset: int, size: int) -> Float[Array, "rows D"]:
+    """x[i + offset] of the `_rows` of x."""
+    start = (rows.shape[-1] - size) // 2 + offset
+    return rows[:, start : start + size]
 
 
 def _offsets(taps: int) -> range:
@@ -120,21 +126,20 @@ def _offsets(taps: int) -> range:
     return range(-(taps // 2), taps - taps // 2)
 
 
-def _within(offset: int, like: Float[Array, "*shape D"]) -> Float[Array, "*ones D"]:
+def _within(offset: int, size: int) -> Float[Array, "1 D"]:
     """1 where i + offset is a coordinate, 0 beyond the ends, where no channel is."""
-    place = jnp.arange(like.shape[-1]) + offset
-    inside = (place >= 0) & (place < like.shape[-1])
-    return inside.astype(jnp.float32).reshape(*[1] * (like.ndim - 1), -1)
+    place = jnp.arange(size)[None] + offset
+    return ((place >= 0) & (place < size)).astype(jnp.float32)
 
 
 def _sum(terms: Iterable[Array]) -> Array:
     return functools.reduce(jnp.add, terms)
 
 
-def _channel(conv: Conv, c: int, x: Float[Array, "*shape padded"], offset: int, size: int):
-    """Channel c of a convolution of `_padded` x, at i + offset: (*shape, D)."""
+def _channel(conv: Conv, c: int, rows: Float[Array, "rows padded"], offset: int, size: int):
+    """Channel c of a convolution of x, given its `_rows`, at i + offset: (rows, D)."""
     taps = zip(conv.kernel[:, c], _offsets(len(conv.kernel)), strict=True)
-    return _sum(weight * _at(x, offset + k, size) for weight, k in taps) + conv.bias[c]
+    return _sum(weight * _at(rows, offset + k, size) for weight, k in taps) + conv.bias[c]
 
 
 def _channels(conv: Conv, neighbours: Sequence[Float[Array, "1 D"]]) -> Float[Array, "C D"]:
@@ -146,25 +151,18 @@ def _channels(conv: Conv, neighbours: Sequence[Float[Array, "1 D"]]) -> Float[Ar
 def _summed(
     terms: Callable[..., Sequence[Float[Array, "C D"]]],
     shape: tuple[int, int, int],
-    reach: int,
-    *frames: Float[Array, "B N _"],
+    *arrays: Float[Array, "rows _"],
 ) -> Float[Array, "n C D"]:
     """Sums over all frames of n terms (C, D), given one frame of each array; of zeros they are 0.
 
     Args:
-      terms: of a frame of each array, as `_padded` gives it.
+      terms: of a row of each array.
       shape: (n, C, D).
-      reach: of the padding.
-      frames: arrays of as many frames each.
+      arrays: `_rows` of as many frames each.
     """
-    count = frames[0].shape[0] * frames[0].shape[1]
-    passes = -(-count // _ROWS)
-    # As many frames as make whole passes, and one pass more, which is taken and never used.
-    margins = [(0, (passes + 1) * _ROWS - count), (reach, reach)]
-    rows = [jnp.pad(x.reshape(count, -1), margins) for x in frames]
 
     def taken(number):
-        return [jax.lax.dynamic_slice_in_dim(x, number * _ROWS, _ROWS) for x in rows]
+        return [jax.lax.dynamic_slice_in_dim(x, number * _ROWS, _ROWS) for x in arrays]
 
     def one(number, carry):
         totals, now = carry
@@ -175,17 +173,21 @@ def _summed(
         return totals, taken(number + 1)
 
     start = [jnp.zeros(shape[1:], jnp.float32)] * shape[0], taken(0)
-    return jnp.stack(jax.lax.fori_loop(0, passes, one, start)[0])
+    return jnp.stack(jax.lax.fori_loop(0, len(arrays[0]) // _ROWS - 1, one, start)[0])
 
 
 @jax.custom_vjp
 @jax.jit
 def _mixed(weights: Mixer, own: Float[Array, "B T D"], noise: Float[Array, "B N D"]):
     kernel, bias = weights.decoder
+    rows = [_rows(x, _reach(kernel)) for x in (own, noise)]
 
     def mix():
-        passed = _passed(weights.encoder, kernel, own)
-        return nn.relu(passed + _passed(weights.noise_encoder, kernel, noise) + bias)
+        both = [
+            _passed(conv, kernel, near, x.size // x.shape[-1], x.shape[-1]).reshape(x.shape)
+            for conv, near, x in zip(weights[:2], rows, (own, noise), strict=True)
+        ]
+        return nn.relu(both[0] + both[1] + bias)
 
     # Within a branch that is always taken, where numbers are: whatever is no branch XLA computes
     # anew for each use of the result, past optimization barriers, too.
@@ -193,16 +195,21 @@ def _mixed(weights: Mixer, own: Float[Array, "B T D"], noise: Float[Array, "B N 
     return jax.lax.cond(first == first, mix, lambda: jnp.full_like(own, jnp.nan))
 
 
+def _reach(kernel: Float[Array, "taps C"]) -> int:
+    """How far two convolutions after each other see."""
+    return 2 * (len(kernel) // 2)
+
+
 def _passed(
-    conv: Conv, kernel: Float[Array, "taps C"], x: Float[Array, "B N D"]
-) -> Float[Array, "B N D"]:
-    """decoder(relu(encoder(x))), the decoder without its bias."""
-    (taps, channels), size = kernel.shape, x.shape[-1]
-    near = _padded(x, 2 * (taps // 2))
+    conv: Conv, kernel: Float[Array, "taps C"], rows: Array, count: int, size: int
+) -> Float[Array, "count D"]:
+    """decoder(relu(encoder(x))), the decoder without its bias, of x's first frames' `_rows`."""
+    near = rows[:count]
+    channels = range(kernel.shape[1])
     return _sum(
-        _within(k, x)
-        * _sum(weight[c] * nn.relu(_channel(conv, c, near, k, size)) for c in range(channels))
-        for weight, k in zip(kernel, _offsets(taps), strict=True)
+        _within(k, size)
+        * _sum(weight[c] * nn.relu(_channel(conv, c, near, k, size)) for c in channels)
+        for weight, k in zip(kernel, _offsets(len(kernel)), strict=True)
     )
 
 
@@ -242,14 +249,15 @@ def _passed_weights(conv: Conv, kernel, x, change) -> tuple[Conv, Float[Array, "
         hidden = nn.relu(before)
         return [*(of_before * v for v in near), of_before, *(hidden * g for g in of_parts)]
 
-    sums = _summed(terms, (2 * taps + 1, channels, size), taps // 2, x, change).sum(-1)
+    rows = (_rows(v, _reach(kernel)) for v in (x, change))
+    sums = _summed(terms, (2 * taps + 1, channels, size), *rows).sum(-1)
     return Conv(sums[:taps], sums[taps]), sums[taps + 1 :]
 
 
 def _passed_inputs(conv: Conv, kernel, x, change):
     """Gradient of `_passed` by x from that by its result."""
     (taps, channels), size = kernel.shape, x.shape[-1]
-    near, later = (_padded(v, 2 * (taps // 2)) for v in (x, change))
+    near, later = (_rows(v, _reach(kernel))[: x.size // size] for v in (x, change))
 
     def of_before(c: int, offset: int):
         weights = zip(kernel[:, c], _offsets(taps), strict=True)
@@ -257,9 +265,9 @@ def _passed_inputs(conv: Conv, kernel, x, change):
         return jnp.where(_channel(conv, c, near, offset, size) > 0, of_hidden, 0)
 
     return _sum(
-        _within(-k, x) * _sum(weight[c] * of_before(c, -k) for c in range(channels))
+        _within(-k, size) * _sum(weight[c] * of_before(c, -k) for c in range(channels))
         for weight, k in zip(conv.kernel, _offsets(taps), strict=True)
-    )
+    ).reshape(x.shape)
 
 
 @jax.custom_vjp
@@ -269,13 +277,11 @@ def _judged(
 ) -> Float[Array, "B N"]:
     """D_S without its last bias."""
     size = x.shape[-1]
-    near = _padded(x, len(conv.kernel) // 2)
+    near = _rows(x, _reach(conv.kernel))[: x.size // size]
     each = (_channel(conv, c, near, 0, size) for c in range(len(kernel)))
-    parts = _sum(
-        w * nn.leaky_relu(h, _LEAK) for w, h in zip(kernel[:, None, None], each, strict=True)
-    )
+    parts = _sum(w * nn.leaky_relu(h, _LEAK) for w, h in zip(kernel[:, None], each, strict=True))
     # A product with ones: a sum becomes one loop with the rest, and that is not vectorised.
-    return parts @ jnp.ones(size)
+    return (parts @ jnp.ones(size)).reshape(x.shape[:-1])
 
 
 @jax.jit
@@ -306,7 +312,8 @@ def _slope_sums(
         slope = jnp.where(before > 0, 1.0, _LEAK) * _at(each, 0, 1)
         return [*(slope * _at((*v, x)[0], k, size) for k in offsets), slope]
 
-    sums = _summed(terms, (taps + 1, channels, size), taps // 2, each, x, *v)
+    rows = (_rows(every, _reach(conv.kernel)) for every in (each, x, *v))
+    sums = _summed(terms, (taps + 1, channels, size), *rows)
     return sums[:taps], sums[taps]
 
 
@@ -315,17 +322,18 @@ def _slope_sums(
 def _steepness(conv: Conv, kernel, x: Float[Array, "B N D"]) -> Float[Array, "B N D"]:
     """Gradient of each frame's logit by its coordinates."""
     (taps, channels), size = conv.kernel.shape, x.shape[-1]
-    near, wide = _padded(x, 2 * (taps // 2)), _padded(kernel[:, None, None], taps // 2)
+    near = _rows(x, _reach(conv.kernel))[: x.size // size]
+    wide = _rows(kernel, taps // 2)
 
     def of_channel(c: int, offset: int):
         slope = jnp.where(_channel(conv, c, near, offset, size) > 0, 1.0, _LEAK)
-        return _at(wide[c], offset, size) * slope
+        return _at(wide[c : c + 1], offset, size) * slope
 
     return _sum(
         weight[c] * of_channel(c, -k)
         for weight, k in zip(conv.kernel, _offsets(taps), strict=True)
         for c in range(channels)
-    )
+    ).reshape(x.shape)
 
 
 @jax.jit
