@@ -239,6 +239,7 @@ class StganSettings(RunSettings):
         _require_positive(
             self, "gen_learning_rate", "disc_learning_rate", "features", "kernel", "lstm_units"
         )
+        _require(self.kernel % 2 == 1, "kernel must be odd")
         _require(self.alpha >= 0, "alpha must not be negative")
         _require(self.distance in ("l1", "l2"), 'distance must be "l1" or "l2"')
         _require(self.noise in ("gan", "gaussian"), 'noise must be "gan" or "gaussian"')
@@ -291,6 +292,7 @@ class WifsSettings(RunSettings):
     def __post_init__(self):
         super().__post_init__()
         _require_positive(self, "learning_rate", "features", "kernel")
+        _require(self.kernel % 2 == 1, "kernel must be odd")
         _require(self.alpha >= 0, "alpha must not be negative")
         first, last = self.data.first_subject, self.data.last_subject
         _require(first < last, "a noise gait needs a second subject: raise data.last_subject")

@@ -74,13 +74,14 @@ def test_examples_held_on_the_device_give_the_training_of_fed_ones(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "word"),
     [
+        ({"kernel": 4}, "odd"),
         ({"steps_per_call": 2}, "hold"),
         ({"hold": True, "steps_per_call": 4, "steps": 6}, "multiple"),
         ({"hold": True, "steps_per_call": 0}, "positive"),
         ({"hold": True, "data": dataclasses.replace(small.NOISE.data, mirror=True)}, "mirroring"),
     ],
 )
-def test_settings_of_held_examples_that_do_not_fit_are_refused(changes, word):
+def test_settings_that_do_not_fit_are_refused(changes, word):
     with pytest.raises(InputError, match=word):
         dataclasses.replace(small.STGAN, **changes)
 
