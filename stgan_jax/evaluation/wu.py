@@ -177,6 +177,7 @@ class Wu:
     def distances(self, gallery: Gaits, probes: Gaits) -> Float[np.ndarray, "P G"]:
         """Minus the log-odds; the convolutions run once a walk (see `Network.compare`)."""
         out = np.zeros((len(probes), len(gallery)), np.float32)
+        bar = tqdm(total=out.size, desc="matching wu", unit="pair", unit_scale=True, leave=False)
         for i in range(0, len(gallery), _STORED):
             stored = self._maps(gallery.large[i : i + _STORED])
             for j in range(0, len(probes), _BLOCK):
@@ -185,6 +186,8 @@ class Wu:
                     odds = _odds(self.params, seen, stored[k : k + _BLOCK])
                     block = out[j : j + _BLOCK, i + k : i + k + _BLOCK]
                     block[:] = -np.asarray(odds)[: block.shape[0], : block.shape[1]]
+                    bar.update(block.size)
+        bar.close()
         return out
 
     def _maps(self, images: UInt8[np.ndarray, "N 126 126"]) -> Float[np.ndarray, "M 21 21 256"]:
