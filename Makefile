@@ -4,6 +4,7 @@
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
+export PLAYWRIGHT_BROWSERS_PATH := 0  # in .venv, with all the rest
 
 .PHONY: demo test soak lint bench clean
 
@@ -42,9 +43,9 @@ clean:
 
 # For the study's pages. Where none can be fetched, an installed one is tried, or its tests skipped.
 .venv/browser: .venv/dev
-	@timeout 300 $(BIN)/python -m playwright install chromium-headless-shell > /dev/null 2>&1 || \
+	@timeout 300 $(BIN)/python -m playwright install chromium-headless-shell > /dev/null 2>&1 && \
+	  touch $@ || \
 	  echo "no browser could be fetched: tests of the study's pages try an installed one"
-	@touch $@
 
 # Where Python comes without ensurepip (Debian splits it off), the system's pip fills in.
 .venv/bin/python:

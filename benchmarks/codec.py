@@ -41,9 +41,6 @@ def main():
     calls[through] = lambda: anonymize.anonymize_contours(model, walk, key)
     times = timing.interleaved(calls, flags.FLAGS.runs)
     seconds = timing.spreads(times)
-    ratios: dict[str, float] = {}
-    for name in seconds.keys() - {"calibration"}:
-        ratios |= timing.ratios(times, "calibration", name)
     milliseconds = {
         f"{name}, ms": {
             key: round(1e3 * value / (1 if name == through else len(masks)), 4)
@@ -52,7 +49,10 @@ def main():
         for name, each in seconds.items()
         if name != "calibration"
     }
-    timing.report({"frames": len(masks), "each": milliseconds, "seconds": seconds}, ratios)
+    timing.report(
+        {"frames": len(masks), "each": milliseconds, "seconds": seconds},
+        timing.by_calibration(times),
+    )
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ The parameters have the package's names and shapes, and `steps.stgan_step` runs 
 
 import dataclasses
 
+import jax.numpy as jnp
 from flax import linen as nn
 
 from stgan_jax import steps
@@ -27,7 +28,8 @@ class SpatialDiscriminator(stgan.SpatialDiscriminator):
     """D_S: (B, T, 4000) -> logits (B, T)."""
 
     @nn.compact
-    def __call__(self, contours):
+    def __call__(self, *batches):
+        contours = jnp.concatenate(batches)
         x = 4.0 * contours[..., None] - 2.0
         x = nn.leaky_relu(nn.Conv(self.features, (self.kernel,), dtype=self.dtype)(x), 0.2)
         x = nn.Dense(1, dtype=self.dtype)(x.reshape(*x.shape[:-2], -1))
@@ -38,7 +40,8 @@ class TemporalDiscriminator(stgan.TemporalDiscriminator):
     """D_T: (B, T, 4000) -> logits (B,)."""
 
     @nn.compact
-    def __call__(self, contours):
+    def __call__(self, *batches):
+        contours = jnp.concatenate(batches)
         cell = nn.OptimizedLSTMCell(self.units, dtype=self.dtype)
         x = nn.RNN(cell)(4.0 * contours - 2.0)
         x = nn.Dense(1, dtype=self.dtype)(x.reshape(x.shape[0], -1))

@@ -37,16 +37,14 @@ def main():
             calls[f"{name}, {state}"] = functools.partial(_draw, feed, cold)
     times = timing.interleaved(calls, flags.FLAGS.runs)
     seconds = timing.spreads(times)
-    ratios: dict[str, float] = {}
-    for name in seconds.keys() - {"calibration"}:
-        ratios |= timing.ratios(times, "calibration", name)
     rates = {
         name: round(8 * _BATCHES.value / each["median"])
         for name, each in seconds.items()
         if name != "calibration"
     }
     timing.report(
-        {"sequences": len(sequences), "sequences_per_second": rates, "seconds": seconds}, ratios
+        {"sequences": len(sequences), "sequences_per_second": rates, "seconds": seconds},
+        timing.by_calibration(times),
     )
 
 

@@ -109,16 +109,22 @@ def calibration() -> Callable[[], Any]:
     return piece(lambda a, b: (a @ a, b + 1), matrix, long)
 
 
-def interleaved(candidates: Mapping[str, Callable[[], Any]], runs: int, warmups: int = 1) -> Times:
-    """Times some calls, which take turns; the first `warmups` turns do not count."""
+def interleaved(candidates: Mapping[str, Callable[[], Any]], runs: int, before: int = 1) -> Times:
+    """Times some calls, which take turns; in each, `before` calls go before the one that counts.
+
+    In use a step follows one of its own. What the candidate before it did to caches and to the
+    system's memory is not its own: 910 MB that one peer gives back make the next call a third
+    slower, whoever's it is.
+    """
     times = Times({name: [] for name in candidates}, {name: [] for name in candidates})
-    for turn in range(-warmups, runs):
+    for _ in range(runs):
         for name, call in candidates.items():
+            for _ in range(before):
+                call()
             started = time.perf_counter(), _processor_time()
             call()
-            if turn >= 0:
-                times.clock[name].append(time.perf_counter() - started[0])
-                times.processor[name].append(_processor_time() - started[1])
+            times.clock[name].append(time.perf_counter() - started[0])
+            times.processor[name].append(_processor_time() - started[1])
     return times
 
 
@@ -153,6 +159,14 @@ def ratios(times: Times, of: str, to: str) -> dict[str, float]:
         name: statistics.median(seconds[of]) / statistics.median(seconds[to])
         for name, seconds in kinds.items()
     }
+
+
+def by_calibration(times: Times) -> dict[str, float]:
+    """Ratios of the `calibration` among the candidates to each of the others."""
+    found: dict[str, float] = {}
+    for name in times.clock.keys() - {"calibration"}:
+        found |= ratios(times, "calibration", name)
+    return found
 
 
 def machine() -> dict[str, Any]:

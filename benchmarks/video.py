@@ -59,7 +59,7 @@ def main():
         }  # fmt: skip
         if _PEER.value:
             calls["deface"] = lambda: _run(*peer, source, "--output", f"{folder}/deface.mp4")
-        times = timing.interleaved(calls, flags.FLAGS.runs, warmups=0)  # each starts afresh
+        times = timing.interleaved(calls, flags.FLAGS.runs, before=0)  # each starts afresh
     seconds = timing.spreads(times)
     rates = {n: frames / seconds[n]["median"] for n in calls if n != "calibration"}
     timing.report(

@@ -75,7 +75,8 @@ def compiled(
         a call makes K steps, and metrics have a leading axis of them.
 
     Raises:
-      InputError: the batch cannot be shared evenly, there is no such mode, or it holds nothing.
+      InputError: the batch cannot be shared evenly, there is no such mode, or pmap is to hold
+        examples.
     """
     if mode not in MODES:
         raise InputError(f"parallel {mode!r}: choose one of {', '.join(MODES)}")

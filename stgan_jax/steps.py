@@ -92,7 +92,7 @@ def _judged(
     disc: Callable, params: Any, real: Array, fake: Array, name: str, options: Options
 ) -> tuple[Float[Array, ""], Metrics]:
     """What a discriminator minimises: minus its value (Eqs. 2, 3), plus the penalty; metrics."""
-    real_logits, fake_logits = jnp.split(disc(params, jnp.concatenate([real, fake])), 2)
+    real_logits, fake_logits = jnp.split(disc(params, real, fake), 2)
     value = losses.discriminator_value(real_logits, fake_logits, options.real_label)
     return options.penalty(disc, params, real) - value, {
         f"loss/{name}_disc": -value,
@@ -178,6 +178,7 @@ def noise_step(
     basis = state.params["noise_basis"]
     real = basis.code(contour.fixed_to_unit(contours))
     gen, disc = options.apply(nets.gen), options.apply(nets.disc)
+    joined = lambda params, *codes: disc(params, jnp.concatenate(codes))  # noqa: E731
     seeds_of = lambda key: options.own_share(  # noqa: E731
         lambda count: noise_models.sample_seeds(key, count, nets.seed_size), len(real)
     )
@@ -187,7 +188,7 @@ def noise_step(
     for number in reversed(range(options.disc_steps)):  # the last shares its noise with G_N
 
         def disc_loss(params, real, seeds):
-            return _judged(disc, params, real, gen(frozen, seeds), "noise", options)
+            return _judged(joined, params, real, gen(frozen, seeds), "noise", options)
 
         drawn = seeds_of(jax.random.fold_in(state.key(), number)) if number else seeds
         grads, metrics = options.gradients(disc_loss, state.params["noise_disc"], real, drawn)

@@ -68,9 +68,7 @@ def train(
         stack.callback(writer.close)
         experiment = experiments.prepare(config)
         source = experiment.source
-        held = (
-            source.fetch(np.arange(source.count), np.arange(source.count)) if config.hold else None
-        )
+        held = source.everything() if config.hold else None
         program = parallel.compiled(experiment.step, config.batch_size, mode, held)
         state = parallel.same_everywhere(experiment.start(config.seed))
         state = program.put_state(writer.restore(state) or state)

@@ -42,7 +42,7 @@ def demo(tmp_path_factory):
 
 def test_demo_holds_what_it_says_and_builds_in_a_minute(demo):
     folder, told, seconds = demo
-    # Of two cores; on the clock, other tests beside it would count.
+    # Of two cores; on the clock, where alone it takes 41 s, other tests beside it would count.
     assert 5 < seconds < 120
     assert list(told["sequences"]) == [f"s{s:03d}" for s in range(1, 17)]
     sequences = datasets.Sequences("synthetic_walkers/demo", folder, range(1, 125))

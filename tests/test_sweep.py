@@ -87,6 +87,14 @@ def test_a_lane_anonymises_like_any_run(swept):
     assert not np.array_equal(made, masks)
 
 
+def test_lanes_that_follow_each_other_are_those_side_by_side(swept, tmp_path):
+    # Three cannot be shared by the two devices, and on one CPU lanes are not vmapped.
+    assert sweep.sweep(CONFIG, ALPHAS[:3], SEEDS[:1], tmp_path)
+    for alpha in ALPHAS[:3]:
+        name = f"alpha={alpha:g},seed=0"
+        assert_close(state_of(tmp_path / name), state_of(swept[0] / name))
+
+
 def test_lanes_differ(swept):
     gens = [
         np.concatenate([x.ravel() for x in jax.tree.leaves(

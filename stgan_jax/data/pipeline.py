@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 from jaxtyping import Int, UInt
+from tqdm import tqdm
 
 from stgan_jax import contour
 from stgan_jax.data.datasets import Sequences, Walk
@@ -34,6 +35,12 @@ class Source:
     dtype: type
     fetch: Fetch
     walks: Sequence[Walk] = ()
+
+    def everything(self) -> UInt[np.ndarray, "N *shape"]:
+        """All examples, with a progress bar."""
+        parts = np.array_split(np.arange(self.count), -(-self.count // 64))
+        bar = tqdm(parts, "taking examples into memory", unit="64 examples", disable=None)
+        return np.concatenate([self.fetch(part, part) for part in bar])
 
     def indices(self) -> "Source":
         """Numbers of the examples in place of them, for whoever holds them already."""

@@ -90,6 +90,9 @@ def mixed(
       weights: of G.
       own: coordinates.
       noise: coordinates, N = T, or 1 for the same noise in all frames.
+
+    Returns:
+      coordinates; all of them NaN where the very first one of `own` is.
     """
     return _mixed(*_float32((weights, own, noise))).astype(own.dtype)
 

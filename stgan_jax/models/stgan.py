@@ -118,48 +118,51 @@ class SpatialDiscriminator(nn.Module):
     dtype: Any = None
 
     @nn.compact
-    def __call__(self, contours: Float[Array, "B T 4000"]) -> Float[Array, "B T"]:
+    def __call__(self, *contours: Float[Array, "_ T 4000"]) -> Float[Array, "B T"]:
         start = nn.initializers.lecun_normal()
-        size, features = contours.shape[-1], self.features
+        size, features = contours[0].shape[-1], self.features
         kernel, bias = _weights("Conv_0", (self.kernel, 1, features), start, self.dtype)
         dense, offset = _weights("Dense_0", (size * features, 1), start, self.dtype)
         weights = stencil.Judge(
             stencil.Conv(kernel[:, 0], bias), dense.reshape(size, features).T, offset[0]
         )
         judged = stencil.judged if _as_stencils() else stencil.plain_judged
-        return judged(weights, _cast(_centred(contours), self.dtype)).astype(contours.dtype)
+        logits = [judged(weights, _cast(_centred(x), self.dtype)).astype(x.dtype) for x in contours]
+        return jnp.concatenate(logits)
 
 
 class TemporalDiscriminator(nn.Module):
     """D_T: a contour sequence -> logit of moving like a real gait (ST-GAN 3.4, Fig. 5b).
 
     An LSTM whose outputs at all T steps are concatenated and fully connected to one logit.
-    Note: 128 units are our choice, the paper gives no size. `dtype` as in `Generator`.
+    Note: 128 units are our choice, the paper gives no size. `dtype` as in `Generator`. Several
+    batches are judged as if they were joined; one recurrence serves all.
     """
 
     units: int = 128
     dtype: Any = None
 
     @nn.compact
-    def __call__(self, contours: Float[Array, "B T 4000"]) -> Float[Array, "B"]:
-        x = _Lstm(self.units, self.dtype, name="OptimizedLSTMCell_0")(_centred(contours))
+    def __call__(self, *contours: Float[Array, "_ T 4000"]) -> Float[Array, "B"]:
+        x = _Lstm(self.units, self.dtype, name="OptimizedLSTMCell_0")(*map(_centred, contours))
         x = nn.Dense(1, dtype=self.dtype)(x.reshape(x.shape[0], -1))
-        return x[..., 0].astype(contours.dtype)
+        return x[..., 0].astype(contours[0].dtype)
 
 
 class _Lstm(nn.Module):
     """flax's OptimizedLSTMCell over a sequence, its weights under the same names.
 
-    What no step waits for, the product of all frames with the input weights, is one product.
+    What no step waits for, the products of all frames with the input weights, comes before the
+    recurrence. Several batches give the outputs of the joined one.
     """
 
     units: int
     dtype: Any
 
     @nn.compact
-    def __call__(self, x: Float[Array, "B T D"]) -> Float[Array, "B T units"]:
-        batch, frames, size = x.shape
-        x = _cast(x, self.dtype)
+    def __call__(self, *given: Float[Array, "_ T D"]) -> Float[Array, "B T units"]:
+        frames, size = given[0].shape[1:]
+        batches = [_cast(x, self.dtype) for x in given]
         start, orthogonal = nn.initializers.lecun_normal(), nn.initializers.orthogonal()
         inputs, recurrent, biases = [], [], []
         for gate in "ifgo":
@@ -167,9 +170,8 @@ class _Lstm(nn.Module):
             weights = _weights(f"h{gate}", (self.units, self.units), orthogonal, self.dtype)
             recurrent.append(weights[0])
             biases.append(weights[1])
-        x = x.reshape(-1, size)
-        wide = jnp.concatenate([x @ kernel for kernel in inputs], 1)
-        wide = wide.reshape(batch, frames, -1) + jnp.concatenate(biases)[None, None]
+        wide = jnp.concatenate([_projected(inputs, x.reshape(-1, size)) for x in batches])
+        wide = wide.reshape(-1, frames, wide.shape[-1]) + jnp.concatenate(biases)[None, None]
         kernel = jnp.concatenate(recurrent, 1)
 
         def step(carry, of_input):
@@ -179,9 +181,25 @@ class _Lstm(nn.Module):
             hidden = nn.sigmoid(o) * jnp.tanh(cell)
             return (cell, hidden), hidden
 
-        zeros = jnp.zeros((batch, self.units), wide.dtype)
+        zeros = jnp.zeros((len(wide), self.units), wide.dtype)
         _, hidden = jax.lax.scan(step, (zeros, zeros), wide.swapaxes(0, 1))
         return hidden.swapaxes(0, 1)
+
+
+@jax.custom_vjp
+def _projected(kernels: list[Float[Array, "D units"]], x: Float[Array, "N D"]):
+    """The products of x with each kernel, side by side: (N, 4 units); no kernel is copied."""
+    return jnp.concatenate([x @ kernel for kernel in kernels], 1)
+
+
+def _projected_backwards(kept, change):
+    kernels, x = kept
+    each = jnp.split(change, len(kernels), 1)
+    # Here one product: a sum of four would write each of them, as large as x.
+    return [x.T @ part for part in each], change @ jnp.concatenate(kernels, 1).T
+
+
+_projected.defvjp(lambda *inputs: (_projected(*inputs), inputs), _projected_backwards)
 
 
 def _centred(contours: jax.Array) -> jax.Array:
