@@ -23,6 +23,7 @@ from stgan_jax.evaluation import (
     noise,
     privacy,
     recognizers,
+    recovery,
     report,
 )
 from stgan_jax.evaluation.gaits import Gaits
@@ -36,6 +37,7 @@ FRAMES = 50  # ST-GAN 4: the last frames of each sequence; shorter ones are left
 ATTACKS = ("ignorant", "lazy-informed", "semi-informed")
 _CHUNK = 8  # walks a call of a method
 _SCORED_WALKS = 8  # a view, by the networks
+_RECOVERY = 5  # of so many frames one is recovered
 _REFERENCE_WALKS = 40  # of others, a view, that anonymised silhouettes are compared with
 # Different noise for what is published, for the attacker's gallery and for their training.
 _PUBLISHED, _GALLERY, _TRAINING = 0, 1, 2
@@ -50,6 +52,7 @@ class Options:
       attacks: of `ATTACKS`.
       across_views: whether galleries of other views are searched, too.
       natural_walks: how many walks a view the naturalness figures are taken of.
+      recovery_walks: as many a view a recovery attack learns from, and is made on; 0 for none.
       seed: of all noise and of the recognisers.
     """
 
@@ -57,6 +60,7 @@ class Options:
     attacks: Sequence[str] = ATTACKS
     across_views: bool = True
     natural_walks: int = 40
+    recovery_walks: int = 50
     seed: int = 0
 
     def __post_init__(self):
@@ -74,9 +78,7 @@ def options(
     quick: bool = False, recognizers: Sequence[str] = (), attacks: Sequence[str] = (), seed: int = 0
 ) -> Options:
     """Options of a command line: what is empty is taken from the quick ones or the full ones."""
-    base = Options(seed=seed)
-    if quick:
-        base = Options(("gei", "zheng"), across_views=False, natural_walks=2, seed=seed)
+    base = Options(("gei", "zheng"), ATTACKS, False, 2, 16, seed) if quick else Options(seed=seed)
     return dataclasses.replace(
         base, recognizers=recognizers or base.recognizers, attacks=attacks or base.attacks
     )
@@ -253,6 +255,8 @@ def evaluate(
                 for r in tqdm(attackers, f"{method.name}: {attack}", unit="recogniser")
             }
         rows.append(_row(method, seen, clean, options))
+    if options.recovery_walks:
+        _recovered(rows, [plain, *others], walks, chosen, options, seeds)
     scores = functools.partial(_scores, detector=detector, action=action)
     pictures = _natural(rows, [plain, *others], walks, chosen, options, seeds[_PUBLISHED], scores)
     return {
@@ -300,6 +304,28 @@ def _row(
             for attack, by in seen.items()
         },
     }
+
+
+def _recovered(rows, methods, walks: Walks, chosen, options: Options, seeds: list[int]) -> None:
+    """Adds to each method's row how well its originals can be computed back."""
+
+    def pairs(method: Method, mask, seed: int) -> recovery.Pairs:
+        index = _spread(mask & (walks.condition == "nm"), options.recovery_walks)
+        made = {i: seen[::_RECOVERY] for i, _, seen in walks.silhouettes(method, index, seed)}
+        contours = [contour.to_unit(contour.encode(made[i])) for i in index.tolist()]
+        own = walks.contours(index, "resampled")[:, ::_RECOVERY]
+        return recovery.Pairs(own, np.stack(contours), walks.subject[index])
+
+    views = sorted(set(walks.view.tolist()))
+    for row, method in zip(rows, methods, strict=True):
+        by_view = {
+            str(view): recovery.figures(
+                pairs(method, chosen["training"] & (walks.view == view), seeds[_TRAINING]),
+                pairs(method, chosen["probes"] & (walks.view == view), seeds[_PUBLISHED]),
+            )
+            for view in tqdm(views, f"{method.name}: recovery", unit="view")
+        }
+        row["recovery"] = {"pixels": _mean(list(by_view.values())), "by_view": by_view}
 
 
 def _natural(rows, methods, walks: Walks, chosen, options: Options, seed: int, scores):

@@ -14,6 +14,7 @@ report.json, version 1: `dataset`, `views`, `frames`, `subjects` (numbers, by ro
 - `naturalness`: `measures` (see `naturalness.walk_figures`; with `frame_score` and `video_score`,
   see `detectors`) and the same `by_view`. `frame_score_by` and `video_score_by` name what gave
   these; without an action network the latter is null, and so is every video score.
+- `recovery`: `pixels` (see `recovery.figures`) and the same `by_view`.
 `study` is the mos.json of raters' opinions (see `study.report`), or null where none were asked.
 Rates are from 0 to 1; what could not be measured is null.
 """
@@ -224,6 +225,12 @@ those found before (WIFS). EER 0.5 and D<sub>sys</sub> 0 are perfect privacy.</p
 Video score by: {html.escape(report["video_score_by"] or detectors.NO_VIDEO_NETWORK)}.</p>
 {_natural(report)}
 {_opinions(report.get("study"))}
+<h2>Can it be undone?</h2>
+<p>Mean distance of contour points from the original's, in pixels of a 240 x 240 crop: as they are
+published; as computed back by a ridge regression, which learnt from other people's walks before
+and after, with other noise; and of a guess by somebody who knows the true pose and nothing of the
+person. A regression below the last has found something of the person.</p>
+{_recovery(report)}
 <h2>Pictures</h2>
 {found}
 </html>
@@ -301,6 +308,16 @@ def _natural(report: Mapping[str, Any]) -> str:
         values = [method["naturalness"]["measures"].get(name) for method in methods]
         rows.append([text, faultless, *("-" if v is None else f"{v:.3f}" for v in values)])
     return _table(["", "faultless", *(html.escape(m["name"]) for m in methods)], rows)
+
+
+def _recovery(report: Mapping[str, Any]) -> str:
+    names = ("untouched", "recovered", "mean_pose")
+    rows = [
+        [html.escape(method["name"]), *(f"{method['recovery']['pixels'][n]:.2f}" for n in names)]
+        for method in report["methods"]
+        if "recovery" in method
+    ]
+    return _table(["", "as published", "computed back", "pose alone"], rows)
 
 
 def _opinions(study: Mapping[str, Any] | None) -> str:
