@@ -23,100 +23,105 @@ def judge(taps, features, size):
     return Judge(conv, normal(2, features, size), normal(3))
 
 
-def assert_equal(told, expected, tolerance=1e-5):
+def assert_equal(told, expected):
     for a, b in zip(jax.tree.leaves(told), jax.tree.leaves(expected), strict=True):
         assert (a.shape, a.dtype) == (b.shape, b.dtype)
+        tolerance = 1e-5 if a.dtype == jnp.float32 else 1e-2
         a, b = np.asarray(a, np.float32), np.asarray(b, np.float32)
         assert np.abs(b).max() > 0
         np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance * np.abs(b).max())
 
 
-def assert_equal_with_gradients(ours, plain, *inputs, tolerance=1e-5):
-    change = normal(9, *plain(*inputs).shape)
-    by = tuple(range(len(inputs)))
-    weighted = lambda f: lambda *a: jnp.vdot(change, f(*a).astype(jnp.float32))  # noqa: E731
-    told, expected = (jax.jit(jax.value_and_grad(weighted(f), by))(*inputs) for f in (ours, plain))
-    assert_equal(told, expected, tolerance)
+def in_float32(plain):
+    """The function of the same numbers in full width, with a result as its last input."""
+
+    def function(weights, *inputs):
+        wide = [x.astype(jnp.float32) for x in inputs]
+        return plain(weights, *wide).astype(inputs[-1].dtype)
+
+    return function
 
 
-# Tiles are 32 to 128 wide, and programs that add up frames have 64 at most.
-SHAPES = [
-    ((2, 3, 300), 1, 16, 3),
-    ((1, 66, 65), 66, 5, 3),
-    ((2, 2, 33), 1, 3, 5),
-    ((1, 1, 64), 1, 9, 1),
-]
+def assert_equal_with_gradients(ours, plain, *inputs):
+    plain = in_float32(plain)
+    change = normal(9, *jax.eval_shape(plain, *inputs).shape)
+    change = change.astype(jnp.bfloat16).astype(jnp.float32)  # not to be rounded
+
+    def weighted(function):
+        def total(*args):
+            out = function(*args)
+            return jnp.vdot(change, out.astype(jnp.float32)), out
+
+        return jax.jit(jax.grad(total, tuple(range(len(inputs))), has_aux=True))
+
+    assert_equal(weighted(ours)(*inputs), weighted(plain)(*inputs))
 
 
-@pytest.mark.parametrize(("shape", "noises", "features", "taps"), SHAPES)
-def test_mixed_is_that_of_plain_convolutions_with_all_gradients(shape, noises, features, taps):
-    own, noise = normal(6, *shape), normal(7, shape[0], noises, shape[2])
-    inputs = mixer(taps, features), own, noise
-    assert_equal_with_gradients(kernels.mixed, stencil.plain_mixed, *inputs)
+@pytest.fixture
+def tiled_as(monkeypatch):
+    """Interprets with the tiles of a backend."""
+
+    def choose(backend):
+        call = tiles.pl.pallas_call
+        interpreted = lambda *a, **k: call(*a, **{**k, "interpret": True})  # noqa: E731
+        monkeypatch.setattr(tiles.pl, "pallas_call", interpreted)
+        monkeypatch.setattr(jax, "default_backend", lambda: backend)
+
+    return choose
 
 
-@pytest.mark.parametrize(("shape", "noises", "features", "taps"), SHAPES)
-def test_judged_is_that_of_plain_convolutions_with_all_gradients(shape, noises, features, taps):
-    inputs = judge(taps, features, shape[2]), normal(6, *shape)
-    assert_equal_with_gradients(kernels.judged, stencil.plain_judged, *inputs)
+# A GPU's tiles are 32 to 128 wide, a TPU's 256; programs have 64 or 8 frames at most.
+@pytest.mark.parametrize(
+    ("backend", "shape", "noises", "features", "taps", "dtype"),
+    [
+        ("gpu", (2, 3, 300), 1, 16, 3, jnp.float32),
+        ("gpu", (1, 66, 65), 66, 3, 5, jnp.bfloat16),
+        ("tpu", (1, 11, 300), 1, 5, 3, jnp.float32),
+    ],
+)
+class TestEqualPlainConvolutionsWithAllGradients:
+    """Of weights and inputs; those of weights are added up in float32."""
+
+    def test_mixed(self, tiled_as, backend, shape, noises, features, taps, dtype):
+        tiled_as(backend)
+        own, noise = normal(6, *shape), normal(7, shape[0], noises, shape[2])
+        inputs = mixer(taps, features), own.astype(dtype), noise.astype(dtype)
+        assert_equal_with_gradients(kernels.mixed, stencil.plain_mixed, *inputs)
+
+    def test_judged(self, tiled_as, backend, shape, noises, features, taps, dtype):
+        tiled_as(backend)
+        inputs = judge(taps, features, shape[2]), normal(6, *shape).astype(dtype)
+        assert_equal_with_gradients(kernels.judged, stencil.plain_judged, *inputs)
 
 
-def test_as_tpus_take_tiles_too(monkeypatch):
-    call = tiles.pl.pallas_call
-    interpreted = lambda *a, **k: call(*a, **{**k, "interpret": True})  # noqa: E731
-    monkeypatch.setattr(tiles.pl, "pallas_call", interpreted)
-    monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
-    own, noise = normal(6, 1, 11, 300), normal(7, 1, 1, 300)
-    assert_equal_with_gradients(kernels.mixed, stencil.plain_mixed, mixer(3, 5), own, noise)
-    assert_equal_with_gradients(kernels.judged, stencil.plain_judged, judge(3, 5, 300), own)
+def slope_of(function, *weights_and_inputs):
+    """Gradients of the first input's squared gradient, as R1 takes them."""
+
+    def penalty(*args):
+        sines = lambda *a: jnp.sum(jnp.sin(function(*a)))  # noqa: E731
+        return jnp.sum(jnp.square(jax.grad(sines, 1)(*args)))
+
+    return jax.grad(penalty, tuple(range(len(weights_and_inputs))))(*weights_and_inputs)
 
 
-def slope_of(function, *weights_and_x, by=1):
-    """Gradients of what the gradient by `by` is squared to, as R1 takes them."""
-
-    def penalty(*inputs):
-        weighted = lambda *a: jnp.sum(jnp.sin(function(*a)))  # noqa: E731
-        return jnp.sum(jnp.square(jax.grad(weighted, by)(*inputs)))
-
-    return jax.jit(jax.grad(penalty, tuple(range(len(weights_and_x)))))(*weights_and_x)
-
-
-def test_judged_has_second_derivatives():
-    inputs = judge(3, 5, 70), 0.1 * normal(6, 2, 3, 70)
-    inputs = jax.tree.map(lambda x: 0.3 * x, inputs)
-    assert_equal(slope_of(kernels.judged, *inputs), slope_of(stencil.plain_judged, *inputs))
+def test_judged_has_second_derivatives_in_lanes_of_weights():
+    contours, lanes = 0.1 * normal(6, 2, 3, 70), judge(3, 5, 70)
+    lanes = jax.tree.map(lambda x: jnp.stack([0.3 * x, -0.2 * x]), lanes)
+    told, expected = (
+        jax.jit(jax.vmap(lambda w: slope_of(f, w, contours)))(lanes)  # noqa: B023
+        for f in (kernels.judged, stencil.plain_judged)
+    )
+    assert_equal(told, expected)
 
 
 def test_mixed_has_second_derivatives():
-    inputs = jax.tree.map(
-        lambda x: 0.3 * x, (mixer(3, 5), normal(6, 2, 3, 70), normal(7, 2, 1, 70))
-    )
-    assert_equal(slope_of(kernels.mixed, *inputs), slope_of(stencil.plain_mixed, *inputs))
-
-
-def test_bfloat16_is_added_up_in_float32():
-    own, noise = (normal(i, 2, 5, 70).astype(jnp.bfloat16) for i in (6, 7))
-    wide = lambda x: x.astype(jnp.float32)  # noqa: E731
-
-    def plain(weights, own, noise):
-        return stencil.plain_mixed(weights, wide(own), wide(noise)).astype(own.dtype)
-
-    assert_equal_with_gradients(kernels.mixed, plain, mixer(3, 5), own, noise, tolerance=1e-2)
-    weights = judge(3, 5, 70)
-    told = jax.grad(lambda w: jnp.sum(wide(kernels.judged(w, own))))(weights)
-    assert_equal(told, jax.grad(lambda w: jnp.sum(stencil.plain_judged(w, wide(own))))(weights))
-
-
-def test_lanes_are_mapped_over():
-    own, noise = normal(6, 2, 3, 40), normal(7, 2, 1, 40)
-    lanes = jax.tree.map(lambda x: jnp.stack([x, -x, 2 * x]), mixer(3, 4))
-    grads = [
-        jax.jit(jax.vmap(jax.grad(lambda *a: jnp.sum(jnp.square(f(*a)))), (0, None, None)))(  # noqa: B023
-            lanes, own, noise
-        )
+    inputs = mixer(3, 5), normal(6, 1, 2, 40), normal(7, 1, 1, 40)
+    inputs = jax.tree.map(lambda x: 0.3 * x, inputs)
+    told, expected = (
+        jax.jit(lambda *a: slope_of(f, *a))(*inputs)  # noqa: B023
         for f in (kernels.mixed, stencil.plain_mixed)
-    ]
-    assert_equal(*grads)
+    )
+    assert_equal(told, expected)
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
