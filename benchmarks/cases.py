@@ -15,6 +15,7 @@ import numpy as np
 
 from stgan_jax import settings, steps
 from stgan_jax.contour import DIM
+from stgan_jax.errors import InputError
 from stgan_jax.state import TrainState
 
 
@@ -68,6 +69,21 @@ class Case:
     def parallel_step(self, state: TrainState, batch, alpha, axis) -> tuple[TrainState, Any]:
         """The step as `parallel` compiles it."""
         return self.step()(state, batch, alpha, options=steps.Options(axis=axis))
+
+
+def convolved(nets: steps.StganNets, way: str) -> steps.StganNets:
+    """The same networks with convolutions computed in one of `models.stgan.CONVOLUTIONS`.
+
+    Raises:
+      InputError: Pallas kernels on a CPU, where the networks would take another way.
+    """
+    if way == "pallas" and jax.default_backend() == "cpu":
+        raise InputError("pallas is for GPUs and TPUs: leave it out on a CPU")
+    return dataclasses.replace(
+        nets,
+        gen=nets.gen.clone(convolution=way),
+        spatial_disc=nets.spatial_disc.clone(convolution=way),
+    )
 
 
 def stgan(batch: int, frames: int, dtype: str = "float32", **values) -> Case:

@@ -1,12 +1,14 @@
 """How far each piece of an ST-GAN step is from what the machine can do:
 
-    python benchmarks/roofline.py [--batch=8] [--frames=50] [--dtype=bfloat16] [--out=FILE.json]
+    python benchmarks/roofline.py [--batch=8] [--frames=50] [--dtype=bfloat16]
+        [--convolution=pallas] [--out=FILE.json]
 
 A piece's floor is the longer of its least arithmetic at the machine's rate of matrix products
 and its least traffic at its rate of copies (`counts`), both rates measured in the same run. Of
 pieces and rates alike the fastest turn counts: it is the one that other work disturbed least.
 """
 
+import dataclasses
 from typing import Any
 
 import cases
@@ -18,10 +20,14 @@ import timing
 from absl import flags
 
 from stgan_jax import contour
+from stgan_jax.models import stgan
 
 _BATCH = flags.DEFINE_integer("batch", 8, "Sequences a step.", lower_bound=1)
 _FRAMES = flags.DEFINE_integer("frames", 50, "Frames a sequence.", lower_bound=1)
 _DTYPE = flags.DEFINE_enum("dtype", "float32", ("float32", "bfloat16"), "Computed in.")
+_CONVOLUTION = flags.DEFINE_enum(
+    "convolution", "auto", stgan.CONVOLUTIONS, "How G and D_S are computed."
+)
 timing.define_flags()
 
 _MATRIX, _COPIED = 2048, 2**26  # a matrix' side; numbers to copy, far more than fit in a cache
@@ -29,6 +35,7 @@ _MATRIX, _COPIED = 2048, 2**26  # a matrix' side; numbers to copy, far more than
 
 def main():
     case = cases.stgan(_BATCH.value, _FRAMES.value, _DTYPE.value)
+    case = dataclasses.replace(case, nets=cases.convolved(case.nets, _CONVOLUTION.value))
     run = case.run
     size = counts.Size(
         _BATCH.value, _FRAMES.value, contour.DIM, run.features, run.kernel, run.lstm_units,
@@ -59,7 +66,14 @@ def main():
     print(table(rows))
     shape = [_BATCH.value, _FRAMES.value, contour.DIM]
     timing.report(
-        {"shape": shape, "dtype": _DTYPE.value, "rates": rates, "seconds": seconds, "pieces": rows},
+        {
+            "shape": shape,
+            "dtype": _DTYPE.value,
+            "convolution": _CONVOLUTION.value,
+            "rates": rates,
+            "seconds": seconds,
+            "pieces": rows,
+        },
         {f"floor / {name}": each["floor"] / each["seconds"] for name, each in rows.items()},
     )
 

@@ -8,6 +8,8 @@ come to our losses in two steps, and only then are timed, by turns with ours:
 
 * torch, torch_compile: PyTorch, eager and compiled (`peers_torch`); pip install '.[bench]'.
 * flax: `nn.Conv` and `nn.RNN` in the package's own step (`peers_flax`).
+* stencil, plain, pallas: our own other ways to convolve (--config.convolution); "ours" is the one
+  of `auto`. pallas is for GPUs and TPUs: `--peer=plain,stencil,pallas` finds the fastest there.
 
 Without --peer also the noise GAN's step.
 """
@@ -29,7 +31,8 @@ from stgan_jax.errors import InputError
 from stgan_jax.models.noise import ContourBasis
 from stgan_jax.state import TrainState
 
-PEERS = ("torch", "torch_compile", "flax")
+WAYS = ("stencil", "plain", "pallas")
+PEERS = ("torch", "torch_compile", "flax", *WAYS)
 _PEER = flags.DEFINE_list("peer", [], f"Which of {', '.join(PEERS)} to time beside.")
 _BATCH = flags.DEFINE_integer("batch", 8, "Sequences a step.", lower_bound=1)
 _FRAMES = flags.DEFINE_integer("frames", 50, "Frames a sequence.", lower_bound=1)
@@ -81,6 +84,8 @@ def peer(name: str, case: cases.Case) -> Any:
     """A peer's step: a call with `losses` and `about` as `timing.Step` has them."""
     if name == "flax":
         return _step(case, peers_flax.nets(case.nets))
+    if name in WAYS:
+        return _step(case, cases.convolved(case.nets, name))
     try:
         import peers_torch
     except ModuleNotFoundError as error:

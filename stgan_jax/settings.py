@@ -7,7 +7,7 @@ the same in training, in resuming and in use.
 import dataclasses
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 import jax.numpy as jnp
@@ -15,8 +15,8 @@ import optax
 
 from stgan_jax import contour
 from stgan_jax.errors import InputError
+from stgan_jax.models import stgan
 from stgan_jax.models.noise import NoiseDiscriminator, NoiseGenerator
-from stgan_jax.models.stgan import Generator, SpatialDiscriminator, TemporalDiscriminator
 from stgan_jax.state import Optimizers
 from stgan_jax.steps import NoiseNets, Options, RawNoise, StganLoss, StganNets
 
@@ -41,9 +41,8 @@ class WalkerData:
     last_subject: int
     views: tuple[int, ...] = tuple(range(0, 181, 18))
     walks: tuple[str, ...] = (
-        *(f"nm-{number:02d}" for number in range(1, 7)),
-        *("bg-01", "bg-02", "cl-01", "cl-02"),
-    )
+        *(f"nm-{number:02d}" for number in range(1, 7)), "bg-01", "bg-02", "cl-01", "cl-02",
+    )  # fmt: skip
     frames: int = 50
     codec: str = "resampled"
     dataset: str = ""
@@ -57,12 +56,10 @@ class WalkerData:
         return range(self.first_subject, self.last_subject + 1)
 
     def __post_init__(self):
-        _require(self.window in ("last", "random"), 'data.window must be "last" or "random"')
         _require(self.first_subject <= self.last_subject, "data.last_subject is below the first")
         _require(self.frames > 0, "data.frames must be positive")
-        _require(
-            self.codec in contour.CODECS, f"data.codec must be one of {', '.join(contour.CODECS)}"
-        )
+        _require_one_of("data.window", self.window, ("last", "random"))
+        _require_one_of("data.codec", self.codec, contour.CODECS)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -82,6 +79,7 @@ class RunSettings:
       clip_norm: gradients of a network are scaled down to this Euclidean norm; 0 for never.
       disc_steps, real_label, r1, ema, accumulate, remat: see `steps.Options`.
       compute_dtype: "float32" or "bfloat16"; weights and losses are float32 always.
+      convolution: of G and D_S, one of `models.stgan.CONVOLUTIONS`: the same function.
       hold: all examples stay on each device, as stored integers, and the compiled step draws the
         same batches from them. They must fit.
       steps_per_call: how many steps a call of it makes; all others are multiples of that.
@@ -107,6 +105,7 @@ class RunSettings:
     accumulate: int = 1
     remat: bool = False
     compute_dtype: str = "float32"
+    convolution: str = "auto"
     hold: bool = False
     steps_per_call: int = 1
     log_every: int = 1
@@ -115,20 +114,17 @@ class RunSettings:
     picture_every: int = 0
 
     def __post_init__(self):
-        _require_positive(self, "steps", "batch_size", "save_every", "disc_steps", "accumulate")
-        _require_positive(self, "steps_per_call")
-        for name in ("warmup_steps", "log_every", "evaluate_every", "picture_every"):
-            _require(getattr(self, name) >= 0, f"{name} must not be negative")
-        for name in ("clip_norm", "r1"):
+        _positive(self, "steps", "batch_size", "save_every", "disc_steps", "accumulate")
+        _positive(self, "steps_per_call")
+        amounts = "warmup_steps", "clip_norm", "r1"
+        for name in (*amounts, "log_every", "evaluate_every", "picture_every"):
             _require(getattr(self, name) >= 0, f"{name} must not be negative")
         _require(0 <= self.ema < 1, "ema must be at least 0 and below 1")
         _require(0.5 < self.real_label <= 1, "real_label must be above 0.5, and at most 1")
-        for name, known in (
-            ("optimizer", ("adam", "sgd")),
-            ("schedule", ("constant", "linear", "cosine")),
-            ("compute_dtype", ("float32", "bfloat16")),
-        ):
-            _require(getattr(self, name) in known, f"{name} must be one of {', '.join(known)}")
+        _require_one_of("optimizer", self.optimizer, ("adam", "sgd"))
+        _require_one_of("schedule", self.schedule, ("constant", "linear", "cosine"))
+        _require_one_of("compute_dtype", self.compute_dtype, ("float32", "bfloat16"))
+        _require_one_of("convolution", self.convolution, stgan.CONVOLUTIONS)
         _require(len(self.validation_subjects) in (0, 2), "validation_subjects: a first and a last")
         _require(
             self.batch_size % self.accumulate == 0,
@@ -193,7 +189,7 @@ class NoiseSettings(RunSettings):
 
     def __post_init__(self):
         super().__post_init__()
-        _require_positive(self, "learning_rate", "seed_size")
+        _positive(self, "learning_rate", "seed_size")
         _require(self.basis_size >= 0, "basis_size must not be negative")
 
     def nets(self) -> NoiseNets:
@@ -236,13 +232,12 @@ class StganSettings(RunSettings):
 
     def __post_init__(self):
         super().__post_init__()
-        _require_positive(
-            self, "gen_learning_rate", "disc_learning_rate", "features", "kernel", "lstm_units"
-        )
+        rates = "gen_learning_rate", "disc_learning_rate"
+        _positive(self, *rates, "features", "kernel", "lstm_units")
         _require(self.kernel % 2 == 1, "kernel must be odd")
         _require(self.alpha >= 0, "alpha must not be negative")
-        _require(self.distance in ("l1", "l2"), 'distance must be "l1" or "l2"')
-        _require(self.noise in ("gan", "gaussian"), 'noise must be "gan" or "gaussian"')
+        _require_one_of("distance", self.distance, ("l1", "l2"))
+        _require_one_of("noise", self.noise, ("gan", "gaussian"))
 
     def nets(self) -> StganNets:
         """The networks these settings describe, the frozen noise GAN's among them."""
@@ -252,9 +247,11 @@ class StganSettings(RunSettings):
                 raise InputError("noise_run is missing: it is filled in from the noise checkpoint")
             noise = self.noise_run.nets()
         return StganNets(
-            Generator(self.features, self.kernel, self.share_encoder, self.dtype),
-            SpatialDiscriminator(self.features, self.kernel, self.dtype),
-            TemporalDiscriminator(self.lstm_units, self.dtype),
+            stgan.Generator(
+                self.features, self.kernel, self.share_encoder, self.dtype, self.convolution
+            ),
+            stgan.SpatialDiscriminator(self.features, self.kernel, self.dtype, self.convolution),
+            stgan.TemporalDiscriminator(self.lstm_units, self.dtype),
             noise,
         )
 
@@ -291,7 +288,7 @@ class WifsSettings(RunSettings):
 
     def __post_init__(self):
         super().__post_init__()
-        _require_positive(self, "learning_rate", "features", "kernel")
+        _positive(self, "learning_rate", "features", "kernel")
         _require(self.kernel % 2 == 1, "kernel must be odd")
         _require(self.alpha >= 0, "alpha must not be negative")
         first, last = self.data.first_subject, self.data.last_subject
@@ -301,9 +298,11 @@ class WifsSettings(RunSettings):
             f"noise_subject must be one of the subjects {first} to {last}, or 0 to draw one",
         )
 
-    def net(self) -> Generator:
+    def net(self) -> stgan.Generator:
         """Phi, the network these settings describe: 113 parameters as printed."""
-        return Generator(self.features, self.kernel, self.share_encoder, self.dtype)
+        return stgan.Generator(
+            self.features, self.kernel, self.share_encoder, self.dtype, self.convolution
+        )
 
     def optimizers(self) -> Optimizers:
         """Update rule of the network."""
@@ -330,8 +329,7 @@ def from_dict(values: Mapping[str, Any]) -> Settings:
     values = dict(values)
     kinds = {cls.kind: cls for cls in (NoiseSettings, StganSettings, WifsSettings)}
     kind = values.pop("kind", None)
-    if kind not in kinds:
-        raise InputError(f"unknown kind {kind!r} of model: choose one of {', '.join(kinds)}")
+    _require(kind in kinds, f"unknown kind {kind!r} of model: choose one of {', '.join(kinds)}")
     return _build(kinds[kind], values, "config")
 
 
@@ -340,9 +338,8 @@ def from_config(config: Any) -> Settings:
     try:
         values = config.to_dict()
     except OSError as error:  # the flag tells only when it is looked into
-        raise InputError(
-            f"cannot read the config: {str(error).splitlines()[-1].strip()}"
-        ) from error
+        last = str(error).splitlines()[-1].strip()
+        raise InputError(f"cannot read the config: {last}") from error
     return from_dict(values)
 
 
@@ -351,8 +348,8 @@ def _build(cls: Any, values: Mapping[str, Any], path: str):
     fields = {field.name: field for field in dataclasses.fields(cls)}
     kwargs = {}
     for name, value in values.items():
-        if name not in fields:
-            raise InputError(f"{path}.{name}: no such setting; there are {', '.join(fields)}")
+        known = ", ".join(fields)
+        _require(name in fields, f"{path}.{name}: no such setting; there are {known}")
         hint = hints[name]
         if isinstance(value, Mapping):
             inner = next(
@@ -375,8 +372,7 @@ def _build(cls: Any, values: Mapping[str, Any], path: str):
         name for name, field in fields.items()
         if name not in kwargs and field.default is dataclasses.MISSING
     ]  # fmt: skip
-    if missing:
-        raise InputError(f"{path}: {', '.join(missing)} must be set")
+    _require(not missing, f"{path}: {', '.join(missing)} must be set")
     return cls(**kwargs)
 
 
@@ -395,6 +391,10 @@ def _require(condition: bool, sentence: str) -> None:
         raise InputError(sentence)
 
 
-def _require_positive(settings, *names: str) -> None:
+def _require_one_of(name: str, value: str, known: Iterable[str]) -> None:
+    _require(value in known, f"{name} must be one of {', '.join(known)}")
+
+
+def _positive(settings, *names: str) -> None:
     for name in names:
         _require(getattr(settings, name) > 0, f"{name} must be positive")

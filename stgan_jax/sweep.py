@@ -74,8 +74,7 @@ def sweep(
     for name, values in (("alphas", alphas), ("seeds", seeds)):
         if not values or len(set(values)) < len(values):
             raise InputError(f"--{name}: name at least one, and each once")
-    if config.hold:
-        raise InputError("a sweep is fed batch by batch: leave out --config.hold")
+    train.refuse_kernels(config)
     if isinstance(config, StganSettings):
         config = experiments.with_noise(config)
     else:  # one noise gait for all lanes: they share their batches
@@ -143,7 +142,8 @@ def _train(
             writer.restore(fresh, first) if first in checkpoint.saved_steps(lane.folder) else None
         )
         states.append(kept or fresh.replace(step=np.asarray(first, np.int32)))
-    program = parallel.lanes_compiled(experiment.step, len(lanes))
+    held = experiment.source.everything() if config.hold else None
+    program = parallel.lanes_compiled(experiment.step, len(lanes), held)
     rows = np.array([list(seeds).index(lane.config.seed) for lane in lanes])
     alphas = np.array([_alpha(lane) for lane in lanes], np.float32)
     logs = [metrics.Log(lane.folder, first) for lane in lanes]

@@ -23,7 +23,7 @@ from stgan_jax.state import TrainState
 # What may change when a run goes on.
 _FREE = (
     "steps", "log_every", "save_every", "evaluate_every", "picture_every", "noise_checkpoint",
-    "hold", "steps_per_call",
+    "hold", "steps_per_call", "convolution",
 )  # fmt: skip
 _PROFILED = 10  # steps in a trace
 
@@ -63,12 +63,12 @@ def train(
             f"each device's share of a batch of {config.batch_size} cannot be accumulated in "
             f"{config.accumulate} slices: raise batch_size, or use --parallel=jit"
         )
+    refuse_kernels(config, mode)
     with contextlib.ExitStack() as stack:
         writer = checkpoint.Writer(workdir, to_dict(config))
         stack.callback(writer.close)
         experiment = experiments.prepare(config)
-        source = experiment.source
-        held = source.everything() if config.hold else None
+        held = experiment.source.everything() if config.hold else None
         program = parallel.compiled(experiment.step, config.batch_size, mode, held)
         state = parallel.same_everywhere(experiment.start(config.seed))
         state = program.put_state(writer.restore(state) or state)
@@ -253,6 +253,19 @@ def run(
 
 def _host(values: Mapping[str, Any]) -> dict[str, np.ndarray]:
     return {name: np.asarray(value) for name, value in values.items()}
+
+
+def refuse_kernels(config: Settings, mode: str = "jit") -> None:
+    """Pallas kernels are for accelerators, and jit does not share them out over devices."""
+    if config.convolution != "pallas":
+        return
+    if jax.default_backend() == "cpu":
+        raise InputError("convolution=pallas is for GPUs and TPUs: leave it out on a CPU")
+    if mode == "jit" and jax.device_count() > 1:
+        raise InputError(
+            f"convolution=pallas is for one device or --parallel=pmap, and there are "
+            f"{jax.device_count()}: leave it out, or let this process see one alone"
+        )
 
 
 def refuse_other_run(config: Settings, workdir: str | os.PathLike) -> None:

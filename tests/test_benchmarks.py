@@ -79,7 +79,9 @@ def test_check_fails_the_command_on_a_regression_alone(tmp_path, before, code):
 def test_unknown_peer_is_told_in_a_sentence():
     done = command("step_time.py", "--peer=flax,tensorflow")
     assert done.returncode == 2
-    assert done.stderr == "error: --peer=tensorflow: choose from torch, torch_compile, flax\n"
+    assert done.stderr == (
+        "error: --peer=tensorflow: choose from torch, torch_compile, flax, stencil, plain, pallas\n"
+    )
 
 
 def test_only_a_stored_run_is_checked_with(tmp_path):
@@ -105,6 +107,11 @@ class Told:
 
     def losses(self):
         return {"loss/gen": self._losses[self._calls - 1]}
+
+
+def test_pallas_is_not_timed_on_a_cpu(case):
+    with pytest.raises(InputError, match="pallas is for GPUs and TPUs"):
+        step_time.peer("pallas", case)
 
 
 def test_peer_with_other_losses_is_not_timed():

@@ -142,3 +142,10 @@ def test_lanes_are_spread_over_the_devices_that_divide_them():
         assert len(out.sharding.device_set) == used
         np.testing.assert_allclose(out, [(3.0, 12.0)[i % 2] * i for i in range(lanes)])
         assert metrics["x"].shape == (lanes,)
+        held = parallel.lanes_compiled(step, lanes, np.arange(9.0, dtype=np.float32))
+        drawn = held.put_batch(np.array([[[0, 1, 2]] * 2, [[3, 4, 5]] * 2]))  # two steps a call
+        twice, metrics = held.step(held.put_state(np.zeros(lanes, np.float32)), drawn, rows, alphas)
+        np.testing.assert_allclose(
+            twice, 2 * np.array([(3.0, 12.0)[i % 2] * i for i in range(lanes)])
+        )
+        np.testing.assert_allclose(metrics["x"], [np.zeros(lanes), out])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from stgan_jax.models import stencil, stgan
+from stgan_jax.models import kernels, stencil, stgan
 
 
 class Straightforward(nn.Module):
@@ -127,6 +127,20 @@ def test_general_convolutions_are_taken_off_the_cpu(monkeypatch):
     monkeypatch.setattr(stencil, "judged", pytest.fail)
     np.testing.assert_allclose(gen.apply(params, own, noise), here[0], atol=1e-6)
     np.testing.assert_allclose(disc.apply(judge, own), here[1], atol=1e-5)
+
+
+@pytest.mark.parametrize(("backend", "module"), [("gpu", kernels), ("cpu", stencil)])
+def test_kernels_are_taken_where_asked_for_and_never_on_a_cpu(monkeypatch, backend, module):
+    contours = uniform(0, (1, 2, 4000))
+    monkeypatch.setattr(module, "mixed", lambda weights, own, noise: 3.0 * own)
+    monkeypatch.setattr(module, "judged", lambda weights, own: own[..., 0])
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    gen = stgan.Generator(convolution="pallas")
+    made, _ = gen.init_with_output(jax.random.key(2), contours, contours)
+    np.testing.assert_allclose(made, 3.0 * (2.0 * contours - 1.0))
+    disc = stgan.SpatialDiscriminator(convolution="pallas")
+    logits, _ = disc.init_with_output(jax.random.key(2), contours)
+    np.testing.assert_allclose(logits, 4.0 * contours[..., 0] - 2.0)
 
 
 def test_lanes_of_weights_are_mapped_over():

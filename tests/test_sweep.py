@@ -121,6 +121,18 @@ def test_a_sweep_that_was_killed_between_saves_ends_the_same(swept, tmp_path, nu
             np.testing.assert_array_equal(x, y)
 
 
+def test_lanes_that_hold_their_examples_are_those_that_are_fed(swept, tmp_path):
+    config = dataclasses.replace(CONFIG, hold=True, steps_per_call=5)
+    assert sweep.sweep(config, ALPHAS[::3], SEEDS, tmp_path)
+    for lane in tmp_path.glob("alpha*"):
+        assert_close(state_of(lane), state_of(swept[0] / lane.name), 1e-6)
+        told, fed = (
+            train.metrics.read(f / lane.name / "metrics.jsonl") for f in (tmp_path, swept[0])
+        )
+        assert [line["step"] for line in told] == [line["step"] for line in fed]
+        assert told[-1]["loss/gen"] == pytest.approx(fed[-1]["loss/gen"], rel=1e-6)
+
+
 def test_table_and_plot_hold_every_lane(swept, capsys):
     sweep.sweep(CONFIG, ALPHAS, SEEDS, swept[0])
     assert "already" in capsys.readouterr().out
@@ -173,7 +185,7 @@ def test_a_sweep_may_have_a_single_lane(tmp_path):
         (CONFIG, (0.1, 0.1), (0,), "--alphas"),
         (CONFIG, (0.1,), (), "--seeds"),
         (CONFIG, (-0.1,), (0,), "alpha"),
-        (dataclasses.replace(CONFIG, hold=True), (0.1,), (0,), "hold"),
+        (dataclasses.replace(CONFIG, convolution="pallas"), (0.1,), (0,), "pallas is for GPUs"),
     ],
 )
 def test_sweeps_that_cannot_be_are_named(tmp_path, config, alphas, seeds, word):

@@ -19,7 +19,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 _ROWS = 16  # frames a pass of a sum over frames; measured: 8 and 50 are half as fast or worse
-_LEAK = 0.2  # of D_S's leaky ReLU
+LEAK = 0.2  # of D_S's leaky ReLU
 
 
 class Conv(NamedTuple):
@@ -62,7 +62,7 @@ def plain_mixed(
 
 def plain_judged(weights: Judge, contours: Float[Array, "B T D"]) -> Float[Array, "B T"]:
     """`judged` by a general convolution."""
-    hidden = nn.leaky_relu(_convolved(weights.conv, contours[..., None]), _LEAK)
+    hidden = nn.leaky_relu(_convolved(weights.conv, contours[..., None]), LEAK)
     return jnp.einsum("btdc,cd->bt", hidden, weights.kernel) + weights.bias
 
 
@@ -94,16 +94,16 @@ def mixed(
     Returns:
       coordinates; all of them NaN where the very first one of `own` is.
     """
-    return _mixed(*_float32((weights, own, noise))).astype(own.dtype)
+    return _mixed(*float32((weights, own, noise))).astype(own.dtype)
 
 
 def judged(weights: Judge, contours: Float[Array, "B T D"]) -> Float[Array, "B T"]:
     """Each frame's logit by D_S: convolution, leaky ReLU, fully connected (ST-GAN Fig. 5a)."""
-    wide, x = _float32(weights), contours.astype(jnp.float32)
+    wide, x = float32(weights), contours.astype(jnp.float32)
     return (_judged(wide.conv, wide.kernel, x) + wide.bias).astype(contours.dtype)
 
 
-def _float32(tree):
+def float32(tree):
     return jax.tree.map(lambda x: x.astype(jnp.float32), tree)
 
 
@@ -124,7 +124,7 @@ def _at(rows: Float[Array, "rows padded"], offset: int, size: int) -> Float[Arra
     return rows[:, start : start + size]
 
 
-def _offsets(taps: int) -> range:
+def offsets_of(taps: int) -> range:
     """Where a convolution's taps look: -1, 0, 1 for three of them."""
     return range(-(taps // 2), taps - taps // 2)
 
@@ -135,20 +135,20 @@ def _within(offset: int, size: int) -> Float[Array, "1 D"]:
     return ((place >= 0) & (place < size)).astype(jnp.float32)
 
 
-def _sum(terms: Iterable[Array]) -> Array:
+def added(terms: Iterable[Array]) -> Array:
     return functools.reduce(jnp.add, terms)
 
 
 def _channel(conv: Conv, c: int, rows: Float[Array, "rows padded"], offset: int, size: int):
     """Channel c of a convolution of x, given its `_rows`, at i + offset: (rows, D)."""
-    taps = zip(conv.kernel[:, c], _offsets(len(conv.kernel)), strict=True)
-    return _sum(weight * _at(rows, offset + k, size) for weight, k in taps) + conv.bias[c]
+    taps = zip(conv.kernel[:, c], offsets_of(len(conv.kernel)), strict=True)
+    return added(weight * _at(rows, offset + k, size) for weight, k in taps) + conv.bias[c]
 
 
 def _channels(conv: Conv, neighbours: Sequence[Float[Array, "1 D"]]) -> Float[Array, "C D"]:
     """All channels of a convolution of one frame, given shifted by each tap."""
     taps = zip(conv.kernel, neighbours, strict=True)
-    return _sum(weight[:, None] * near for weight, near in taps) + conv.bias[:, None]
+    return added(weight[:, None] * near for weight, near in taps) + conv.bias[:, None]
 
 
 def _summed(
@@ -209,10 +209,10 @@ def _passed(
     """decoder(relu(encoder(x))), the decoder without its bias, of x's first frames' `_rows`."""
     near = rows[:count]
     channels = range(kernel.shape[1])
-    return _sum(
+    return added(
         _within(k, size)
-        * _sum(weight[c] * nn.relu(_channel(conv, c, near, k, size)) for c in channels)
-        for weight, k in zip(kernel, _offsets(len(kernel)), strict=True)
+        * added(weight[c] * nn.relu(_channel(conv, c, near, k, size)) for c in channels)
+        for weight, k in zip(kernel, offsets_of(len(kernel)), strict=True)
     )
 
 
@@ -241,13 +241,13 @@ _mixed.defvjp(_mixed_forwards, _mixed_backwards)
 def _passed_weights(conv: Conv, kernel, x, change) -> tuple[Conv, Float[Array, "taps C"]]:
     """Gradients of `_passed` by conv and kernel from that by its result."""
     (taps, channels), size = kernel.shape, x.shape[-1]
-    offsets = _offsets(taps)
+    offsets = offsets_of(taps)
 
     def terms(x, change):
         near = [_at(x, k, size) for k in offsets]
         of_parts = [_at(change, -k, size) for k in offsets]
         before = _channels(conv, near)
-        of_hidden = _sum(w[:, None] * g for w, g in zip(kernel, of_parts, strict=True))
+        of_hidden = added(w[:, None] * g for w, g in zip(kernel, of_parts, strict=True))
         of_before = jnp.where(before > 0, of_hidden, 0)
         hidden = nn.relu(before)
         return [*(of_before * v for v in near), of_before, *(hidden * g for g in of_parts)]
@@ -263,13 +263,13 @@ def _passed_inputs(conv: Conv, kernel, x, change):
     near, later = (_rows(v, _reach(kernel))[: x.size // size] for v in (x, change))
 
     def of_before(c: int, offset: int):
-        weights = zip(kernel[:, c], _offsets(taps), strict=True)
-        of_hidden = _sum(weight * _at(later, offset - k, size) for weight, k in weights)
+        weights = zip(kernel[:, c], offsets_of(taps), strict=True)
+        of_hidden = added(weight * _at(later, offset - k, size) for weight, k in weights)
         return jnp.where(_channel(conv, c, near, offset, size) > 0, of_hidden, 0)
 
-    return _sum(
-        _within(-k, size) * _sum(weight[c] * of_before(c, -k) for c in range(channels))
-        for weight, k in zip(conv.kernel, _offsets(taps), strict=True)
+    return added(
+        _within(-k, size) * added(weight[c] * of_before(c, -k) for c in range(channels))
+        for weight, k in zip(conv.kernel, offsets_of(taps), strict=True)
     ).reshape(x.shape)
 
 
@@ -282,7 +282,7 @@ def _judged(
     size = x.shape[-1]
     near = _rows(x, _reach(conv.kernel))[: x.size // size]
     each = (_channel(conv, c, near, 0, size) for c in range(len(kernel)))
-    parts = _sum(w * nn.leaky_relu(h, _LEAK) for w, h in zip(kernel[:, None], each, strict=True))
+    parts = added(w * nn.leaky_relu(h, LEAK) for w, h in zip(kernel[:, None], each, strict=True))
     # A product with ones: a sum becomes one loop with the rest, and that is not vectorised.
     return (parts @ jnp.ones(size)).reshape(x.shape[:-1])
 
@@ -308,11 +308,11 @@ def _slope_sums(
       the sums with the factor v, or else x, shifted by each tap; the sums without it.
     """
     taps, channels = conv.kernel.shape
-    offsets, size = _offsets(taps), x.shape[-1]
+    offsets, size = offsets_of(taps), x.shape[-1]
 
     def terms(each, x, *v):
         before = _channels(conv, [_at(x, k, size) for k in offsets])
-        slope = jnp.where(before > 0, 1.0, _LEAK) * _at(each, 0, 1)
+        slope = jnp.where(before > 0, 1.0, LEAK) * _at(each, 0, 1)
         return [*(slope * _at((*v, x)[0], k, size) for k in offsets), slope]
 
     rows = (_rows(every, _reach(conv.kernel)) for every in (each, x, *v))
@@ -329,12 +329,12 @@ def _steepness(conv: Conv, kernel, x: Float[Array, "B N D"]) -> Float[Array, "B 
     wide = _rows(kernel, taps // 2)
 
     def of_channel(c: int, offset: int):
-        slope = jnp.where(_channel(conv, c, near, offset, size) > 0, 1.0, _LEAK)
+        slope = jnp.where(_channel(conv, c, near, offset, size) > 0, 1.0, LEAK)
         return _at(wide[c : c + 1], offset, size) * slope
 
-    return _sum(
+    return added(
         weight[c] * of_channel(c, -k)
-        for weight, k in zip(conv.kernel, _offsets(taps), strict=True)
+        for weight, k in zip(conv.kernel, offsets_of(taps), strict=True)
         for c in range(channels)
     ).reshape(x.shape)
 

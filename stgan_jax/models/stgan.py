@@ -56,9 +56,30 @@ def _cast(x: Array, dtype: Any) -> Array:
     return x if dtype is None else x.astype(dtype)
 
 
-def _as_stencils() -> bool:
-    """Whether convolutions go without writing their channels. Measured on CPUs alone."""
-    return jax.default_backend() == "cpu"
+CONVOLUTIONS = ("auto", "stencil", "pallas", "plain")
+
+
+def _convolution(name: str) -> Any:
+    """Functions `mixed` and `judged` as one of `CONVOLUTIONS` computes them.
+
+    stencil: expressions of few taps (`models.stencil`); pallas: kernels for GPUs and TPUs
+    (`models.kernels`); plain: general convolutions. Of these auto takes what is known to do well:
+    stencils on a CPU, where they were measured, and plain ones elsewhere, where nothing was.
+    Kernels are not for CPUs: whoever uses there what was trained with them gets stencils.
+    """
+    on_cpu = jax.default_backend() == "cpu"
+    if name == "pallas" and not on_cpu:
+        from stgan_jax.models import kernels  # takes long to load, and is for few
+
+        return kernels
+    if name == "plain" or (name == "auto" and not on_cpu):
+        return _Plain
+    return stencil
+
+
+class _Plain:
+    mixed = staticmethod(stencil.plain_mixed)
+    judged = staticmethod(stencil.plain_judged)
 
 
 class Generator(nn.Module):
@@ -76,12 +97,14 @@ class Generator(nn.Module):
       share_encoder: one encoder for both inputs, as WIFS Eqs. 2-3 print it. It makes G
         symmetric in its inputs, blind to which is the noise; ST-GAN has two.
       dtype: what is computed in; weights are float32. bfloat16 resolves half a pixel of 240.
+      convolution: how, one of `CONVOLUTIONS`: the same function.
     """
 
     features: int = 16
     kernel: int = 3
     share_encoder: bool = False
     dtype: Any = None
+    convolution: str = "auto"
 
     @nn.compact
     def __call__(
@@ -102,7 +125,7 @@ class Generator(nn.Module):
         # One noise contour stands for all frames (ST-GAN 3.3).
         noise = noise[:, None] if noise.ndim == 2 else noise
         own, noise = (_cast(2.0 * x - 1.0, self.dtype) for x in (contours, noise))
-        mixed = stencil.mixed if _as_stencils() else stencil.plain_mixed
+        mixed = _convolution(self.convolution).mixed
         return mixed(weights, own, noise).astype(contours.dtype)
 
 
@@ -110,12 +133,13 @@ class SpatialDiscriminator(nn.Module):
     """D_S: each frame's contour -> logit of being a real gait's (ST-GAN 3.4, Fig. 5a).
 
     conv1d, then a fully connected layer. Note: features, kernel and the leaky ReLU in
-    between are our choice, the paper gives none. `dtype` as in `Generator`.
+    between are our choice, the paper gives none. `dtype`, `convolution` as in `Generator`.
     """
 
     features: int = 16
     kernel: int = 3
     dtype: Any = None
+    convolution: str = "auto"
 
     @nn.compact
     def __call__(self, *contours: Float[Array, "_ T 4000"]) -> Float[Array, "B T"]:
@@ -126,7 +150,7 @@ class SpatialDiscriminator(nn.Module):
         weights = stencil.Judge(
             stencil.Conv(kernel[:, 0], bias), dense.reshape(size, features).T, offset[0]
         )
-        judged = stencil.judged if _as_stencils() else stencil.plain_judged
+        judged = _convolution(self.convolution).judged
         logits = [judged(weights, _cast(_centred(x), self.dtype)).astype(x.dtype) for x in contours]
         return jnp.concatenate(logits)
 
