@@ -170,9 +170,9 @@ def test_a_scene_is_rendered_with_its_truth(tmp_path):
 def test_anonymising_and_the_models_work_without_tensorflow(trained):
     code = (
         "import sys\nsys.modules['tensorflow'] = sys.modules['tensorflow_datasets'] = None\n"
-        "from stgan_jax import anonymize, losses, steps, settings, checkpoint\n"
+        "from stgan_jax import anonymizer, losses, steps, settings, checkpoint\n"
         "from stgan_jax.data import walkers, scenes\n"
-        f"anonymize.load_model({str(trained / 'stgan')!r})\n"
+        f"anonymizer.load_model({str(trained / 'stgan')!r})\n"
     )
     done = run("-c", code)
     assert done.returncode == 0, done.stderr

@@ -5,6 +5,7 @@ for a static camera.
 """
 
 import dataclasses
+import functools
 
 import cv2
 import numpy as np
@@ -20,7 +21,7 @@ class Region:
     box: Box
     mask: UInt8[np.ndarray, "h w"]
 
-    @property
+    @functools.cached_property
     def area(self) -> int:
         """Pixels."""
         return int(self.mask.sum())

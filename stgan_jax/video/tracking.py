@@ -1,21 +1,75 @@
 """Who is who from frame to frame: foreground regions divided among people and followed."""
 
+import array
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from scipy.signal import find_peaks
 
 from stgan_jax.video.segmentation import Box, Region, regions
+from stgan_jax.video.shelf import Shelf, Slip
 
 _ExpectedBox = Float[np.ndarray, "4"]  # as Box, between pixels
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Sighting(Region):
-    """One person's silhouette in one frame."""
+class Sighting:
+    """Where one person was seen in one frame; the silhouette lies on a shelf.
+
+    Attributes:
+      frame: its number.
+      box: of the silhouette.
+      area: of the silhouette, pixels.
+    """
 
     frame: int
+    box: Box
+    area: int
+    shelf: Shelf
+    slip: Slip
+
+    @property
+    def mask(self) -> UInt8[np.ndarray, "h w"]:
+        """The silhouette (0/1) inside its box."""
+        height, width = self.box[2:] - self.box[:2]
+        return self.shelf.get(self.slip, (int(height), int(width)))
+
+    def on(self, shape: tuple[int, int]) -> UInt8[np.ndarray, "H W"]:
+        """The silhouette on an empty frame."""
+        return Region(self.box, self.mask).on(shape)
+
+
+class Sightings(Sequence[Sighting]):
+    """Sightings in 64 bytes each, made into objects as they are asked for."""
+
+    _WIDTH = 8
+
+    def __init__(self, shelf: Shelf):
+        self._shelf = shelf
+        self._rows = array.array("q")
+
+    def add(self, frame: int, region: Region) -> None:
+        """Puts one more at the end."""
+        slip = self._shelf.put(region.mask)
+        self._rows.extend((frame, *map(int, region.box), region.area, *slip))
+
+    def __len__(self) -> int:
+        return len(self._rows) // self._WIDTH
+
+    def __getitem__(self, index):
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        if not -len(self) <= index < len(self):
+            raise IndexError(index)
+        at = index % len(self) * self._WIDTH
+        frame, *box, area, offset, length = self._rows[at : at + self._WIDTH]
+        return Sighting(frame, np.array(box), area, self._shelf, (offset, length))
+
+    def table(self) -> Int[np.ndarray, "T 8"]:
+        """(frame, top, left, bottom, right, area, and where the mask lies) of all."""
+        return np.array(self._rows, np.int64).reshape(-1, self._WIDTH)
 
 
 class Track:
@@ -30,18 +84,15 @@ class Track:
       area: usual silhouette area, pixels.
     """
 
-    def __init__(self, region: Region, frame: int):
-        self.sightings = [Sighting(region.box, region.mask, frame)]
+    def __init__(self, region: Region, frame: int, shelf: Shelf):
+        self.sightings = Sightings(shelf)
+        self.sightings.add(frame, region)
+        self.last_frame = frame
         self.crowded = 0
         self.area = float(region.area)
         self._middle = _middle(region.box)
         self._size = (region.box[2:] - region.box[:2]).astype(np.float64)
         self._speed = np.zeros(2)
-
-    @property
-    def last_frame(self) -> int:
-        """Where the person was last seen."""
-        return self.sightings[-1].frame
 
     def add(self, region: Region, frame: int, alone: bool) -> None:
         """Takes in where the person is; `alone` if the region was nobody else's."""
@@ -55,7 +106,8 @@ class Track:
         if alone:
             self._size += 0.15 * (region.box[2:] - region.box[:2] - self._size)
             self.area += 0.15 * (region.area - self.area)
-        self.sightings.append(Sighting(region.box, region.mask, frame))
+        self.sightings.add(frame, region)
+        self.last_frame = frame
 
     def expected(self, frame: int) -> _ExpectedBox:
         """The box at a later frame: of the usual size, moved on at the usual speed."""
@@ -75,17 +127,19 @@ class Follower:
     it that no track expects begin tracks of their own.
     """
 
-    def __init__(self, shape: tuple[int, int], patience: int = 12):
+    def __init__(self, shape: tuple[int, int], patience: int = 12, shelf: Shelf | None = None):
         """Takes the frames' (height, width) and how many frames a track may go unseen."""
         self.tracks: list[Track] = []
+        self._alive: list[Track] = []
+        self._shelf = shelf or Shelf()
         self._patience = patience
         self._least_height = max(16, shape[0] // 30)
         self._least_area = (shape[0] // 60) ** 2
 
     def see(self, frame: int, mask: UInt8[np.ndarray, "H W"]) -> None:
         """Takes in the foreground (0/1) of one frame."""
-        alive = [track for track in self.tracks if frame - track.last_frame <= self._patience]
-        boxes = {track: track.expected(frame) for track in alive}
+        self._alive = [t for t in self._alive if frame - t.last_frame <= self._patience]
+        boxes = {track: track.expected(frame) for track in self._alive}
         shares: dict[Track, list[Region]] = {}
         alone: dict[Track, bool] = {}
         for region in regions(mask, self._least_area):
@@ -112,7 +166,8 @@ class Follower:
 
     def _begin(self, region: Region, frame: int) -> None:
         if region.height >= max(self._least_height, 0.9 * region.width):
-            self.tracks.append(Track(region, frame))
+            self._alive.append(Track(region, frame, self._shelf))
+            self.tracks.append(self._alive[-1])
 
 
 def _claims(region: Region, boxes: dict[Track, _ExpectedBox]) -> list[Track]:
