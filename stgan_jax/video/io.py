@@ -183,7 +183,7 @@ def read_stamped(
             if cut.start > 0:
                 container.seek(first, stream=stream)
             for number, frame in enumerate(container.decode(stream)):
-                if frame.is_corrupt:
+                if frame.is_corrupt and not keys_only:
                     raise InputError(f"{path}: damaged at frame {number}: repair or re-encode it")
                 if size not in (None, (frame.width, frame.height)):
                     raise InputError(f"{path}: the frame size changes at frame {number}")
