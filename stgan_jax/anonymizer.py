@@ -20,6 +20,7 @@ from stgan_jax.settings import StganSettings, from_dict
 from stgan_jax.steps import StganNets, used
 
 Silhouettes = UInt8[np.ndarray, "T 240 240"]
+Walk = UInt8[np.ndarray, "_ 240 240"]  # of any length beside others
 
 _ROWS, _FRAMES = 8, 16  # of a call of G: one compiled shape for any people and lengths
 
@@ -42,9 +43,7 @@ def load_model(workdir: str | os.PathLike) -> Model:
     return Model(settings.nets(), saved.params(), settings.data.codec, settings.alpha)
 
 
-def anonymize_walks(
-    model: Model, walks: Sequence[Silhouettes], keys: Sequence[jax.Array]
-) -> list[Silhouettes]:
+def anonymize_walks(model: Model, walks: Sequence[Walk], keys: Sequence[jax.Array]) -> list[Walk]:
     """Gives several walks other shapes, in as few calls of the model as they fill.
 
     Args:

@@ -1,5 +1,6 @@
 """Where people are in a frame: by the background, by masks from outside, by a network."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -45,7 +46,8 @@ class FromFiles:
             raise InputError(f"{folder}: holds no PNG files")
         values: set[int] = set()
         for path in self._paths[:: max(1, len(self._paths) // 50)]:
-            values.update(np.unique(self._read(path)).tolist())
+            with contextlib.suppress(InputError):  # which is told of its frame, later
+                values.update(np.unique(self._read(path)).tolist())
         self.has_ids = len(values - {0}) > 1
 
     def _read(self, path: Path) -> Mask:

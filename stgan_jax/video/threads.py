@@ -56,7 +56,8 @@ def ahead(items: Iterable[Item], depth: int = 4) -> Iterator[Item]:
             yield item
     finally:
         stopped.set()
-        thread.join()
+        if threading.current_thread() is not thread:  # which may be the one to collect garbage
+            thread.join()
 
 
 def mapped(
