@@ -13,7 +13,7 @@ from stgan_jax.errors import InputError
 from stgan_jax.video import background, io, pictures
 from stgan_jax.video.audio import Audio
 
-_ENOUGH = 40  # key frames that are spread over the video stand for all frames
+_ENOUGH = 30  # key frames that are spread over the video stand for all frames
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,8 +116,8 @@ class Source:
 
     @property
     def _most(self) -> int:
-        """How many samples fit into half a GiB, at most 80."""
-        return int(np.clip((512 << 20) // (3 * self.shape[0] * self.shape[1]), 3, 80))
+        """How many samples fit into half a GiB, at most 60."""
+        return int(np.clip((512 << 20) // (3 * self.shape[0] * self.shape[1]), 3, 60))
 
     def writer(self, output: str | os.PathLike, options: Options) -> Any:
         """A context that yields `append(Stamped)`, see `io.video_writer`."""

@@ -61,8 +61,35 @@ def foreground(
     """
     red, green, blue = cv2.split(cv2.blur(cv2.absdiff(frame, background), (3, 3)))
     mask = cv2.compare(cv2.max(cv2.max(red, green), blue), threshold, cv2.CMP_GT) & 1
-    mask &= ~_shadow(frame, background, mask)
+    out = np.zeros_like(mask)
     unit = frame.shape[0] / 576  # kernels grow with the resolution
+    for window in _windows(mask, int(40 * unit) + 8):
+        out[window] |= _cleaned(frame[window], background[window], mask[window], unit)
+    return out
+
+
+def _windows(mask: np.ndarray, margin: int, cell: int = 16) -> list[tuple[slice, slice]]:
+    """Where there is more than specks in a mask, with a margin: the rest need not be looked at."""
+    height, width = mask.shape
+    size = (-(-width // cell), -(-height // cell))
+    padded = cv2.copyMakeBorder(
+        mask, 0, size[1] * cell - height, 0, size[0] * cell - width, cv2.BORDER_CONSTANT
+    )
+    share = cv2.resize(padded * np.uint8(255), size, interpolation=cv2.INTER_AREA)
+    full = (share > 15).astype(np.uint8)
+    reach = 2 * (-(-margin // cell)) + 1
+    near = cv2.dilate(full, np.ones((reach, reach), np.uint8))
+    count, _, stats, _ = cv2.connectedComponentsWithStats(near)
+    return [
+        np.s_[top * cell : (top + tall) * cell, left * cell : (left + wide) * cell]
+        for left, top, wide, tall, _ in stats[1:count]
+    ]
+
+
+def _cleaned(
+    frame: np.ndarray, background: np.ndarray, mask: np.ndarray, unit: float
+) -> np.ndarray:
+    mask = mask & ~_shadow(frame, background, mask)
     mask = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, _disc(5 * unit))
     # Thin things stay where they hang on something thick, as arms do and twigs do not.
     thick = cv2.morphologyEx(mask, cv2.MORPH_OPEN, _disc(7 * unit))
