@@ -109,7 +109,7 @@ def _without_standing(samples, empty, restlessness) -> None:
         at = np.nonzero(away.view(np.uint8).sum(0, dtype=np.uint8) >= max(2, len(samples) / 12))
         if not len(at[0]):
             continue
-        values, same = band[:, *at], ~away[:, *at]
+        values, same = band[:, at[0], at[1]], ~away[:, at[0], at[1]]
         middle = _median_of_some(values, same)
         deviation = _distance(values, middle)[..., None]
         stable = _median_of_some(deviation, same)[:, 0] < max(8.0, 2.5 * noise)

@@ -119,13 +119,20 @@ def _disc(diameter: float) -> np.ndarray:
 
 
 def regions(mask: UInt8[np.ndarray, "H W"], least_area: int) -> list[Region]:
-    """The connected regions of a foreground that have at least so many pixels."""
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    """The connected regions of a foreground that have at least so many pixels.
+
+    What lies in a hole of another region counts as a part of that one.
+    """
+    outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     found = []
-    for label in range(1, count):
-        left, top, width, height, area = stats[label]
-        if area >= least_area:
-            window = labels[top : top + height, left : left + width] == label
-            box = np.array([top, left, top + height, left + width])
-            found.append(Region(box, window.astype(np.uint8)))
+    for outline in reversed(outlines):  # from top to bottom
+        left, top, width, height = cv2.boundingRect(outline)
+        if width * height < least_area:
+            continue
+        window = np.zeros((height, width), np.uint8)
+        cv2.drawContours(window, [outline], -1, 1, cv2.FILLED, offset=(-left, -top))
+        window &= mask[top : top + height, left : left + width]
+        region = Region(np.array([top, left, top + height, left + width]), window)
+        if region.area >= least_area:
+            found.append(region)
     return found

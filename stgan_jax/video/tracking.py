@@ -4,6 +4,7 @@ import array
 import dataclasses
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 from scipy.signal import find_peaks
@@ -181,9 +182,12 @@ def _claims(region: Region, boxes: dict[Track, _ExpectedBox]) -> list[Track]:
 
 
 def _pixels_in(region: Region, box: _ExpectedBox) -> int:
-    corner, size = np.tile(region.box[:2], 2), np.tile(region.mask.shape, 2)
-    top, left, bottom, right = np.clip(np.rint(box - corner), 0, size).astype(int)
-    return int(region.mask[top:bottom, left:right].sum())
+    (row, col, *_), (height, width) = region.box.tolist(), region.mask.shape
+    top, bottom = (min(max(round(side - row), 0), height) for side in (box[0], box[2]))
+    left, right = (min(max(round(side - col), 0), width) for side in (box[1], box[3]))
+    if bottom <= top or right <= left:
+        return 0
+    return cv2.countNonZero(region.mask[top:bottom, left:right])
 
 
 def _is_fragment(box: _ExpectedBox, others: list[_ExpectedBox]) -> bool:
