@@ -212,6 +212,25 @@ def test_two_people_who_cross_keep_their_tracks():
         assert len(track.sightings) > 50
 
 
+@pytest.mark.parametrize("turn", [False, True])
+def test_people_who_meet_are_told_apart_by_their_clothes(turn):
+    """They stand together, and then go on or turn back: where they were going tells nothing."""
+    shape, follower = (200, 400), tracking.Follower((200, 400))
+    path = [*range(27), *[27] * 8, *range(28, 60)]
+    back = [*range(27), *[27] * 8, *range(26, -1, -1)]
+    for frame, t in enumerate(back if turn else path):
+        red = disc(shape, 100, 80 + 4 * t, 50, 14)
+        blue = disc(shape, 104, 320 - 4 * t, 50, 14)
+        image = np.full((*shape, 3), 120, np.uint8)
+        image[blue], image[red] = (40, 40, 200), (200, 40, 40)
+        follower.see(frame, (red | blue).astype(np.uint8), image)
+    long = [track for track in follower.tracks if len(track.sightings) > 50]
+    assert len(long) == 2
+    for track, side in zip(long, (1, -1) if not turn else (-1, 1), strict=True):
+        cols = [(s.box[1] + s.box[3]) / 2 for s in track.sightings]
+        assert side * (cols[-1] - 200) > 60
+
+
 def test_a_group_is_told_apart_by_its_heads():
     shape, follower = (200, 300), tracking.Follower((200, 300))
     for t in range(12):

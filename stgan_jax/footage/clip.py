@@ -249,20 +249,20 @@ class _Clip:
             number, frame, empty = entry
             self._times.append(float(frame.pts * self._source.info.time_base))
             try:
-                return number, detector(number, frame.image, empty)
+                return number, frame.image, detector(number, frame.image, empty)
             except Exception as error:
                 self._blanks.add(number, "detection", error)
-                return number, None
+                return number, frame.image, None
 
-        def found() -> Iterator[tuple[int, np.ndarray | None]]:
+        def found() -> Iterator[tuple[int, np.ndarray, np.ndarray | None]]:
             with self._progress("finding people") as bar:
-                for number, mask in threads.mapped(
+                for number, image, mask in threads.mapped(
                     detect, self._entries(scene), 1 if hasattr(detector, "in_turn") else 2
                 ):
                     bar.update()
                     if scene.unions is not None:
                         scene.unions.add(mask)
-                    yield number, mask
+                    yield number, image, mask
 
         has_ids = detector.has_ids if hasattr(detector, "has_ids") else False
         tracks = people.follow(found(), self._shape, self._shelf, self._blanks, has_ids)

@@ -17,6 +17,7 @@ from stgan_jax import anonymizer, contour
 from stgan_jax.video import tracking
 from stgan_jax.video.segmentation import Region
 from stgan_jax.video.shelf import Shelf
+from stgan_jax.video.sightings import Sightings
 
 _PIECE = 64  # frames of a walk, and
 _GROUP = 8  # pieces that are worked on together
@@ -54,7 +55,7 @@ class Person:
       slips: per sighting, where on the shelf; length 0 where there is none.
     """
 
-    sightings: tracking.Sightings
+    sightings: Sightings
     hidden: list[str | None]
     squares: Int[np.ndarray, "T 3"]
     shelf: Shelf
@@ -96,7 +97,7 @@ class Unions:
 
 
 def follow(
-    masks: Iterable[tuple[int, np.ndarray | None]],
+    masks: Iterable[tuple[int, np.ndarray, np.ndarray | None]],
     shape: tuple[int, int],
     shelf: Shelf,
     blanks: Blanks,
@@ -105,7 +106,7 @@ def follow(
     """Tracks of the people whose masks are given frame by frame.
 
     Args:
-      masks: number and mask (0/1, or ids) of each frame, None where there is none.
+      masks: number, picture and mask (0/1, or ids) of each frame, None where there is none.
       shape: (height, width) of the frames.
       shelf: where silhouettes are put.
       blanks: gets the frames that cannot be taken in.
@@ -113,14 +114,14 @@ def follow(
     """
     follower = tracking.Follower(shape, shelf=shelf)
     known: dict[int, tracking.Track] = {}
-    for number, mask in masks:
+    for number, image, mask in masks:
         if mask is None:
             continue
         try:
             if has_ids:
                 _take_in(known, number, mask, shelf)
             else:
-                follower.see(number, mask)
+                follower.see(number, mask, image)
         except Exception as error:
             blanks.add(number, "tracking", error)
     return list(known.values()) if has_ids else follower.tracks
