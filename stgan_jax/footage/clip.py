@@ -116,7 +116,7 @@ class _Clip:
         self._shape, self._fps = self._source.shape, float(self._source.info.fps)
         self._blanks = people.Blanks()
         self._times = array.array("d")
-        self._shelf = Shelf(files.check_output(output).parent)
+        self._shelf = Shelf(os.path.dirname(os.path.abspath(output)))
 
     def close(self) -> None:
         self._shelf.close()
@@ -131,8 +131,8 @@ class _Clip:
         for path in (self._output, self._report_file, options.contact_sheet, options.preview):
             if path is None:
                 continue
-            if not (source.is_folder and path is self._output):
-                files.check_output(path)
+            is_folder = source.is_folder and path is self._output
+            files.check_output(os.path.join(os.path.dirname(path), ".x") if is_folder else path)
             if os.path.exists(path) and os.path.samefile(source.path, path):
                 raise InputError(f"{path}: would replace the input, name another file")
 
@@ -247,22 +247,22 @@ class _Clip:
 
         def detect(entry: tuple[int, io.Stamped, np.ndarray | None]):
             number, frame, empty = entry
-            self._times.append(float(frame.pts * self._source.info.time_base))
             try:
-                return number, frame.image, detector(number, frame.image, empty)
+                return number, frame, detector(number, frame.image, empty)
             except Exception as error:
                 self._blanks.add(number, "detection", error)
-                return number, frame.image, None
+                return number, frame, None
 
         def found() -> Iterator[tuple[int, np.ndarray, np.ndarray | None]]:
             with self._progress("finding people") as bar:
-                for number, image, mask in threads.mapped(
+                for number, frame, mask in threads.mapped(
                     detect, self._entries(scene), 1 if hasattr(detector, "in_turn") else 2
                 ):
                     bar.update()
+                    self._times.append(float(frame.pts * self._source.info.time_base))
                     if scene.unions is not None:
                         scene.unions.add(mask)
-                    yield number, image, mask
+                    yield number, frame.image, mask
 
         has_ids = detector.has_ids if hasattr(detector, "has_ids") else False
         tracks = people.follow(found(), self._shape, self._shelf, self._blanks, has_ids)

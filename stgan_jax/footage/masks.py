@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from collections import Counter
 from pathlib import Path
 
 import cv2
@@ -32,8 +33,8 @@ class FromFiles:
     """A PNG a frame, in the order of the numbers in their names; 0 is nobody.
 
     Attributes:
-      has_ids: whether the values tell people apart. Where only one value but 0 is found in a
-        sample of the files, they do not, and people are told apart as usual.
+      has_ids: whether the values tell people apart. Where there is one value but 0 in a sample
+        of the files, or white with grey edges, they do not, and people are followed as usual.
     """
 
     def __init__(self, folder: str | os.PathLike):
@@ -44,11 +45,15 @@ class FromFiles:
         self._folder = folder
         if not self._paths:
             raise InputError(f"{folder}: holds no PNG files")
-        values: set[int] = set()
+        counts: Counter = Counter()
         for path in self._paths[:: max(1, len(self._paths) // 50)]:
             with contextlib.suppress(InputError):  # which is told of its frame, later
-                values.update(np.unique(self._read(path)).tolist())
-        self.has_ids = len(values - {0}) > 1
+                values, times = np.unique(self._read(path), return_counts=True)
+                counts.update(dict(zip(values.tolist(), times.tolist(), strict=True)))
+        del counts[0]
+        # Grey values along the edges of white people are no ids.
+        white = counts[255] > 0.8 * sum(counts.values())
+        self.has_ids = len(+counts) > 1 and not white
 
     def _read(self, path: Path) -> Mask:
         mask = pictures.read(path, cv2.IMREAD_UNCHANGED)

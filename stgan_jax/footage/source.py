@@ -57,6 +57,8 @@ class Options:
         """Raises `InputError` for what cannot be."""
         if self.start < 0 or (self.end is not None and self.end <= self.start):
             raise InputError("--start must not be negative, and --end must be later than it")
+        if self.masks and self.start:
+            raise InputError("--masks are counted from the first frame: leave --start out")
         if self.max_resolution is not None and self.max_resolution < 16:
             raise InputError("--max_resolution must be 16 pixels or more")
         if not 0 <= self.crf <= 51:
@@ -116,8 +118,8 @@ class Source:
 
     @property
     def _most(self) -> int:
-        """How many samples fit into half a GiB, at most 60."""
-        return int(np.clip((512 << 20) // (3 * self.shape[0] * self.shape[1]), 3, 60))
+        """How many samples fit into a quarter of a GiB, at most 60."""
+        return int(np.clip((256 << 20) // (3 * self.shape[0] * self.shape[1]), 3, 60))
 
     def writer(self, output: str | os.PathLike, options: Options) -> Any:
         """A context that yields `append(Stamped)`, see `io.video_writer`."""
