@@ -15,7 +15,7 @@ import numpy as np
 import timing
 from absl import flags
 
-from stgan_jax import anonymize, contour
+from stgan_jax import anonymizer, contour
 from stgan_jax.data import identity, walkers
 
 _FRAMES = flags.DEFINE_integer("frames", 200, "Silhouettes, 240x240.", lower_bound=10)
@@ -35,10 +35,10 @@ def main():
         calls[f"{codec} encode"] = functools.partial(contour.encode, masks, codec)
         calls[f"{codec} decode"] = functools.partial(contour.decode, vectors, codec)
     case = cases.stgan(1, _WALK)
-    model = anonymize.Model(case.nets, case.params(), "resampled", case.run.alpha)
+    model = anonymizer.Model(case.nets, case.params(), "resampled", case.run.alpha)
     walk, key = contour.to_pixels(contour.fixed_to_unit(case.gaits[0])), jax.random.key(0)
     through = f"{_WALK} frames through G"
-    calls[through] = lambda: anonymize.anonymize_contours(model, walk, key)
+    calls[through] = lambda: anonymizer.anonymize_contours(model, walk, key)
     times = timing.interleaved(calls, flags.FLAGS.runs)
     seconds = timing.spreads(times)
     milliseconds = {

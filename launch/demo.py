@@ -21,10 +21,11 @@ def main(_):
         _STGAN.value.noise_checkpoint = f"{_WORKDIR.value}/noise"
         noise = settings.from_config(_NOISE.value)
         stgan = settings.from_config(_STGAN.value)
-        from stgan_jax import anonymize, demo  # slow to load
+        from stgan_jax import demo  # slow to load
+        from stgan_jax.footage import report as told
 
         report = demo.run(_WORKDIR.value, noise, stgan)
-    print(anonymize.summary(report["video"]))
+    print(told.summary(report["video"]))
     print(demo.table(report))
     print(f"{time.monotonic() - started:.0f} s; look at {_WORKDIR.value}/contact_sheet.png")
 

@@ -1,3 +1,43 @@
 """Gait anonymisation in JAX: the same scene, the same walk, another walker."""
 
+from typing import Any
+
 __version__ = "0.1.0"
+
+
+def anonymize(
+    inputs: Any,
+    output: Any = None,
+    *,
+    checkpoint: Any,
+    overwrite: bool = False,
+    report: Any = None,
+    jobs: int = 1,
+    **options: Any,
+) -> dict[str, Any]:
+    """Anonymises everybody who walks in videos, as the command `stgan-anonymize` does.
+
+    Args:
+      inputs: a path or several: videos, patterns, folders of videos, of frames or of
+        silhouettes, datasets of OpenGait's pickles.
+      output: file or folder; by default beside each input, with `_anonymized` in its name.
+      checkpoint: --workdir of an ST-GAN training, or what `anonymizer.load_model` made of it.
+      overwrite: replaces outputs that are there; otherwise a batch leaves them and goes on.
+      report: JSON file to write, the returned value.
+      jobs: processes for datasets.
+      **options: of `footage.source.Options`: keep_audio, codec, crf, start, end,
+        max_resolution, silhouettes_only, masks, segmenter, segmenter_input, background, seed,
+        store_seed, preview, contact_sheet.
+
+    Returns:
+      `files`, a report for each input, and `exit_code`, the command's.
+
+    Raises:
+      errors.InputError: what is wrong, in a sentence, with a single input or with all.
+    """
+    from stgan_jax.footage import batch, source  # heavy, and not needed by those who train
+
+    return batch.anonymize(
+        inputs, output, checkpoint=checkpoint, overwrite=overwrite, report_file=report, jobs=jobs,
+        options=source.Options(**options),
+    )  # fmt: skip

@@ -10,9 +10,10 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from stgan_jax import anonymize, checkpoint, contour, files
+from stgan_jax import anonymizer, checkpoint, contour, files
 from stgan_jax.data import scenes, walkers
 from stgan_jax.evaluation import gei, noise
+from stgan_jax.footage import clip
 from stgan_jax.settings import NoiseSettings, Settings, from_dict
 from stgan_jax.train import train
 from stgan_jax.video import io
@@ -40,12 +41,12 @@ def run(folder: str | os.PathLike, noise_config: Settings, config: Settings) -> 
     _train(noise_config, folder / "noise")
     samples = _noise_report(folder)
     _train(config, folder / "stgan")
-    model = anonymize.load_model(folder / "stgan")
+    model = anonymizer.load_model(folder / "stgan")
     scene = scenes.Scene(seed=6, people=3, frames=120)
     with io.video_writer(folder / "scene.mp4", scene.size, io.Fraction(scene.fps)) as append:
         for frame in tqdm(scene, total=scene.frames, desc="rendering a scene", unit="frame"):
             append(frame.image)
-    video = anonymize.anonymize_video(
+    video = clip.anonymize_video(
         folder / "scene.mp4",
         folder / "anonymized.mp4",
         model,
@@ -84,7 +85,7 @@ def _noise_report(folder: Path) -> dict[str, Any]:
     }
 
 
-def recognition(model: anonymize.Model) -> list[dict[str, float]]:
+def recognition(model: anonymizer.Model) -> list[dict[str, float]]:
     """Rank-1 of gait-energy-image matching by view, before and after.
 
     Walkers nobody trained on; two clean walks each in the gallery, one as probe, same
@@ -100,7 +101,7 @@ def recognition(model: anonymize.Model) -> list[dict[str, float]]:
             probe = walkers.silhouettes(subject, view, "nm", 5)
             probes.append(gei.energy_image(probe))
             key = jax.random.fold_in(jax.random.key(view), subject)
-            anonymized.append(gei.energy_image(anonymize.anonymize_silhouettes(model, probe, key)))
+            anonymized.append(gei.energy_image(anonymizer.anonymize_silhouettes(model, probe, key)))
         of = np.repeat(subjects, 2)
         before = gei.rank1(np.stack(gallery), of, np.stack(probes), subjects)
         after = gei.rank1(np.stack(gallery), of, np.stack(anonymized), subjects)

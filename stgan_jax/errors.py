@@ -19,6 +19,7 @@ class InputError(Exception):
 _SYSTEM = {
     errno.ENOSPC: "the disk is full: free some space and run the same command again",
     errno.EDQUOT: "the disk quota is used up: free some space and run the same command again",
+    errno.EFBIG: "larger than files may be there: choose another output",
     errno.EACCES: "permission denied: check the rights of the file and its folder",
     errno.EEXIST: "a file is where a folder is needed: choose another name",
     errno.ENOTDIR: "a file is where a folder is needed: choose another name",

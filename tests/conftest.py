@@ -62,6 +62,6 @@ def trained(tmp_path_factory):
 @pytest.fixture(scope="session")
 def model(trained):
     """The small ST-GAN, ready for use."""
-    from stgan_jax.anonymize import load_model
+    from stgan_jax.anonymizer import load_model
 
     return load_model(trained / "stgan")

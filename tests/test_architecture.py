@@ -11,12 +11,12 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # Rank of each module: it may import lower ranks only.
 RANKS = [
     {"errors"},
-    {"contour", "losses", "files"},
+    {"contour", "losses", "files", "arrays"},
     {"models", "state", "evaluation", "video", "metrics"},
     {"steps", "parallel"},
     {"settings", "checkpoint", "data"},
-    {"experiments", "anonymize"},
-    {"train", "methods"},
+    {"experiments", "anonymizer"},
+    {"train", "methods", "footage"},
     {"evaluate"},
     {"sweep", "demo", "study"},
 ]

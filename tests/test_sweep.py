@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import small
 
-from stgan_jax import anonymize, checkpoint, experiments, settings, sweep, train
+from stgan_jax import anonymizer, checkpoint, experiments, settings, sweep, train
 from stgan_jax.data import walkers
 from stgan_jax.errors import InputError
 
@@ -79,10 +79,10 @@ def test_a_lane_is_the_run_it_would_be_alone(swept, tmp_path, alpha, seed):
 
 
 def test_a_lane_anonymises_like_any_run(swept):
-    model = anonymize.load_model(swept[0] / "alpha=0.4,seed=3")
+    model = anonymizer.load_model(swept[0] / "alpha=0.4,seed=3")
     assert model.alpha == 0.4
     masks = walkers.silhouettes(85, 90, frames=4)
-    made = anonymize.anonymize_silhouettes(model, masks, jax.random.key(0))
+    made = anonymizer.anonymize_silhouettes(model, masks, jax.random.key(0))
     assert made.shape == masks.shape
     assert not np.array_equal(made, masks)
 

@@ -12,10 +12,8 @@ downloaded or passed on.
 
 import dataclasses
 import functools
-import io
 import itertools
 import os
-import pickle
 import re
 import tarfile
 from collections import Counter
@@ -28,7 +26,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from jaxtyping import UInt8
 
-from stgan_jax import contour
+from stgan_jax import arrays, contour
 from stgan_jax.data import building, casia_b_video, records
 from stgan_jax.errors import InputError
 
@@ -156,7 +154,7 @@ def _sequences(path: Path) -> Iterator[tuple[Key, Frames, bool]]:
                 frames.append(_png(read(), name))
             else:
                 normalized = True
-                frames += list(_pickle(read(), name))
+                frames += list(arrays.silhouettes(read(), name))
         yield key, frames, normalized
 
 
@@ -209,38 +207,3 @@ def _png(data: bytes, name: str) -> UInt8[np.ndarray, "H W"]:
     if image is None:
         raise InputError(f"{name}: damaged picture: get it again, or delete it to do without")
     return image
-
-
-class _ArraysOnly(pickle.Unpickler):
-    """Unpickles NumPy arrays: whatever else a pickle names is refused, and nothing runs."""
-
-    _NEEDED = frozenset({
-        ("numpy", "ndarray"), ("numpy", "dtype"),
-        ("numpy.core.multiarray", "_reconstruct"), ("numpy._core.multiarray", "_reconstruct"),
-        ("numpy.core.numeric", "_frombuffer"), ("numpy._core.numeric", "_frombuffer"),
-    })  # fmt: skip
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) == ("_codecs", "encode"):  # how Python 2's protocol writes bytes
-            return _latin1
-        if (module, name) not in self._NEEDED:
-            raise pickle.UnpicklingError(f"it names {module}.{name}")
-        return super().find_class(module, name)
-
-
-def _latin1(text: str, encoding: str) -> bytes:
-    if encoding != "latin1":
-        raise pickle.UnpicklingError(f"it names the encoding {encoding!r}")
-    return text.encode("latin1")
-
-
-def _pickle(data: bytes, name: str) -> UInt8[np.ndarray, "N H W"]:
-    try:
-        frames = _ArraysOnly(io.BytesIO(data)).load()
-    except Exception as error:  # a damaged pickle can raise anything
-        raise InputError(f"{name}: not a pickle of arrays alone ({error}): refused") from error
-    if not isinstance(frames, np.ndarray) or frames.dtype.hasobject or frames.ndim != 3:
-        raise InputError(f"{name}: not an array of silhouettes (n, height, width): refused")
-    if frames.dtype == bool or (frames.size and frames.max() <= 1):
-        frames = frames.astype(np.uint8) * np.uint8(255)
-    return frames.astype(np.uint8)

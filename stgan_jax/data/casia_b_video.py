@@ -67,8 +67,10 @@ def read_subject(source: str | os.PathLike, subject: int) -> building.Subject:
         if view not in empty:
             dropped["walks without a background clip"] += len(keys)
             continue
-        samples, _ = background.sample_frames(empty[view])
-        scene, restlessness = background.median_background(samples)
+        samples = background.spread(io.read_frames(empty[view]))
+        if not samples:
+            raise InputError(f"{empty[view]}: holds no frames")
+        scene, restlessness = background.median_background(np.stack(samples))
         threshold = background.thresholds(restlessness)
         for key in keys:
             walk = _segmented(walks[key], scene, threshold, dropped)

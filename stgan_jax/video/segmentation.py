@@ -5,6 +5,7 @@ for a static camera.
 """
 
 import dataclasses
+import functools
 
 import cv2
 import numpy as np
@@ -20,7 +21,7 @@ class Region:
     box: Box
     mask: UInt8[np.ndarray, "h w"]
 
-    @property
+    @functools.cached_property
     def area(self) -> int:
         """Pixels."""
         return int(self.mask.sum())
@@ -60,8 +61,35 @@ def foreground(
     """
     red, green, blue = cv2.split(cv2.blur(cv2.absdiff(frame, background), (3, 3)))
     mask = cv2.compare(cv2.max(cv2.max(red, green), blue), threshold, cv2.CMP_GT) & 1
-    mask &= ~_shadow(frame, background, mask)
+    out = np.zeros_like(mask)
     unit = frame.shape[0] / 576  # kernels grow with the resolution
+    for window in _windows(mask, int(40 * unit) + 8):
+        out[window] |= _cleaned(frame[window], background[window], mask[window], unit)
+    return out
+
+
+def _windows(mask: np.ndarray, margin: int, cell: int = 16) -> list[tuple[slice, slice]]:
+    """Where there is more than specks in a mask, with a margin: the rest need not be looked at."""
+    height, width = mask.shape
+    size = (-(-width // cell), -(-height // cell))
+    padded = cv2.copyMakeBorder(
+        mask, 0, size[1] * cell - height, 0, size[0] * cell - width, cv2.BORDER_CONSTANT
+    )
+    share = cv2.resize(padded * np.uint8(255), size, interpolation=cv2.INTER_AREA)
+    full = (share > 15).astype(np.uint8)
+    reach = 2 * (-(-margin // cell)) + 1
+    near = cv2.dilate(full, np.ones((reach, reach), np.uint8))
+    count, _, stats, _ = cv2.connectedComponentsWithStats(near)
+    return [
+        np.s_[top * cell : (top + tall) * cell, left * cell : (left + wide) * cell]
+        for left, top, wide, tall, _ in stats[1:count]
+    ]
+
+
+def _cleaned(
+    frame: np.ndarray, background: np.ndarray, mask: np.ndarray, unit: float
+) -> np.ndarray:
+    mask = mask & ~_shadow(frame, background, mask)
     mask = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, _disc(5 * unit))
     # Thin things stay where they hang on something thick, as arms do and twigs do not.
     thick = cv2.morphologyEx(mask, cv2.MORPH_OPEN, _disc(7 * unit))
@@ -91,13 +119,20 @@ def _disc(diameter: float) -> np.ndarray:
 
 
 def regions(mask: UInt8[np.ndarray, "H W"], least_area: int) -> list[Region]:
-    """The connected regions of a foreground that have at least so many pixels."""
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    """The connected regions of a foreground that have at least so many pixels.
+
+    What lies in a hole of another region counts as a part of that one.
+    """
+    outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     found = []
-    for label in range(1, count):
-        left, top, width, height, area = stats[label]
-        if area >= least_area:
-            window = labels[top : top + height, left : left + width] == label
-            box = np.array([top, left, top + height, left + width])
-            found.append(Region(box, window.astype(np.uint8)))
+    for outline in reversed(outlines):  # from top to bottom
+        left, top, width, height = cv2.boundingRect(outline)
+        if width * height < least_area:
+            continue
+        window = np.zeros((height, width), np.uint8)
+        cv2.drawContours(window, [outline], -1, 1, cv2.FILLED, offset=(-left, -top))
+        window &= mask[top : top + height, left : left + width]
+        region = Region(np.array([top, left, top + height, left + width]), window)
+        if region.area >= least_area:
+            found.append(region)
     return found

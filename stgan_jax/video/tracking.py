@@ -1,21 +1,17 @@
 """Who is who from frame to frame: foreground regions divided among people and followed."""
 
-import dataclasses
+import itertools
 
+import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 from scipy.signal import find_peaks
 
 from stgan_jax.video.segmentation import Box, Region, regions
+from stgan_jax.video.shelf import Shelf
+from stgan_jax.video.sightings import Sightings
 
 _ExpectedBox = Float[np.ndarray, "4"]  # as Box, between pixels
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Sighting(Region):
-    """One person's silhouette in one frame."""
-
-    frame: int
 
 
 class Track:
@@ -28,20 +24,43 @@ class Track:
       sightings: where the person was seen.
       crowded: how many of the latest frames showed more heads than tracks here.
       area: usual silhouette area, pixels.
+      met: tracks that shared a region with this one, and have not been told apart since.
+      look: usual colours, see `appearance`; None where no picture was given.
     """
 
-    def __init__(self, region: Region, frame: int):
-        self.sightings = [Sighting(region.box, region.mask, frame)]
+    def __init__(self, region: Region, frame: int, shelf: Shelf):
+        self.sightings = Sightings(shelf)
+        self.sightings.add(frame, region)
+        self.last_frame = frame
         self.crowded = 0
         self.area = float(region.area)
         self._middle = _middle(region.box)
         self._size = (region.box[2:] - region.box[:2]).astype(np.float64)
         self._speed = np.zeros(2)
+        self.met: set[Track] = set()
+        self.look: np.ndarray | None = None
+
+    def dressed(self, look: Float[np.ndarray, "9"]) -> None:
+        """Takes in what the person looks like, seen alone."""
+        self.look = look if self.look is None else self.look + 0.2 * (look - self.look)
 
     @property
-    def last_frame(self) -> int:
+    def middle(self) -> Float[np.ndarray, "2"]:
         """Where the person was last seen."""
-        return self.sightings[-1].frame
+        return self._middle
+
+    def resume(self, region: Region, frame: int) -> None:
+        """Goes on elsewhere than was expected: nothing is known of the speed."""
+        self.add(region, frame, alone=True)
+        self._middle, self._speed = _middle(region.box), np.zeros(2)
+
+    def swap_places(self, other: "Track") -> None:
+        """Each goes on where the other is."""
+        mine = self._middle, self._size, self._speed, self.area
+        self._middle, self._size, self._speed, self.area = (
+            other._middle, other._size, other._speed, other.area,
+        )  # fmt: skip
+        other._middle, other._size, other._speed, other.area = mine
 
     def add(self, region: Region, frame: int, alone: bool) -> None:
         """Takes in where the person is; `alone` if the region was nobody else's."""
@@ -55,7 +74,8 @@ class Track:
         if alone:
             self._size += 0.15 * (region.box[2:] - region.box[:2] - self._size)
             self.area += 0.15 * (region.area - self.area)
-        self.sightings.append(Sighting(region.box, region.mask, frame))
+        self.sightings.add(frame, region)
+        self.last_frame = frame
 
     def expected(self, frame: int) -> _ExpectedBox:
         """The box at a later frame: of the usual size, moved on at the usual speed."""
@@ -75,19 +95,31 @@ class Follower:
     it that no track expects begin tracks of their own.
     """
 
-    def __init__(self, shape: tuple[int, int], patience: int = 12):
+    def __init__(self, shape: tuple[int, int], patience: int = 12, shelf: Shelf | None = None):
         """Takes the frames' (height, width) and how many frames a track may go unseen."""
         self.tracks: list[Track] = []
+        self._alive: list[Track] = []
+        self._shelf = shelf or Shelf()
         self._patience = patience
         self._least_height = max(16, shape[0] // 30)
         self._least_area = (shape[0] // 60) ** 2
 
-    def see(self, frame: int, mask: UInt8[np.ndarray, "H W"]) -> None:
-        """Takes in the foreground (0/1) of one frame."""
-        alive = [track for track in self.tracks if frame - track.last_frame <= self._patience]
-        boxes = {track: track.expected(frame) for track in alive}
+    def see(
+        self,
+        frame: int,
+        mask: UInt8[np.ndarray, "H W"],
+        image: UInt8[np.ndarray, "H W 3"] | None = None,
+    ) -> None:
+        """Takes in the foreground (0/1) of one frame.
+
+        With the frame itself, people who part after they met keep their tracks by their
+        clothes, where these tell; otherwise by where they were going.
+        """
+        self._alive = [t for t in self._alive if frame - t.last_frame <= self._patience]
+        boxes = {track: track.expected(frame) for track in self._alive}
         shares: dict[Track, list[Region]] = {}
         alone: dict[Track, bool] = {}
+        newcomers: list[Region] = []
         for region in regions(mask, self._least_area):
             mine = _claims(region, boxes)
             seeds = _seeds(region, mine, [boxes[track] for track in mine])
@@ -99,20 +131,88 @@ class Follower:
             for track, part in zip(mine, parts, strict=False):
                 shares.setdefault(track, []).append(part)
                 alone[track] = alone.get(track, True) and len(seeds) == 1
+                track.met.update(other for other in mine if other is not track)
             for part in parts[len(mine) :]:
-                self._begin(part, frame)
+                newcomers.append(part)
+        wholes: dict[Track, Region] = {}
         for track, parts in shares.items():
             main = max(parts, key=lambda part: part.area)
             others = [part for part in parts if part is not main and _stands_beside(part, main)]
-            for part in others:
-                self._begin(part, frame)
+            newcomers += others
             whole = _union([part for part in parts if part.area and part not in others])
             if whole is not None:
-                track.add(whole, frame, alone[track])
+                wholes[track] = whole
+        if image is not None:
+            _by_clothes(wholes, alone, image)
+            missing = [t for t in self._alive if t not in wholes]
+            newcomers = _resumed(missing, newcomers, image, frame)
+        for part in newcomers:
+            self._begin(part, frame)
+        for track, whole in wholes.items():
+            track.add(whole, frame, alone[track])
 
     def _begin(self, region: Region, frame: int) -> None:
         if region.height >= max(self._least_height, 0.9 * region.width):
-            self.tracks.append(Track(region, frame))
+            self._alive.append(Track(region, frame, self._shelf))
+            self.tracks.append(self._alive[-1])
+
+
+def appearance(image: UInt8[np.ndarray, "H W 3"], region: Region) -> Float[np.ndarray, "9"]:
+    """Mean colour of the upper, middle and lower third of a region."""
+    top, left, bottom, right = region.box.tolist()
+    window, thirds = image[top:bottom, left:right], np.linspace(0, bottom - top, 4).astype(int)
+    means = [
+        cv2.mean(window[a:b], region.mask[a:b])[:3] for a, b in itertools.pairwise(thirds) if b > a
+    ]
+    return np.resize(np.array(means), 9)
+
+
+def _by_clothes(wholes: dict[Track, Region], alone: dict[Track, bool], image: np.ndarray) -> None:
+    """Exchanges, in place, the regions of two who met and part, if their clothes say so."""
+    looks = {track: appearance(image, whole) for track, whole in wholes.items() if alone[track]}
+    for track in list(looks):
+        for other in list(track.met):
+            if other not in looks:
+                continue
+            track.met.discard(other)
+            other.met.discard(track)
+            if track.look is None or other.look is None:
+                continue
+            stay = _apart(track.look, looks[track]) + _apart(other.look, looks[other])
+            change = _apart(track.look, looks[other]) + _apart(other.look, looks[track])
+            if change < 0.6 * stay and stay - change > 40:
+                track.swap_places(other)
+                wholes[track], wholes[other] = wholes[other], wholes[track]
+                looks[track], looks[other] = looks[other], looks[track]
+    for track, look in looks.items():
+        if not track.met:
+            track.dressed(look)
+
+
+def _resumed(
+    missing: list[Track], newcomers: list[Region], image: np.ndarray, frame: int
+) -> list[Region]:
+    """Newcomers who are nobody whose track was just lost; the others go on with their tracks."""
+    pairs = []
+    for n, region in enumerate(newcomers):
+        look = appearance(image, region)
+        for track in missing:
+            far = np.linalg.norm(_middle(region.box) - track.middle)
+            if track.look is None or not 0.6 * track.area < region.area < 1.7 * track.area:
+                continue
+            if far < region.height and _apart(track.look, look) < 50:
+                pairs.append((_apart(track.look, look), n, track))
+    taken: set[int] = set()
+    for _, n, track in sorted(pairs, key=lambda pair: pair[0]):
+        if n not in taken and track in missing:
+            taken.add(n)
+            missing.remove(track)
+            track.resume(newcomers[n], frame)
+    return [region for n, region in enumerate(newcomers) if n not in taken]
+
+
+def _apart(one: np.ndarray, other: np.ndarray) -> float:
+    return float(np.linalg.norm(one - other))
 
 
 def _claims(region: Region, boxes: dict[Track, _ExpectedBox]) -> list[Track]:
@@ -126,9 +226,12 @@ def _claims(region: Region, boxes: dict[Track, _ExpectedBox]) -> list[Track]:
 
 
 def _pixels_in(region: Region, box: _ExpectedBox) -> int:
-    corner, size = np.tile(region.box[:2], 2), np.tile(region.mask.shape, 2)
-    top, left, bottom, right = np.clip(np.rint(box - corner), 0, size).astype(int)
-    return int(region.mask[top:bottom, left:right].sum())
+    (row, col, *_), (height, width) = region.box.tolist(), region.mask.shape
+    top, bottom = (min(max(round(side - row), 0), height) for side in (box[0], box[2]))
+    left, right = (min(max(round(side - col), 0), width) for side in (box[1], box[3]))
+    if bottom <= top or right <= left:
+        return 0
+    return cv2.countNonZero(region.mask[top:bottom, left:right])
 
 
 def _is_fragment(box: _ExpectedBox, others: list[_ExpectedBox]) -> bool:

@@ -1,0 +1,150 @@
+"""The frames that come out: the empty scene, and the anonymised people on it."""
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+
+import cv2
+import numpy as np
+from jaxtyping import UInt8
+
+from stgan_jax import contour
+from stgan_jax.footage.people import Person
+from stgan_jax.video import color, sheet
+from stgan_jax.video.segmentation import Region
+
+Image = UInt8[np.ndarray, "H W 3"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Present:
+    """Somebody who is to be shown in a frame: sighting `i` of a person."""
+
+    person: Person
+    i: int
+
+
+class Presence:
+    """Who is shown in which frame; asked for frame after frame."""
+
+    def __init__(self, persons: list[Person]):
+        """Orders all sightings that are shown: by frame, and the far one first."""
+        shown = [np.flatnonzero([reason is None for reason in p.hidden]) for p in persons]
+        tables = [p.sightings.table() for p in persons]
+        rows = [
+            np.stack([t[s, 0], t[s, 3], np.full(len(s), n), s], axis=1)
+            for n, (t, s) in enumerate(zip(tables, shown, strict=True))
+        ]
+        everything = np.concatenate([np.zeros((0, 4), np.int64), *rows])
+        # The lower somebody stands in the picture, the nearer: paint them last.
+        self._rows = everything[np.lexsort((everything[:, 1], everything[:, 0]))]
+        self._persons, self._at = persons, 0
+
+    def of(self, number: int) -> list[Present]:
+        """Who is shown in a frame; numbers must not go back."""
+        found = []
+        while self._at < len(self._rows) and self._rows[self._at, 0] <= number:
+            frame, _, who, i = map(int, self._rows[self._at])
+            if frame == number:
+                found.append(Present(self._persons[who], i))
+            self._at += 1
+        return found
+
+
+@dataclasses.dataclass(frozen=True)
+class Composed:
+    """A frame that may be shown, who of the people could not be painted, and why."""
+
+    image: Image
+    failed: list[tuple[Present, str]]
+
+
+def compose(canvas: Image, frame: Image, present: Iterable[Present], plain: bool) -> Composed:
+    """Paints people onto a canvas that shows nobody, in place.
+
+    Args:
+      canvas: where nobody is to be seen.
+      frame: the original, for the people's colours.
+      present: whom to paint, the far one first. Who cannot be painted is left out.
+      plain: white silhouettes, no colours.
+    """
+    failed = []
+    for one in present:
+        try:
+            _paint(canvas, frame, one, plain)
+        except Exception as error:
+            failed.append((one, f"colouring failed ({type(error).__name__})"))
+    return Composed(canvas, failed)
+
+
+def _paint(canvas: Image, frame: Image, one: Present, plain: bool) -> None:
+    """All that is done in a window around the person, which changes at once or not at all."""
+    sighting, square = one.person.sightings[one.i], one.person.squares[one.i]
+    box, side = sighting.box, int(square[2])
+    corner = np.minimum(box[:2], square[:2]).clip(0)
+    end = np.minimum(np.maximum(box[2:], square[:2] + side), frame.shape[:2])
+    window = np.s_[corner[0] : end[0], corner[1] : end[1]]
+    shape = (int(end[0] - corner[0]), int(end[1] - corner[1]))
+    placed = contour.place(one.person.silhouette(one.i), square - [*corner, 0], shape)
+    part = canvas[window].copy()
+    if plain:
+        part[placed > 0] = 255
+    else:
+        own = Region(box - np.tile(corner, 2), sighting.mask).on(shape)
+        colorize(part, frame[window], own, placed)
+    canvas[window] = part
+
+
+def colorize(
+    canvas: Image, frame: Image, own: UInt8[np.ndarray, "H W"], new: UInt8[np.ndarray, "H W"]
+) -> None:
+    """Colours one person's new silhouette in place: the one place to put another way.
+
+    `canvas` shows the scene, `frame` the original, `own` and `new` are the silhouettes.
+    """
+    color.paint(canvas, frame, own, new)
+
+
+def sheet_cells(
+    persons: list[Person], people: int = 3, columns: int = 10
+) -> dict[int, list[sheet.Cell]]:
+    """Cells of a contact sheet by frame number: the people anonymised in most frames."""
+    shown = [[i for i, reason in enumerate(p.hidden) if reason is None] for p in persons]
+    longest = sorted(range(len(persons)), key=lambda n: -len(shown[n]))[:people]
+    cells: dict[int, list[sheet.Cell]] = {}
+    for block, number in enumerate(n for n in longest if shown[n]):
+        person, indices = persons[number], shown[number]
+        picks = np.unique(np.linspace(0, len(indices) - 1, columns).round().astype(int))
+        for column, pick in enumerate(picks):
+            i = indices[pick]
+            sighting, square = person.sightings[i], person.squares[i]
+            own = contour.crop_mask(sighting.mask, square - [*sighting.box[:2], 0])
+            cell = sheet.Cell(block, column, square, own, person.silhouette(i))
+            cells.setdefault(sighting.frame, []).append(cell)
+    return cells
+
+
+class Preview:
+    """Up to six frames of a result, evenly spread, in one picture."""
+
+    def __init__(self):
+        self._frames: list[Image] = []
+        self._stride, self._count = 1, 0
+
+    def see(self, image: Image) -> None:
+        """Takes in the next frame."""
+        if self._count % self._stride == 0:
+            scale = min(1.0, 480 / image.shape[1])
+            size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
+            self._frames.append(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
+            if len(self._frames) == 12:
+                self._frames, self._stride = self._frames[::2], self._stride * 2
+        self._count += 1
+
+    def picture(self) -> Image:
+        """The frames, in rows of three."""
+        picks = np.unique(np.linspace(0, len(self._frames) - 1, 6).round().astype(int))
+        cells = [self._frames[i] for i in picks]
+        while len(cells) % 3:
+            cells.append(np.zeros_like(cells[0]))
+        rows: Iterator[list[Image]] = (cells[i : i + 3] for i in range(0, len(cells), 3))
+        return np.concatenate([np.concatenate(row, axis=1) for row in rows], axis=0)

@@ -1,0 +1,132 @@
+"""What is to be anonymised, and how: a video or a folder of pictures, and the options."""
+
+import dataclasses
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+
+from stgan_jax.errors import InputError
+from stgan_jax.video import background, io, pictures
+from stgan_jax.video.audio import Audio
+
+_ENOUGH = 30  # key frames that are spread over the video stand for all frames
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """How a clip is anonymised; the command's flags of these names.
+
+    Attributes:
+      keep_audio: sound goes into the output. (A voice tells who speaks, too.)
+      codec: of `io.CODECS`; None for the container's own.
+      crf: constant rate factor of the codec.
+      start, end: seconds; frames before and after are left out.
+      max_resolution: pixels of the shorter side, to which larger frames are scaled down.
+      silhouettes_only: white people on black.
+      masks: folder of a PNG a frame, whose values tell people apart, 0 nobody.
+      segmenter: ONNX file, see `masks.Segmenter`.
+      segmenter_input: its input's height and width, and the class (channel) of people.
+      background: picture of the empty scene, or a video or folder with a frame a frame.
+      seed: decides everybody's noise; random by default.
+      store_seed: puts the seed into the report. Whoever has it can repeat the noise.
+      preview: PNG to write: a few frames of the result.
+      contact_sheet: PNG to write: before and after. It shows the original people.
+    """
+
+    keep_audio: bool = True
+    codec: str | None = None
+    crf: int = 18
+    start: float = 0.0
+    end: float | None = None
+    max_resolution: int | None = None
+    silhouettes_only: bool = False
+    masks: str | os.PathLike | None = None
+    segmenter: str | os.PathLike | None = None
+    segmenter_input: tuple[int, int, int] = (512, 512, 0)
+    background: str | os.PathLike | None = None
+    seed: int | None = None
+    store_seed: bool = False
+    preview: str | os.PathLike | None = None
+    contact_sheet: str | os.PathLike | None = None
+
+    def __post_init__(self):
+        """Raises `InputError` for what cannot be."""
+        if self.start < 0 or (self.end is not None and self.end <= self.start):
+            raise InputError("--start must not be negative, and --end must be later than it")
+        if self.masks and self.start:
+            raise InputError("--masks are counted from the first frame: leave --start out")
+        if self.max_resolution is not None and self.max_resolution < 16:
+            raise InputError("--max_resolution must be 16 pixels or more")
+        if not 0 <= self.crf <= 51:
+            raise InputError("--crf must be from 0 to 51")
+        if self.masks and self.segmenter:
+            raise InputError("--masks and --segmenter exclude each other")
+        for path in (self.preview, self.contact_sheet):
+            if path is not None and not os.fspath(path).lower().endswith(".png"):
+                raise InputError(f"{path}: name a .png file for the picture")
+
+    @property
+    def cut(self) -> io.Cut:
+        """The part of a video that is read."""
+        return io.Cut(self.start, self.end, self.max_resolution)
+
+
+class Source:
+    """A video, or a folder of pictures read as one.
+
+    Attributes:
+      path: where it is.
+      info: what is known before the frames are read.
+      is_folder: whether it is a folder of pictures.
+    """
+
+    def __init__(self, path: str | os.PathLike, cut: io.Cut):
+        """Reads the header. Raises `InputError` where there is none."""
+        self.path, self.cut = Path(path), cut
+        self.is_folder = self.path.is_dir()
+        self.info = (pictures if self.is_folder else io).probe(path, cut)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width) of the frames."""
+        return self.info.height, self.info.width
+
+    def frames(self) -> Iterator[io.Stamped]:
+        """All frames, decoded anew."""
+        return (pictures if self.is_folder else io).read_stamped(self.path, self.cut)
+
+    def samples(self) -> UInt8[np.ndarray, "N H W 3"]:
+        """Frames from all over the clip: key frames if there are enough, which cost little."""
+        if not self.is_folder:
+            keys = io.read_stamped(self.path, self.cut, keys_only=True)
+            found = background.spread((frame.image for frame in keys), self._most)
+            if len(found) >= min(_ENOUGH, self._most):
+                return np.stack(found)
+        return np.stack([image for _, image in self.numbered_samples()])
+
+    def numbered_samples(self) -> list[tuple[int, UInt8[np.ndarray, "H W 3"]]]:
+        """Frames from all over the clip, with their numbers."""
+        frames = ((number, frame.image) for number, frame in enumerate(self.frames()))
+        found = background.spread(frames, self._most)
+        if not found:
+            raise InputError(f"{self.path}: holds no frames")
+        return found
+
+    @property
+    def _most(self) -> int:
+        """How many samples fit into a quarter of a GiB, at most 60."""
+        return int(np.clip((256 << 20) // (3 * self.shape[0] * self.shape[1]), 3, 60))
+
+    def writer(self, output: str | os.PathLike, options: Options) -> Any:
+        """A context that yields `append(Stamped)`, see `io.video_writer`."""
+        if self.is_folder:
+            return pictures.writer(output, [path.name for path in pictures.listing(self.path)])
+        sound = Audio(self.path, options.start, options.end) if options.keep_audio else None
+        return io.video_writer(
+            output, self.shape, self.info.fps, options.crf,
+            codec=options.codec, like=self.info, sound=sound,
+        )  # fmt: skip

@@ -1,0 +1,179 @@
+"""Gait datasets: folders of silhouettes and OpenGait's pickles, each walk anonymised by itself."""
+
+import functools
+import multiprocessing
+import os
+import pickle
+import zlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import cv2
+import jax
+import numpy as np
+from jaxtyping import UInt8
+from tqdm import tqdm
+
+from stgan_jax import anonymizer, arrays, contour, files
+from stgan_jax.errors import InputError
+from stgan_jax.evaluation import gei
+from stgan_jax.video import pictures
+
+
+def are_silhouettes(folder: str | os.PathLike) -> bool:
+    """Whether a folder's pictures, as far as eight of them tell, are black and white alone."""
+    paths = pictures.listing(folder)
+    for path in paths[:: max(1, len(paths) // 8)]:
+        image = pictures.read(path, cv2.IMREAD_UNCHANGED)
+        flat = image if image.ndim == 2 else image[..., :3].max(-1)
+        away = np.minimum(flat, flat.max() - flat)  # JPEGs are a little off
+        if (away > 8).any() or (image.ndim == 3 and np.ptp(image[..., :3], axis=-1).max() > 16):
+            return False
+    return bool(paths)
+
+
+def anonymize_dataset(
+    source: str | os.PathLike,
+    output: str | os.PathLike,
+    checkpoint: str | os.PathLike | anonymizer.Model,
+    seed: int,
+    *,
+    overwrite: bool = False,
+    jobs: int = 1,
+) -> dict[str, Any]:
+    """Anonymises every walk of a dataset in the form and under the name it has.
+
+    A walk is an OpenGait pickle, (n, height, width) of one height of person, or a folder of
+    black and white pictures. Walks that are there are left, so that what was interrupted goes on.
+
+    Args:
+      source: folder with walks at any depth.
+      output: folder that gets the same tree.
+      checkpoint: of a training; a loaded model where `jobs` is 1.
+      seed: with a walk's place in the dataset decides its noise.
+      overwrite: makes walks anew that are there.
+      jobs: processes that work side by side.
+
+    Returns:
+      `walks`, `written`, `skipped`, `frames`, and `errors`: walk and sentence.
+
+    Raises:
+      InputError: no walks in the folder.
+    """
+    names = sorted(_find(Path(source)))
+    if not names:
+        raise InputError(f"{source}: holds no silhouettes")
+    work = functools.partial(_one, Path(source), Path(output), seed, overwrite)
+    counts: dict[str, Any] = {"walks": len(names), "written": 0, "skipped": 0, "frames": 0}
+    errors = []
+    for name, frames, error in tqdm(
+        _spread(work, names, checkpoint, jobs), desc="anonymising", unit="walk", total=len(names)
+    ):
+        if error:
+            errors.append({"walk": name, "error": error})
+        else:
+            counts["written" if frames else "skipped"] += 1
+            counts["frames"] += frames
+    return counts | {"errors": errors, "exit_code": 2 if errors else 0}
+
+
+def _find(source: Path) -> Iterator[str]:
+    for folder, folders, _ in os.walk(source):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        here = Path(folder)
+        yield from (os.fspath(path.relative_to(source)) for path in here.glob("*.pkl"))
+        if pictures.listing(here):
+            yield os.fspath(here.relative_to(source))
+
+
+def _spread(work: Callable, names: list[str], checkpoint: Any, jobs: int) -> Iterator:
+    if jobs <= 1 or len(names) < 2:
+        model = (
+            checkpoint if isinstance(checkpoint, anonymizer.Model)
+            else anonymizer.load_model(checkpoint)
+        )  # fmt: skip
+        yield from (work(model, name) for name in names)
+        return
+    # JAX has threads, which do not live through a fork.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, context, _load, (checkpoint,)) as pool:
+        yield from pool.map(functools.partial(_with_loaded, work), names, chunksize=4)
+
+
+_LOADED: list[anonymizer.Model] = []
+
+
+def _load(checkpoint: Any) -> None:
+    _LOADED.append(anonymizer.load_model(checkpoint))
+
+
+def _with_loaded(work: Callable, name: str) -> tuple[str, int, str | None]:
+    return work(_LOADED[0], name)
+
+
+def _one(
+    source: Path, output: Path, seed: int, overwrite: bool, model: anonymizer.Model, name: str
+) -> tuple[str, int, str | None]:
+    """(name, frames written, what is wrong)."""
+    target = output / name
+    if target.exists() and not overwrite:
+        return name, 0, None
+    key = jax.random.fold_in(jax.random.key(seed), zlib.crc32(name.encode()))
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if name.endswith(".pkl"):
+            return name, _pickle(source / name, target, model, key), None
+        return name, _folder(source / name, target, model, key), None
+    except (InputError, OSError) as error:
+        return name, 0, str(error)
+    except Exception as error:
+        return name, 0, f"{name}: {type(error).__name__}: {error}"
+
+
+def _pickle(source: Path, target: Path, model: anonymizer.Model, key: jax.Array) -> int:
+    frames = arrays.silhouettes(source.read_bytes(), os.fspath(source))
+    made, _ = _reshaped(frames, model, key)
+    height, width = frames.shape[1:]
+    out = np.zeros_like(frames)
+    for i, mask in enumerate(made):
+        normal = gei.normalize(mask[None], height, width)
+        if len(normal):
+            out[i] = normal[0] * np.uint8(255)
+    with files.replacing(target) as beside:
+        beside.write_bytes(pickle.dumps(out, protocol=4))
+    return len(out)
+
+
+def _folder(source: Path, target: Path, model: anonymizer.Model, key: jax.Array) -> int:
+    paths = pictures.listing(source)
+    images = [pictures.read(path, cv2.IMREAD_GRAYSCALE) for path in paths]
+    if len({image.shape for image in images}) > 1:
+        raise InputError(f"{source}: its pictures are of several sizes")
+    made, squares = _reshaped(np.stack(images), model, key)
+    with pictures.replacing(target) as beside:
+        for path, mask, square in zip(paths, made, squares, strict=True):
+            placed = contour.place(mask, square, images[0].shape)
+            pictures.write(beside / f"{path.stem}.png", placed * np.uint8(255))
+    return len(paths)
+
+
+def _reshaped(
+    frames: UInt8[np.ndarray, "T H W"], model: anonymizer.Model, key: jax.Array
+) -> tuple[UInt8[np.ndarray, "T 240 240"], np.ndarray]:
+    """Anonymised crops and their squares; empty where nobody is."""
+    boxes = []
+    for frame in frames:
+        left, top, width, height = cv2.boundingRect((frame > 127).astype(np.uint8))
+        boxes.append((top, left, top + height, left + width))
+    there = np.array([box[2] > box[0] for box in boxes], bool)
+    made = np.zeros((len(frames), contour.SIZE, contour.SIZE), np.uint8)
+    squares = np.tile([0, 0, 1], (len(frames), 1))
+    if there.any():
+        squares[there] = contour.track_squares(np.array(boxes)[there])
+        pairs = zip(frames[there], squares[there], strict=True)
+        # Grey values are scaled as they are: OpenGait's 64 pixels keep their soft outlines.
+        crops = np.stack([contour.crop(f, square) > 127 for f, square in pairs]).astype(np.uint8)
+        made[there] = anonymizer.anonymize_silhouettes(model, crops, key)
+    return made, squares

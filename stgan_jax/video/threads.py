@@ -1,0 +1,80 @@
+"""Work that overlaps: a reader that runs ahead, and a function run by several threads in order.
+
+FFmpeg and OpenCV give up Python's lock while they work, so threads are enough.
+"""
+
+import contextlib
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def ahead(items: Iterable[Item], depth: int = 4) -> Iterator[Item]:
+    """The items of an iterable that a thread of its own runs through, up to `depth` ahead.
+
+    What it raises is raised here. Closing this generator ends the thread.
+    """
+    filled: queue.Queue[tuple[Any, BaseException | None, bool]] = queue.Queue(depth)
+    stopped = threading.Event()
+
+    def put(entry) -> bool:
+        while not stopped.is_set():
+            with contextlib.suppress(queue.Full):
+                filled.put(entry, timeout=0.1)
+                return True
+        return False
+
+    def fill() -> None:
+        iterator = iter(items)
+        try:
+            for item in iterator:
+                if not put((item, None, False)):
+                    break
+            else:
+                put((None, None, True))
+        except BaseException as error:  # whatever it is, the consumer is to have it
+            put((None, error, True))
+        finally:
+            if hasattr(iterator, "close"):
+                iterator.close()
+
+    thread = threading.Thread(target=fill, daemon=True)
+    thread.start()
+    try:
+        while True:
+            item, error, ended = filled.get()
+            if error is not None:
+                raise error
+            if ended:
+                return
+            yield item
+    finally:
+        stopped.set()
+        if threading.current_thread() is not thread:  # which may be the one to collect garbage
+            thread.join()
+
+
+def mapped(
+    function: Callable[[Item], Result], items: Iterable[Item], workers: int = 2
+) -> Iterator[Result]:
+    """`map` by several threads, results in the items' order, a few items in flight."""
+    pending: deque[Future] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            for item in items:
+                pending.append(pool.submit(function, item))
+                if len(pending) > workers + 1:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()
+            if hasattr(items, "close"):
+                items.close()

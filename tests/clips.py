@@ -1,0 +1,78 @@
+"""Videos as people have them, written with PyAV, and what is in them."""
+
+from fractions import Fraction
+
+import av
+import numpy as np
+
+
+def write(
+    path, images, *, codec="libx264", fps=25, base=None, pts=None, pixels="yuv420p", sound=None,
+    streams=1, turn=0, metadata=None, options=None, origin=0,
+):  # fmt: skip
+    """A video of RGB images; `pts` in ticks of `base`; `sound` a codec, a second a stream."""
+    base = base or Fraction(1) / Fraction(fps)
+    with av.open(str(path), "w") as container:
+        container.metadata.update(metadata or {})
+        stream = container.add_stream(codec, rate=Fraction(fps), options=options or {})
+        stream.height, stream.width = images[0].shape[:2]
+        stream.pix_fmt = pixels
+        stream.codec_context.time_base = base
+        if turn:
+            stream.set_display_rotation(turn)
+        sounds = [container.add_stream(sound, rate=48_000) for _ in range(streams if sound else 0)]
+        for track in sounds:
+            track.codec_context.layout = "mono"
+        for number, image in enumerate(images):
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame.pts, frame.time_base = (pts[number] if pts else number) + origin, base
+            container.mux(stream.encode(frame))
+        rng = np.random.default_rng(0)
+        for track in sounds:
+            format = track.codec_context.format.name
+            for number in range(48):
+                samples = rng.normal(0, 3000, (1, 1024 if "960" not in sound else 960))
+                as_type = np.float32 if "flt" in format else np.int16
+                scaled = samples / 32768 if "flt" in format else samples
+                made = av.AudioFrame.from_ndarray(scaled.astype(as_type), format, "mono")
+                made.sample_rate, made.pts = 48_000, number * samples.shape[1]
+                container.mux(track.encode(made))
+            container.mux(track.encode(None))
+        container.mux(stream.encode())
+    return path
+
+
+def times(path):
+    """Seconds at which the frames are shown."""
+    with av.open(str(path)) as container:
+        return [float(frame.pts * frame.time_base) for frame in container.decode(video=0)]
+
+
+def levels(path):
+    """Brightness of each frame's lower right part."""
+    with av.open(str(path)) as container:
+        images = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    return [image[len(image) * 5 // 8 :, image.shape[1] // 2 :].mean() for image in images]
+
+
+def samples(path):
+    """Samples of each sound stream, decoded."""
+    with av.open(str(path)) as container:
+        count = len(container.streams.audio)
+    out = []
+    for number in range(count):
+        with av.open(str(path)) as container:
+            out.append(np.concatenate([
+                f.to_ndarray().reshape(-1) for f in container.decode(audio=number)
+            ]))  # fmt: skip
+    return out
+
+
+def about(path):
+    """(frames a second, seconds, metadata of the file and of its streams)."""
+    with av.open(str(path)) as container:
+        video = container.streams.video[0]
+        told = dict(container.metadata)
+        for stream in container.streams:
+            told.update(stream.metadata)
+        return video.average_rate, container.duration / 1e6, told

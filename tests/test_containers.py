@@ -1,0 +1,213 @@
+"""Videos of every container and property: what comes out has their frames, times and sound."""
+
+import resource
+import subprocess
+import sys
+from fractions import Fraction
+
+import av
+import clips
+import numpy as np
+import pytest
+
+from stgan_jax.errors import InputError
+from stgan_jax.video import io
+from stgan_jax.video.audio import Audio
+
+UNEVEN = [0, 33, 70, 101, 134, 169, 240, 260, 300, 333, 390, 420]  # milliseconds
+
+
+def pictures(count=12, size=(48, 64)):
+    """Each of its own brightness, with a white corner at the top left."""
+    images = [np.full((*size, 3), 40 + 9 * number, np.uint8) for number in range(count)]
+    for image in images:
+        image[: size[0] // 4, : size[1] // 4] = 255
+    return images
+
+
+WHOLE = io.Cut()
+
+
+def copied(source, target, cut=WHOLE, **options):
+    info = io.probe(source, cut)
+    sound = Audio(source, cut.start, cut.end)
+    with io.video_writer(
+        target, (info.height, info.width), info.fps, like=info, sound=sound, **options
+    ) as append:
+        for frame in io.read_stamped(source, cut):
+            append(frame)
+    return target
+
+
+CONTAINERS = {
+    "phone.mp4": {"sound": "aac", "base": Fraction(1, 1000), "pts": UNEVEN},
+    "camera.mov": {"sound": "aac", "streams": 2, "fps": Fraction(30000, 1001)},
+    "screen.mkv": {"sound": "libopus", "base": Fraction(1, 1000), "pts": UNEVEN, "streams": 3},
+    "old.avi": {"codec": "mpeg4", "sound": "pcm_s16le"},
+    "web.webm": {"codec": "libvpx-vp9", "sound": "libopus"},
+    "late.mkv": {"sound": "flac", "base": Fraction(1, 1000), "pts": UNEVEN, "origin": 5000},
+    "h265.mp4": {"codec": "libx265", "sound": "aac", "options": {"x265-params": "log-level=none"}},
+    "ten.mp4": {"pixels": "yuv420p10le"},
+    "grey.mkv": {"pixels": "gray"},
+    "lace.mp4": {"options": {"x264-params": "tff=1"}},
+    "mjpeg.avi": {"codec": "mjpeg", "pixels": "yuvj420p"},
+}
+
+
+@pytest.mark.parametrize("name", CONTAINERS)
+def test_frames_times_and_sound_are_kept(tmp_path, name):
+    source = clips.write(
+        tmp_path / name, pictures(), **CONTAINERS[name],
+        metadata={"location": "+48.1+011.5/", "creation_time": "2020-01-01T00:00:00Z",
+                  "title": "private", "com.apple.quicktime.model": "phone"},
+    )  # fmt: skip
+    bytes_before = source.read_bytes()
+    target = copied(source, tmp_path / f"out{source.suffix}")
+    before, after = clips.times(source), clips.times(target)
+    assert len(after) == 12
+    np.testing.assert_allclose(np.diff(after), np.diff(before), atol=1.1e-3)
+    assert float(io.probe(target).fps) == pytest.approx(float(io.probe(source).fps), rel=1e-3)
+    (_, seconds_before, _), (_, seconds_after, told) = clips.about(source), clips.about(target)
+    assert seconds_after == pytest.approx(seconds_before, abs=0.011)
+    sounds = clips.samples(source), clips.samples(target)
+    assert [len(s) for s in sounds[0]] == [len(s) for s in sounds[1]]
+    assert all(np.array_equal(a, b) for a, b in zip(*sounds, strict=True))
+    private = {"location", "creation_time", "title", "com.apple.quicktime.model", "location-eng"}
+    assert not private & {key.lower() for key in told}
+    np.testing.assert_allclose(clips.levels(target), clips.levels(source), atol=5)
+    assert source.read_bytes() == bytes_before
+
+
+def test_sound_starts_when_it_did(tmp_path):
+    """Against the frames, in a file whose time stamps start late."""
+    source = clips.write(tmp_path / "in.mkv", pictures(), sound="flac", base=Fraction(1, 1000),
+                         pts=UNEVEN, origin=700)  # fmt: skip
+    target = copied(source, tmp_path / "out.mkv")
+
+    def lag(path):
+        with av.open(str(path)) as container:
+            first = {}
+            for packet in container.demux():
+                if packet.pts is not None:
+                    first.setdefault(packet.stream.type, float(packet.pts * packet.time_base))
+        return first["video"] - first["audio"]
+
+    assert lag(source) == pytest.approx(0.7, abs=0.03)
+    assert lag(target) == pytest.approx(lag(source), abs=0.002)
+
+
+@pytest.mark.parametrize(
+    ("turn", "corner"), [(0, (0, 0)), (90, (-1, 0)), (180, (-1, -1)), (-90, (0, -1))]
+)
+def test_rotation_is_carried_out(tmp_path, turn, corner):
+    """As FFmpeg's own players do: counter-clockwise by the matrix' angle."""
+    source = clips.write(tmp_path / "in.mp4", pictures(3), turn=turn)
+    target = copied(source, tmp_path / "out.mp4")
+    image = next(io.read_frames(target))
+    assert image.shape[:2] == ((64, 48) if turn % 180 else (48, 64))
+    assert image[corner].min() > 230
+    assert sum(image[r, c].min() > 230 for r in (0, -1) for c in (0, -1)) == 1
+    with av.open(str(target)) as container:
+        assert next(container.decode(video=0)).rotation == 0
+
+
+@pytest.mark.parametrize("size", [(1, 1), (45, 63), (2, 3)])
+def test_any_size_is_written(tmp_path, size):
+    images = [np.full((*size, 3), 90, np.uint8)] * 3
+    pixels = {"codec": "ffv1", "pixels": "bgr0"}
+    target = copied(clips.write(tmp_path / "in.mkv", images, **pixels), tmp_path / "out.mkv")
+    image = next(io.read_frames(target))
+    assert image.shape[:2] == (size[0] + size[0] % 2, size[1] + size[1] % 2)
+    assert abs(int(image[0, 0, 1]) - 90) < 8
+
+
+def test_8k_frames_pass(tmp_path):
+    images = [np.full((4320, 7680, 3), 90, np.uint8)] * 2
+    source = clips.write(tmp_path / "in.mp4", images, options={"preset": "ultrafast"})
+    assert sum(1 for _ in io.read_stamped(copied(source, tmp_path / "out.mp4"))) == 2
+
+
+def test_a_part_is_cut_out_with_its_sound(tmp_path):
+    source = clips.write(tmp_path / "in.mkv", pictures(20), sound="pcm_s16le")
+    cut = io.Cut(start=0.2, end=0.6, max_resolution=24)
+    target = copied(source, tmp_path / "out.mkv", cut)
+    np.testing.assert_allclose(clips.times(target), np.arange(10) / 25, atol=1.1e-3)
+    image = next(io.read_frames(target))
+    assert image.shape[:2] == (24, 32)
+    assert abs(image[-1, -1].mean() - (40 + 9 * 5)) < 4
+    [sound] = clips.samples(target)
+    assert len(sound) == pytest.approx(0.4 * 48_000, abs=2100)
+
+
+def test_sound_that_a_container_cannot_hold_is_encoded_anew(tmp_path):
+    source = clips.write(tmp_path / "in.mkv", pictures(), sound="pcm_s16le", streams=2)
+    for suffix in (".mp4", ".webm"):
+        sounds = clips.samples(copied(source, tmp_path / f"out{suffix}"))
+        assert len(sounds) == 2
+        assert all(abs(len(s) - 48 * 1024) < 2500 for s in sounds)
+
+
+def test_uneven_times_do_not_go_into_an_avi(tmp_path):
+    source = clips.write(tmp_path / "in.mkv", pictures(), base=Fraction(1, 1000), pts=UNEVEN)
+    with pytest.raises(InputError, match="uneven times: write to"):
+        copied(source, tmp_path / "out.avi")
+    assert not (tmp_path / "out.avi").exists()
+
+
+@pytest.mark.parametrize("codec", ["h264", "h265", "vp9", "av1", "mpeg4"])
+def test_each_codec_writes(tmp_path, codec):
+    source = clips.write(tmp_path / "in.mp4", pictures(4))
+    target = copied(source, tmp_path / "out.mkv", codec=codec)
+    np.testing.assert_allclose(clips.levels(target), [40, 49, 58, 67], atol=5)
+
+
+def test_colours_keep_their_matrix(tmp_path):
+    """A file that says BT.709 is converted by it both ways, and says so again."""
+    image = np.zeros((48, 64, 3), np.uint8)
+    image[:] = (200, 30, 60)
+    source = clips.write(tmp_path / "in.mp4", [image] * 2,
+                         options={"x264-params": "colormatrix=bt709"})  # fmt: skip
+    seen = next(io.read_frames(source)).astype(int)
+    target = copied(source, tmp_path / "out.mp4")
+    assert io.probe(target).color[2] == 1
+    assert np.abs(next(io.read_frames(target)).astype(int) - seen).max() < 5
+
+
+def test_interlaced_frames_are_made_whole(tmp_path):
+    """Lines of the second field, which show another moment, are gone."""
+    image = np.full((48, 64, 3), 60, np.uint8)
+    image[1::2] = 200
+    source = clips.write(tmp_path / "in.mkv", [image] * 2, codec="ffv1", pixels="bgr0")
+    with av.open(str(source)) as container:
+        frame = next(container.decode(video=0))
+    assert np.ptp(io._image(frame, io.Cut())) > 100
+
+    class Laced:
+        interlaced_frame = True
+
+        def __getattr__(self, name):
+            return getattr(frame, name)
+
+    assert np.ptp(io._image(Laced(), io.Cut())) < 5
+
+
+def test_a_full_disk_leaves_nothing_and_says_so(tmp_path):
+    """Files may have 40 kB here: the writer fails in the middle, or as it ends."""
+    code = (
+        "import resource, sys, numpy as np\n"
+        "from fractions import Fraction\n"
+        "from stgan_jax.errors import one_sentence\n"
+        "from stgan_jax.video import io\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, {resource.RLIM_INFINITY}))\n"
+        "rng = np.random.default_rng(0)\n"
+        "with one_sentence(), io.video_writer(sys.argv[1], (240, 320), Fraction(25)) as append:\n"
+        "    for _ in range(30):\n"
+        "        append(rng.integers(0, 255, (240, 320, 3), dtype=np.uint8))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "out.mp4"], capture_output=True, text=True
+    )
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.splitlines()[-1].startswith("error: ")
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,518 @@
+"""Footage as people have it: what fails is covered, whatever it is; many inputs in many forms."""
+
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import clips
+import cv2
+import numpy as np
+import pytest
+from test_detectors import field, node, tensor, value_info
+
+import stgan_jax
+from stgan_jax import anonymizer, contour
+from stgan_jax.data import walkers
+from stgan_jax.data.scenes import Scene
+from stgan_jax.errors import InputError
+from stgan_jax.footage import batch, clip, compose, masks
+from stgan_jax.footage.source import Options
+from stgan_jax.video import background, io, tracking
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def scene():
+    return Scene(4, people=2, frames=30, size=(240, 320))
+
+
+@pytest.fixture(scope="module")
+def frames(scene):
+    return list(scene)
+
+
+@pytest.fixture(scope="module")
+def source(frames, tmp_path_factory):
+    path = tmp_path_factory.mktemp("footage") / "in.mkv"
+    return clips.write(path, [f.image for f in frames], options={"crf": "10"}, sound="pcm_s16le")
+
+
+@pytest.fixture(scope="module")
+def truth(frames, tmp_path_factory):
+    """A folder with everybody's true masks."""
+    folder = tmp_path_factory.mktemp("truth")
+    for number, frame in enumerate(frames):
+        cv2.imwrite(str(folder / f"{number}.png"), frame.people)
+    return folder
+
+
+def shown(frames, scene, output, dilated=None):
+    """Share of a frame's people's pixels (that differ from the scene) shown as they were."""
+    shares = []
+    for frame, image in zip(frames, io.read_frames(output), strict=True):
+        person = (frame.people > 0) & (
+            np.abs(frame.image.astype(int) - scene.background).max(-1) > 60
+        )
+        if dilated is not None:
+            person &= ~dilated[len(shares)]
+        near = np.abs(image.astype(int) - frame.image).max(-1) < 25
+        shares.append((near & person).sum() / max(1, person.sum()))
+    return np.array(shares)
+
+
+# --- fails closed ----------------------------------------------------------------------------
+
+
+def failing(function, when):
+    """The function, raising at calls for which `when(number of the call)`."""
+    calls = Counter()
+
+    def wrapped(*arguments, **named):
+        calls["n"] += 1
+        if when(calls["n"]):
+            raise RuntimeError("injected")
+        return function(*arguments, **named)
+
+    return wrapped
+
+
+STAGES = {
+    "detect": (masks.ByBackground, "__call__"),
+    "track": (tracking.Follower, "see"),
+    "encode": (contour, "encode"),
+    "G": (anonymizer, "_generate"),
+    "decode": (contour, "decode"),
+    "colour": (compose, "colorize"),
+    "compose": (compose, "compose"),
+    "background": (background.Light, "see"),
+}
+
+
+def test_people_are_shown_where_nothing_fails(frames, scene, source, model, tmp_path):
+    """So that the tests below can fail: much of each person keeps its pixels."""
+    report = clip.anonymize_video(source, tmp_path / "out.mkv", model, seed=1)
+    assert np.median(shown(frames, scene, tmp_path / "out.mkv")) > 0.3
+    assert report["blanked_frames"] == []
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_no_original_person_gets_through_a_crash(
+    stage, frames, scene, source, model, tmp_path, monkeypatch
+):
+    """In half of the stage's calls, or in all: frames it hits show nobody, and are told."""
+    owner, name = STAGES[stage]
+    always = ("encode", "G", "decode", "colour")
+    function = failing(getattr(owner, name), lambda n: n % 2 or stage in always)
+    monkeypatch.setattr(owner, name, function)
+    output = tmp_path / "out.mkv"
+    report = clip.anonymize_video(source, output, model, seed=1)
+    assert report["exit_code"] == 3
+    assert report["frames"] == 30
+    shares = shown(frames, scene, output)
+    if stage in ("encode", "G", "decode"):
+        assert all(row["frames_anonymized"] == 0 for row in report["people"])
+        reasons = {row["why"] for row in report["covered"]}
+        assert "anonymising failed (RuntimeError)" in reasons
+        assert shares.max() < 0.03
+    elif stage == "colour":
+        assert "colouring failed (RuntimeError)" in {row["why"] for row in report["covered"]}
+        assert shares.max() < 0.03
+    else:
+        hit = [row["frame"] for row in report["blanked_frames"]]
+        assert len(hit) >= 14
+        assert all("failed (RuntimeError)" in row["why"] for row in report["blanked_frames"])
+        assert shares[hit].max() < 0.03
+
+
+def test_one_bad_frame_hides_itself_alone(source, model, tmp_path, monkeypatch):
+    """The batch fails, then the piece, then the one frame."""
+    fails = failing(anonymizer.anonymize_walks, lambda n: n <= 3)
+    monkeypatch.setattr(anonymizer, "anonymize_walks", fails)
+    report = clip.anonymize_video(source, tmp_path / "out.mkv", model, seed=1)
+    failed = [row for row in report["covered"] if "anonymising failed" in row["why"]]
+    assert [row["last_frame"] - row["first_frame"] for row in failed] == [0]
+    assert failed[0]["to"] == failed[0]["from"] == pytest.approx(failed[0]["first_frame"] / 25)
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), RuntimeError()])
+def test_a_failure_to_write_leaves_nothing(source, model, tmp_path, monkeypatch, error):
+    def write(*_):
+        raise error
+
+    monkeypatch.setattr(io, "_count", write)  # as the last thing before the file is renamed
+    with pytest.raises(type(error)):
+        clip.anonymize_video(source, tmp_path / "out.mkv", model, report=tmp_path / "r.json")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_under_the_shelf_stops_all(source, model, tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "pwrite", lambda *_: 0)
+    with pytest.raises(OSError, match="No space"):
+        clip.anonymize_video(source, tmp_path / "out.mkv", model)
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- masks from outside, cameras that move ------------------------------------------------------
+
+
+def test_masks_tell_who_is_who_and_cover_all(frames, scene, source, truth, model, tmp_path):
+    """Each id is one person throughout; outside the new silhouettes nobody is left."""
+    report = clip.anonymize_video(
+        source, tmp_path / "out.mkv", model, seed=1, options=Options(masks=truth)
+    )
+    seen = Counter()
+    for frame in frames:
+        seen.update(set(np.unique(frame.people).tolist()) - {0})
+    assert sorted(row["frames_seen"] for row in report["people"]) == sorted(seen.values())
+    plain = tmp_path / "plain.mkv"
+    clip.anonymize_video(
+        source, plain, model, seed=1, options=Options(masks=truth, silhouettes_only=True)
+    )
+    new = [cv2.dilate(image[..., 1], np.ones((5, 5))) > 60 for image in io.read_frames(plain)]
+    assert np.mean(new) > 0.005
+    assert shown(frames, scene, tmp_path / "out.mkv", dilated=new).max() < 0.02
+
+
+def test_who_stands_still_throughout_is_hidden_by_masks(model, tmp_path):
+    """A median would take them for background."""
+    scene = Scene(4, people=1, frames=30, size=(240, 320))
+    middle = list(scene)[14]
+    images = [middle.image] * 30
+    folder = tmp_path / "masks"
+    folder.mkdir()
+    for number in range(30):
+        soft = cv2.GaussianBlur(middle.people * np.uint8(255), (3, 3), 0)  # grey edges are no ids
+        cv2.imwrite(str(folder / f"{number:03d}.png"), soft)
+    source = clips.write(tmp_path / "in.mkv", images, options={"crf": "10"})
+    options = Options(masks=folder, silhouettes_only=False)
+    clip.anonymize_video(source, tmp_path / "out.mkv", model, seed=1, options=options)
+    clip.anonymize_video(
+        source, tmp_path / "plain.mkv", model, seed=1,
+        options=Options(masks=folder, silhouettes_only=True),
+    )  # fmt: skip
+    new = [
+        cv2.dilate(i[..., 1], np.ones((5, 5))) > 60 for i in io.read_frames(tmp_path / "plain.mkv")
+    ]
+    assert shown([middle] * 30, scene, tmp_path / "out.mkv", dilated=new).max() < 0.05
+
+
+def test_a_moving_camera_is_filled_around_masks(frames, scene, model, tmp_path):
+    panned = [np.roll(frame.image, 3 * n, axis=1) for n, frame in enumerate(frames)]
+    folder = tmp_path / "masks"
+    folder.mkdir()
+    for number, frame in enumerate(frames):
+        mask = np.roll(frame.people, 3 * number, axis=1)
+        cv2.imwrite(str(folder / f"{number}.png"), mask)
+    (folder / "7.png").write_bytes(b"damaged")
+    source = clips.write(tmp_path / "in.mkv", panned, options={"crf": "10"})
+    report = clip.anonymize_video(
+        source, tmp_path / "out.mkv", model, seed=1,
+        options=Options(masks=folder, silhouettes_only=False),
+    )  # fmt: skip
+    assert [row["frame"] for row in report["blanked_frames"]] == [7]
+    for number, image in enumerate(io.read_frames(tmp_path / "out.mkv")):
+        if number == 7:
+            assert image.max() < 10  # black: nobody knows where people are in it
+            continue
+        around = cv2.dilate(np.roll(frames[number].people, 3 * number, axis=1), np.ones((61, 61)))
+        same = np.abs(image.astype(int) - panned[number]).max(-1)[around == 0]
+        assert np.median(same) < 8
+
+
+def test_filling_leaves_nothing_of_what_is_masked():
+    rng = np.random.default_rng(0)
+    image = np.full((120, 160, 3), 80, np.uint8)
+    mask = np.zeros((120, 160), np.uint8)
+    mask[30:90, 50:80] = 1
+    image[mask > 0] = rng.integers(180, 255, (mask.sum(), 3))
+    made = masks.fill(image, mask)
+    assert np.abs(made.astype(int) - 80).max() < 10
+    assert np.array_equal(made[:20], image[:20])
+    assert not masks.fill(image, np.ones_like(mask)).any()
+
+
+def test_masks_that_do_not_fit_are_refused(source, truth, model, tmp_path):
+    few = tmp_path / "few"
+    few.mkdir()
+    for number in range(5):
+        (few / f"{number}.png").write_bytes((truth / f"{number}.png").read_bytes())
+    for folder, word in ((few, "5 masks for 30 frames"), (tmp_path / "none", "no such folder")):
+        with pytest.raises(InputError, match=word):
+            clip.anonymize_video(source, tmp_path / "out.mkv", model, options=Options(masks=folder))
+    assert not (tmp_path / "out.mkv").exists()
+
+
+def segmenter(path, weights, size=(48, 64)):
+    """A network that tells by colour: a 1x1 convolution (classes, 3) and nothing else."""
+    weights = np.float32(weights)
+    given, made = (1, 3, *size), (1, len(weights), *size)
+    conv = node("Conv", ["x", "w", "b"], "y", kernel_shape=(1, 1))
+    graph = field(1, conv) + field(2, "tiny")
+    graph += field(5, tensor("w", weights[:, :3, None, None]))
+    graph += field(5, tensor("b", np.ascontiguousarray(weights[:, 3])))
+    graph += field(11, value_info("x", given)) + field(12, value_info("y", made))
+    path.write_bytes(field(1, 8) + field(7, graph) + field(8, field(1, "") + field(2, 11)))
+    return path
+
+
+@pytest.mark.parametrize("weights", [[[10, -10, -10, -2]], [[0, 0, 0, 0], [10, -10, -10, -2]]])
+def test_a_segmenter_tells_where_people_are(tmp_path, weights):
+    """Red people on grey, by one channel's sign or by the larger of two classes."""
+    network = masks.Segmenter(segmenter(tmp_path / "net.onnx", weights), (48, 64, len(weights) - 1))
+    image = np.full((96, 128, 3), 128, np.uint8)
+    image[20:80, 40:60] = (255, 0, 0)
+    mask = network(0, image, None)
+    wanted = np.zeros((96, 128), bool)
+    wanted[20:80, 40:60] = True
+    assert (mask.astype(bool) != wanted).mean() < 0.02
+
+
+def test_a_segmenter_that_is_none_is_refused(tmp_path):
+    (tmp_path / "bad.onnx").write_bytes(b"no network")
+    for name, word in (("bad.onnx", "not an ONNX network"), ("none.onnx", "no such file")):
+        with pytest.raises(InputError, match=word):
+            masks.Segmenter(tmp_path / name, (48, 64, 0))
+    net = segmenter(tmp_path / "net.onnx", [[1, 0, 0, 0]])
+    with pytest.raises(InputError, match="with a class 1 is needed"):
+        masks.Segmenter(net, (48, 64, 1))
+
+
+# --- light, standing people ---------------------------------------------------------------------
+
+
+def test_background_follows_light_and_not_a_person_who_stands_still():
+    """Light falls by 40 % while somebody stands there for the later two thirds."""
+    scene = Scene(4, people=1, frames=60, size=(240, 320))
+    rendered = list(scene)
+    middle = int(np.argmax([f.people.sum() for f in rendered]))
+    order = [min(n, middle) if n > 20 else n for n in range(60)]
+    light = np.linspace(1.0, 0.6, 60)
+    images = [
+        np.clip(rendered[t].image * light[n], 0, 255).astype(np.uint8) for n, t in enumerate(order)
+    ]
+    found = background.scene_behind(np.stack(images[::2]).copy())
+    lamp = background.Light(found.empty, 5.0)
+    for number, image in enumerate(images):
+        empty = lamp.see(image)
+        truth = scene.background * light[number]
+        if number > 30:
+            away = np.abs(empty.astype(int) - truth).max(-1)
+            assert np.mean(away < 20) > 0.97
+            person = rendered[order[number]].people > 0
+            mask = masks.ByBackground(found.threshold)(number, image, empty)
+            assert mask[person].mean() > 0.85
+            assert mask[~person].mean() < 0.05
+
+
+def test_a_lamp_that_is_switched_is_followed_within_a_fifth_of_a_second():
+    empty = Scene(4, people=0, frames=1, size=(240, 320)).background
+    lamp = background.Light(empty, 25.0)
+    dark = (empty * 0.6).astype(np.uint8)
+    seen = [lamp.see(image) for image in [empty, *[dark] * 5]]
+    assert np.array_equal(seen[0], empty)
+    assert np.abs(seen[-1].astype(int) - dark).max() < 12
+
+
+# --- many people -----------------------------------------------------------------------------
+
+
+def test_everybody_gets_one_noise_and_nobody_shares_it(model):
+    """Whatever else is in the batch, and in whatever pieces the walk comes."""
+    import jax
+
+    walks = [walkers.silhouettes(s, 90, frames=n) for s, n in ((90, 70), (90, 20), (91, 5))]
+    keys = list(jax.random.split(jax.random.key(3), 3))
+    together = anonymizer.anonymize_walks(model, walks, keys)
+    for walk, key, made in zip(walks, keys, together, strict=True):
+        assert np.array_equal(made, anonymizer.anonymize_silhouettes(model, walk, key))
+        assert np.array_equal(made[-3:], anonymizer.anonymize_silhouettes(model, walk[-3:], key))
+    assert np.mean(together[0][:20] != together[1]) > 0.001
+
+
+def test_memory_of_a_track_is_64_bytes_a_sighting():
+    follower = tracking.Follower((240, 320))
+    mask = np.zeros((240, 320), np.uint8)
+    mask[50:200, 100:160] = 1
+    for number in range(50):
+        follower.see(number, mask)
+    [track] = follower.tracks
+    assert len(track.sightings._rows) * track.sightings._rows.itemsize == 64 * 50
+    assert np.array_equal(track.sightings[17].on((240, 320)), mask)
+
+
+# --- many files -------------------------------------------------------------------------------
+
+
+def test_a_batch_goes_on_where_it_stopped(source, model, tmp_path):
+    """What is done stays, what cannot be done is told, and nothing else is touched."""
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    good = folder / "good.mkv"
+    good.write_bytes(source.read_bytes())
+    (folder / "cut.mkv").write_bytes(source.read_bytes()[:30_000])
+    (folder / "zero.mp4").touch()
+    (folder / "notes.txt").write_text("not taken for a video")
+    clips.write(folder / "one.mp4", [np.full((48, 64, 3), 90, np.uint8)])
+    first = stgan_jax.anonymize(folder, checkpoint=model, seed=1, report=tmp_path / "all.json")
+    by_name = {Path(one["input"]).name: one for one in first["files"]}
+    assert sorted(by_name) == ["cut.mkv", "good.mkv", "one.mp4", "zero.mp4"]
+    assert first["exit_code"] == 2
+    assert "no walking person" in by_name["one.mp4"]["error"]
+    assert "error" in by_name["cut.mkv"]
+    assert "not a video" in by_name["zero.mp4"]["error"]
+    assert json.loads((tmp_path / "all.json").read_text()) == first
+    done = folder / "good_anonymized.mkv"
+    assert sorted(p.name for p in folder.glob("*anonymized*")) == [done.name]
+    assert clips.times(done) == clips.times(source)
+    assert np.array_equal(clips.samples(done)[0], clips.samples(source)[0])
+    written = done.stat().st_mtime_ns
+    again = stgan_jax.anonymize([folder / "g*.mkv", good], checkpoint=model)
+    assert [one.get("skipped") for one in again["files"]] == ["is there already"]
+    assert done.stat().st_mtime_ns == written
+    with pytest.raises(InputError, match="--overwrite replaces it"):
+        stgan_jax.anonymize(good, checkpoint=model)
+    assert good.read_bytes() == source.read_bytes()
+
+
+def test_seed_is_stored_where_asked_for_alone(source, model, tmp_path):
+    for name, store in (("a", False), ("b", True)):
+        told = stgan_jax.anonymize(
+            source, tmp_path / f"{name}.mkv", checkpoint=model, seed=123456, store_seed=store,
+            end=0.4, preview=tmp_path / "look.png",
+        )["files"][0]  # fmt: skip
+        assert ("123456" in json.dumps(told)) == store
+        assert told["frames"] == 10
+    assert cv2.imread(str(tmp_path / "look.png")).shape == (480, 960, 3)
+
+
+def test_outputs_that_would_collide_are_refused(source, tmp_path):
+    for name in ("a.mts", "a.mp4"):
+        (tmp_path / name).write_bytes(source.read_bytes())
+    with pytest.raises(InputError, match="would both become"):
+        batch.plan([tmp_path], None)
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        ({"start": 3, "end": 2}, "--end must be later"),
+        ({"crf": 99}, "--crf"),
+        ({"masks": "a", "start": 1}, "leave --start out"),
+        ({"masks": "a", "segmenter": "b"}, "exclude each other"),
+        ({"preview": "a.jpg"}, "name a .png"),
+        ({"max_resolution": 1}, "--max_resolution"),
+    ],
+)
+def test_options_that_cannot_be_are_refused(options, word):
+    with pytest.raises(InputError, match=word):
+        Options(**options)
+
+
+def test_killed_in_mid_write_there_is_no_output(source, trained, tmp_path):
+    """Not under its name; and the next run clears away what was left."""
+    code = (
+        "import sys, time\nfrom stgan_jax.footage import cli\nfrom stgan_jax.video import io\n"
+        "count = io._count\n"
+        "def wait(path):\n    print('writing', flush=True)\n    time.sleep(60)\n"
+        "io._count = wait\ncli.main(sys.argv[1:])\n"
+    )
+    target = tmp_path / "out.mkv"
+    command = [sys.executable, "-c", code, str(source), f"--output={target}",
+               f"--checkpoint={trained / 'stgan'}"]  # fmt: skip
+    running = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert running.stdout.readline() == b"writing\n"
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+    left = [p.name for p in tmp_path.iterdir()]
+    assert len(left) == 1
+    assert left[0].startswith(".out.")
+    stgan_jax.files.sweep(target)
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- datasets and folders ------------------------------------------------------------------------
+
+
+def test_pickles_of_opengait_come_back_as_pickles(model, tmp_path):
+    from stgan_jax.evaluation import gei
+
+    root = tmp_path / "data"
+    walk = gei.normalize(walkers.silhouettes(90, 90, frames=12), 64, 64) * np.uint8(255)
+    walk[4] = 0
+    for name in ("001/nm-01/090/090.pkl", "001/nm-02/090/090.pkl"):
+        path = root / name
+        path.parent.mkdir(parents=True)
+        path.write_bytes(pickle.dumps(walk))
+    (root / "002").mkdir()
+    (root / "002/bad.pkl").write_bytes(pickle.dumps({"a": print}))
+    told = stgan_jax.anonymize(root, checkpoint=model, seed=1)
+    [one] = told["files"]
+    assert (one["walks"], one["written"], told["exit_code"]) == (3, 2, 2)
+    assert "refused" in one["errors"][0]["error"]
+    out = tmp_path / "data_anonymized"
+    first, second = (pickle.loads((out / f"001/nm-0{n}/090/090.pkl").read_bytes()) for n in (1, 2))
+    assert first.shape == walk.shape
+    assert first.dtype == np.uint8
+    assert not first[4].any()
+    for frame in np.delete(first, 4, 0):
+        assert np.ptp(np.flatnonzero(frame.any(1))) >= 61  # full height
+    assert np.mean(first != walk) > 0.01
+    assert np.mean(first != second) > 0.001  # each walk has its own noise
+    assert not (out / "002/bad.pkl").exists()
+    again = stgan_jax.anonymize(root, checkpoint=model, seed=1)["files"][0]
+    assert (again["written"], again["skipped"]) == (0, 2)
+
+
+def test_silhouettes_come_back_as_silhouettes_and_frames_as_frames(frames, scene, model, tmp_path):
+    walk, colour = tmp_path / "walk", tmp_path / "colour"
+    walk.mkdir()
+    colour.mkdir()
+    own = [(frame.people == 1) * np.uint8(255) for frame in frames[5:25]]
+    for number, mask in enumerate(own):
+        cv2.imwrite(str(walk / f"{number}.png"), mask)
+    for number, frame in enumerate(frames):
+        cv2.imwrite(str(colour / f"shot{number}.png"), frame.image[..., ::-1])
+    stgan_jax.anonymize(walk, checkpoint=model, seed=1)
+    made = [
+        cv2.imread(str(tmp_path / f"walk_anonymized/{n}.png"), cv2.IMREAD_UNCHANGED)
+        for n in range(20)
+    ]
+    for before, after in zip(own, made, strict=True):
+        assert set(np.unique(after).tolist()) <= {0, 255}
+        assert before.any() == after.any()
+        if before.any():
+            both = (before & after).astype(bool).sum() / ((before | after) > 0).sum()
+            assert 0.4 < both < 0.999
+    stgan_jax.anonymize(colour, checkpoint=model, seed=1)
+    told = stgan_jax.anonymize(colour, checkpoint=model, seed=1, overwrite=True)["files"][0]
+    out = tmp_path / "colour_anonymized"
+    assert told["frames"] == 30
+    assert sorted(p.name for p in out.iterdir()) == sorted(p.name for p in colour.iterdir())
+    image = cv2.imread(str(out / "shot29.png"))[..., ::-1]
+    around = cv2.dilate(frames[29].people, np.ones((45, 45))) == 0
+    assert np.mean(np.abs(image.astype(int) - scene.background).max(-1)[around] > 20) < 0.01
+
+
+def test_a_dataset_is_done_by_several_processes(trained, tmp_path):
+    walk = walkers.silhouettes(90, 90, frames=4)
+    for number in range(3):
+        folder = tmp_path / f"data/{number}"
+        folder.mkdir(parents=True)
+        for n, mask in enumerate(walk):
+            cv2.imwrite(str(folder / f"{n}.png"), mask * np.uint8(255))
+    outputs = []
+    for jobs in (1, 2):
+        out = tmp_path / f"out{jobs}"
+        told = stgan_jax.anonymize(
+            tmp_path / "data", out, checkpoint=trained / "stgan", seed=5, jobs=jobs
+        )
+        assert told["files"][0]["written"] == 3
+        outputs.append([p.read_bytes() for p in sorted(out.rglob("*.png"))])
+    assert outputs[0] == outputs[1]
+    assert len(outputs[0]) == 12
