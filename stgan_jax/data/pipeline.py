@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Int, UInt
+from jaxtyping import Int, Shaped
 
 from stgan_jax import contour
 from stgan_jax.data.datasets import Sequences, Walk
@@ -20,7 +20,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 import tensorflow as tf
 
-Batch = UInt[np.ndarray, "B *shape"]
+Batch = Shaped[np.ndarray, "B *shape"]
 # (examples' indices, positions in the endless stream) -> the examples
 Fetch = Callable[[Int[np.ndarray, " B"], Int[np.ndarray, " B"]], Batch]
 
@@ -40,8 +40,8 @@ class Source:
         return Source(self.count, (), np.int32, lambda index, _: index.astype(np.int32), self.walks)
 
 
-def array_source(examples: UInt[np.ndarray, "N *shape"]) -> Source:
-    """Examples in memory, or memory-mapped: fixed-point frames or sequences."""
+def array_source(examples: Shaped[np.ndarray, "N *shape"]) -> Source:
+    """Examples in memory, or memory-mapped, in the form that a step takes."""
     return Source(
         len(examples), examples.shape[1:], examples.dtype.type, lambda index, _: examples[index]
     )
