@@ -1,7 +1,7 @@
 """Draws the pictures of the README: python benchmarks/pictures.py [--demo=runs/demo]
 
-walkers.png, recorded.png, color_walks.jpg and scenes.jpg from the renderers; retarget.png; the contact sheet
-and the noise samples as `make demo` left them.
+walkers.png, recorded.png, color_walks.jpg and scenes.jpg from the renderers; retarget.png by the
+weights in the package; the contact sheet and the noise samples as `make demo` left them.
 """
 
 import shutil
