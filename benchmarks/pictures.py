@@ -1,7 +1,7 @@
 """Draws the pictures of the README: python benchmarks/pictures.py [--demo=runs/demo]
 
-walkers.png, recorded.png, color_walks.jpg and scenes.jpg from the renderers; the contact sheet
-and the noise samples as `make demo` left them.
+walkers.png, recorded.png, color_walks.jpg and scenes.jpg from the renderers; retarget.png by the
+weights in the package; the contact sheet and the noise samples as `make demo` left them.
 """
 
 import shutil
@@ -9,14 +9,28 @@ import sys
 from pathlib import Path
 
 import cv2
+import jax
 import numpy as np
 from absl import app, flags
 
 from stgan_jax.data import color_walks, recording, walkers
 from stgan_jax.data.scenes import Scene
+from stgan_jax.retarget import Retargeter
 
 _DEMO = flags.DEFINE_string("demo", "runs/demo", "Folder of a finished demo.")
 _FOLDER = Path(__file__).parent / "pictures"
+
+
+def _retargeted() -> np.ndarray:
+    """Recorded walks, and each with two other walkers beneath."""
+    model = Retargeter.load("retarget")
+    rows = []
+    for seed, view in ((91, 0), (92, 54), (93, 90)):
+        own = recording.silhouettes(seed, view, "nm", 5, 50)
+        others = [model(own, jax.random.key(seed + i)) for i in (0, 1)]
+        rows += [255 * own[::5], *(170 * other[::5] for other in others)]
+    cells = np.vstack([np.hstack(list(row[:, 8:232, 48:192])) for row in rows])
+    return cv2.resize(255 - cells, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
 
 
 def main(_):
@@ -35,6 +49,7 @@ def main(_):
         rows = np.vstack([np.hstack(list(sequence)) for sequence in sequences])
         small = cv2.resize(255 * (1 - rows), None, fx=0.42, fy=0.42, interpolation=cv2.INTER_AREA)
         cv2.imwrite(f"{_FOLDER}/{name}.png", small)
+    cv2.imwrite(f"{_FOLDER}/retarget.png", _retargeted())
     colored = [
         color_walks.render(seed, view, "nm", 1, textural, complete)
         for seed, view, textural, complete in (

@@ -11,13 +11,16 @@ import numpy as np
 from jaxtyping import Float, UInt, UInt8, UInt16
 from tqdm import tqdm
 
-from stgan_jax import checkpoint, contour, losses, parallel, steps
+from stgan_jax import checkpoint, contour, fields, losses, parallel, steps
 from stgan_jax.data import walkers
 from stgan_jax.errors import InputError
 from stgan_jax.evaluation import noise as noise_evaluation
 from stgan_jax.models.noise import ContourBasis
+from stgan_jax.models.retarget import field
+from stgan_jax.retargeting import objective, retarget_step, unpacked
 from stgan_jax.settings import (
     NoiseSettings,
+    RetargetSettings,
     Settings,
     StganSettings,
     WalkerData,
@@ -71,6 +74,8 @@ def prepare(config: Settings) -> Experiment:
     """
     if isinstance(config, NoiseSettings):
         return _noise(config)
+    if isinstance(config, RetargetSettings):
+        return _retarget(config)
     return _stgan(config) if isinstance(config, StganSettings) else _wifs(config)
 
 
@@ -130,7 +135,9 @@ def _contours(data: WalkerData) -> UInt[np.ndarray, "N T 4000"]:
     )
 
 
-def _validation(config: Settings, views: int = 4) -> Float[np.ndarray, "N T 4000"] | None:
+def _validation(
+    config: NoiseSettings | StganSettings, views: int = 4
+) -> Float[np.ndarray, "N T 4000"] | None:
     """Contours in [0, 1] of the validation subjects: the first walk in some views."""
     if not config.validation_subjects:
         return None
@@ -265,6 +272,56 @@ def _wifs(config: WifsSettings) -> Experiment:
 
     step = _step(update, config, optimizers)
     return Experiment(config, source, start, step, None, pictures)
+
+
+def _retarget(config: RetargetSettings) -> Experiment:
+    from stgan_jax.data import pairs, pipeline
+
+    nets, optimizers, frames = config.nets(), config.optimizers(), config.data.frames
+    rows, fixed = pairs.rows(config.data.walks, frames, config.components)
+    unseen = None
+    if config.data.validation_walks:
+        first = pairs.FIRST_UNSEEN
+        unseen, _ = pairs.rows(
+            config.data.validation_walks, frames, config.components, first, fixed
+        )
+
+    def start(seed: int) -> TrainState:
+        params = nets.init(jax.random.key(seed), fixed, frames)
+        return TrainState.create(seed, _with_average(params, config), optimizers)
+
+    update = functools.partial(retarget_step, frames=frames, nets=nets, loss=config.loss())
+    update_of = lambda state, batch, alpha, **rest: update(state, batch, **rest)  # noqa: E731
+
+    @jax.jit
+    def figures(params, rows):
+        quiet = jnp.zeros((len(rows), frames, config.code_size))
+        gen = steps.used(params)
+        return objective(gen, params["basis"], rows, quiet, nets, config.loss())[1]
+
+    def validate(params, alpha):
+        del alpha
+        assert unseen is not None
+        told = figures(params, jnp.asarray(unseen))
+        names = {"loss/gen": "loss", "iou": "iou"}
+        return {f"validation/{names.get(k, k[9:])}": float(v) for k, v in told.items()}
+
+    def pictures(params):
+        walks, people, _ = unpacked(jnp.asarray((rows if unseen is None else unseen)[:4]), frames)
+        gen, basis = steps.used(params), params["basis"]
+        code, _ = nets.encoder.apply(gen["encoder"], walks[:, 0])
+        made = nets.decoder.apply(gen["decoder"], code, people[:, 1])
+        every = np.linspace(0, frames - 1, 8).astype(int)
+        drawn = []
+        for walk, other in zip(walks, made, strict=True):
+            for shown in (walk[0], other, walk[1]):
+                cells = np.asarray(field(basis, shown[every])).reshape(-1, fields.SIDE, fields.SIDE)
+                drawn += list(fields.decode(cells))
+        return {"own, retargeted, wanted": noise_evaluation.grid(np.stack(drawn), len(every))}
+
+    step = _step(update_of, config, optimizers)
+    source = pipeline.array_source(rows)
+    return Experiment(config, source, start, step, None if unseen is None else validate, pictures)
 
 
 def noise_subject(config: WifsSettings) -> int:

@@ -11,9 +11,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from stgan_jax import checkpoint, contour, experiments
+from stgan_jax import checkpoint, contour, experiments, weights
 from stgan_jax.errors import InputError
-from stgan_jax.settings import NoiseSettings, StganSettings, WifsSettings, from_dict
+from stgan_jax.retarget import Retargeter
+from stgan_jax.settings import (
+    NoiseSettings,
+    RetargetSettings,
+    Settings,
+    StganSettings,
+    WifsSettings,
+    from_dict,
+)
 from stgan_jax.steps import used
 
 if TYPE_CHECKING:
@@ -31,7 +39,7 @@ class Method:
 
     Attributes:
       name: what tables call it.
-      kind: "unprotected", "linear_mix", "stgan" or "wifs".
+      kind: "unprotected", "linear_mix", "stgan", "wifs" or "retarget".
       codec: of the contours it works on.
       apply: gaits in, gaits out. The seed and a walk's name decide its noise, whatever else
         is in the batch.
@@ -94,28 +102,56 @@ def trained(workdir: str | os.PathLike, which: str = checkpoint.LATEST) -> Metho
     """The anonymiser that a training in `workdir` has made.
 
     Args:
-      workdir: training of ST-GAN or of the WIFS baseline.
+      workdir: training of ST-GAN, of the WIFS baseline or of retargeting; or the name of weights
+        that come with the package, see `weights`.
       which: as `checkpoint.load` takes it.
 
     Raises:
       InputError: nothing there, damaged, or a model that anonymises nothing.
     """
+    if str(workdir) in weights.names() and not Path(workdir).is_dir():
+        settings, params = weights.load(str(workdir))
+        return _method(str(workdir), settings, params, checkpoint.digest(params))
     kind = (checkpoint.settings_in(workdir) or {}).get("kind", StganSettings.kind)
-    if kind not in (StganSettings.kind, WifsSettings.kind):
+    if kind not in (StganSettings.kind, WifsSettings.kind, RetargetSettings.kind):
         raise InputError(
             f"{workdir}: holds a {kind!r} model, which anonymises nothing by itself: give the "
-            "--workdir of a training of stgan.py or wifs.py"
+            "--workdir of a training of stgan.py, wifs.py or retarget.py"
         )
     saved = checkpoint.load(workdir, kind, which)
-    settings, params = from_dict(saved.settings), saved.params()
+    name = Path(workdir).absolute().name
+    return _method(name, from_dict(saved.settings), saved.params(), checkpoint.digest(saved.state))
+
+
+def _method(name: str, settings: Settings, params, digest: str) -> Method:
+    if isinstance(settings, RetargetSettings):
+        return retargeted(name, Retargeter(settings, params), settings.alpha, digest)
     if isinstance(settings, StganSettings):
         apply = _stgan(settings, params)
     else:
         assert isinstance(settings, WifsSettings)
         apply = _wifs(settings, params)
-    name = Path(workdir).absolute().name
-    digest = checkpoint.digest(saved.state)
-    return Method(name, kind, settings.data.codec, apply, settings.alpha, digest)
+    return Method(name, settings.kind, settings.data.codec, apply, settings.alpha, digest)
+
+
+def retargeted(name: str, model: Retargeter, alpha: float, digest: str = "") -> Method:
+    """Retargeting networks as an anonymiser of contours.
+
+    Args:
+      name: what tables call it.
+      model: the networks.
+      alpha: share of the new identity.
+      digest: of its weights.
+    """
+    codec = "resampled"
+
+    def apply(own, walks, seed):
+        before = contour.decode(contour.to_pixels(own), codec)
+        keys = _keys(walks, seed)
+        after = np.stack([model(b, key, alpha) for b, key in zip(before, keys, strict=True)])
+        return contour.to_unit(contour.encode(after, codec))
+
+    return Method(name, RetargetSettings.kind, codec, apply, alpha, f"{digest} {alpha:g}")
 
 
 def _stgan(settings: StganSettings, params) -> Apply:

@@ -5,61 +5,27 @@ the same in training, in resuming and in use.
 """
 
 import dataclasses
-import types
-import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import jax.numpy as jnp
 import optax
 
 from stgan_jax import contour
+from stgan_jax.checked import build, require, require_positive
 from stgan_jax.errors import InputError
-from stgan_jax.models import stgan
 from stgan_jax.models.noise import NoiseDiscriminator, NoiseGenerator
+from stgan_jax.models.retarget import BodyDecoder, IdentityEncoder, PoseEncoder, PoseHead
+from stgan_jax.models.stgan import (
+    CONVOLUTIONS,
+    Generator,
+    SpatialDiscriminator,
+    TemporalDiscriminator,
+)
+from stgan_jax.retargeting import RetargetLoss, RetargetNets
 from stgan_jax.state import Optimizers
 from stgan_jax.steps import NoiseNets, Options, RawNoise, StganLoss, StganNets
-
-
-@dataclasses.dataclass(frozen=True)
-class WalkerData:
-    """Which sequences are trained on.
-
-    Attributes:
-      first_subject, last_subject: of CASIA-B's 1 to 124, or who stands for them (ends included).
-      views: degrees.
-      walks: "nm-01" and the like, CASIA-B's names.
-      frames: T, the length of a sequence.
-      codec: of `contour.CODECS`.
-      dataset: a built dataset, one of `data.datasets.NAMES`; "" renders ideal walkers instead.
-      data_dir: where it has been built.
-      window: "last" frames of a recording (ST-GAN 4) or "random" ones; of a dataset only.
-      mirror: whether half of the examples are mirrored; of a dataset only.
-    """
-
-    first_subject: int
-    last_subject: int
-    views: tuple[int, ...] = tuple(range(0, 181, 18))
-    walks: tuple[str, ...] = (
-        *(f"nm-{number:02d}" for number in range(1, 7)), "bg-01", "bg-02", "cl-01", "cl-02",
-    )  # fmt: skip
-    frames: int = 50
-    codec: str = "resampled"
-    dataset: str = ""
-    data_dir: str = "data"
-    window: str = "last"
-    mirror: bool = False
-
-    @property
-    def subjects(self) -> range:
-        """Their numbers."""
-        return range(self.first_subject, self.last_subject + 1)
-
-    def __post_init__(self):
-        _require(self.first_subject <= self.last_subject, "data.last_subject is below the first")
-        _require(self.frames > 0, "data.frames must be positive")
-        _require_one_of("data.window", self.window, ("last", "random"))
-        _require_one_of("data.codec", self.codec, contour.CODECS)
+from stgan_jax.training_data import PairData, WalkerData
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -114,29 +80,37 @@ class RunSettings:
     picture_every: int = 0
 
     def __post_init__(self):
-        _positive(self, "steps", "batch_size", "save_every", "disc_steps", "accumulate")
-        _positive(self, "steps_per_call")
-        amounts = "warmup_steps", "clip_norm", "r1"
-        for name in (*amounts, "log_every", "evaluate_every", "picture_every"):
-            _require(getattr(self, name) >= 0, f"{name} must not be negative")
-        _require(0 <= self.ema < 1, "ema must be at least 0 and below 1")
-        _require(0.5 < self.real_label <= 1, "real_label must be above 0.5, and at most 1")
-        _require_one_of("optimizer", self.optimizer, ("adam", "sgd"))
-        _require_one_of("schedule", self.schedule, ("constant", "linear", "cosine"))
-        _require_one_of("compute_dtype", self.compute_dtype, ("float32", "bfloat16"))
-        _require_one_of("convolution", self.convolution, stgan.CONVOLUTIONS)
-        _require(len(self.validation_subjects) in (0, 2), "validation_subjects: a first and a last")
-        _require(
+        require_positive(self, "steps", "batch_size", "save_every", "disc_steps", "accumulate")
+        require_positive(self, "steps_per_call")
+        for name in ("warmup_steps", "log_every", "evaluate_every", "picture_every"):
+            require(getattr(self, name) >= 0, f"{name} must not be negative")
+        for name in ("clip_norm", "r1"):
+            require(getattr(self, name) >= 0, f"{name} must not be negative")
+        require(0 <= self.ema < 1, "ema must be at least 0 and below 1")
+        require(0.5 < self.real_label <= 1, "real_label must be above 0.5, and at most 1")
+        for name, known in (
+            ("optimizer", ("adam", "sgd")),
+            ("schedule", ("constant", "linear", "cosine")),
+            ("compute_dtype", ("float32", "bfloat16")),
+            ("convolution", CONVOLUTIONS),
+        ):
+            require(getattr(self, name) in known, f"{name} must be one of {', '.join(known)}")
+        require(len(self.validation_subjects) in (0, 2), "validation_subjects: a first and a last")
+        require(
             self.batch_size % self.accumulate == 0,
             f"a batch of {self.batch_size} cannot be accumulated in {self.accumulate} slices",
         )
-        _require(self.hold or self.steps_per_call == 1, "steps_per_call above 1 needs hold=True")
+        require(self.hold or self.steps_per_call == 1, "steps_per_call above 1 needs hold=True")
         for name in ("steps", "log_every", "save_every", "evaluate_every", "picture_every"):
-            _require(
+            require(
                 getattr(self, name) % self.steps_per_call == 0,
                 f"{name} must be a multiple of steps_per_call, {self.steps_per_call}",
             )
-        if self.hold and (self.data.window != "last" or self.data.mirror):
+        if (
+            self.hold
+            and isinstance(self.data, WalkerData)
+            and (self.data.window != "last" or self.data.mirror)
+        ):
             raise InputError("hold=True: without random windows and mirroring")
 
     def options(self) -> Options:
@@ -152,7 +126,7 @@ class RunSettings:
 
     def update_rule(self, rate: float, beta1: float = 0.9) -> optax.GradientTransformation:
         """The optimiser with its schedule and clipping."""
-        _require(rate > 0, "learning rates must be positive")
+        require(rate > 0, "learning rates must be positive")
         schedule: Any = rate
         if self.schedule != "constant" or self.warmup_steps:
             rest = max(self.steps - self.warmup_steps, 1)
@@ -189,8 +163,8 @@ class NoiseSettings(RunSettings):
 
     def __post_init__(self):
         super().__post_init__()
-        _positive(self, "learning_rate", "seed_size")
-        _require(self.basis_size >= 0, "basis_size must not be negative")
+        require_positive(self, "learning_rate", "seed_size")
+        require(self.basis_size >= 0, "basis_size must not be negative")
 
     def nets(self) -> NoiseNets:
         """The networks these settings describe."""
@@ -232,12 +206,13 @@ class StganSettings(RunSettings):
 
     def __post_init__(self):
         super().__post_init__()
-        rates = "gen_learning_rate", "disc_learning_rate"
-        _positive(self, *rates, "features", "kernel", "lstm_units")
-        _require(self.kernel % 2 == 1, "kernel must be odd")
-        _require(self.alpha >= 0, "alpha must not be negative")
-        _require_one_of("distance", self.distance, ("l1", "l2"))
-        _require_one_of("noise", self.noise, ("gan", "gaussian"))
+        require_positive(
+            self, "gen_learning_rate", "disc_learning_rate", "features", "kernel", "lstm_units"
+        )
+        require(self.kernel % 2 == 1, "kernel must be odd")
+        require(self.alpha >= 0, "alpha must not be negative")
+        require(self.distance in ("l1", "l2"), 'distance must be "l1" or "l2"')
+        require(self.noise in ("gan", "gaussian"), 'noise must be "gan" or "gaussian"')
 
     def nets(self) -> StganNets:
         """The networks these settings describe, the frozen noise GAN's among them."""
@@ -247,11 +222,9 @@ class StganSettings(RunSettings):
                 raise InputError("noise_run is missing: it is filled in from the noise checkpoint")
             noise = self.noise_run.nets()
         return StganNets(
-            stgan.Generator(
-                self.features, self.kernel, self.share_encoder, self.dtype, self.convolution
-            ),
-            stgan.SpatialDiscriminator(self.features, self.kernel, self.dtype, self.convolution),
-            stgan.TemporalDiscriminator(self.lstm_units, self.dtype),
+            Generator(self.features, self.kernel, self.share_encoder, self.dtype, self.convolution),
+            SpatialDiscriminator(self.features, self.kernel, self.dtype, self.convolution),
+            TemporalDiscriminator(self.lstm_units, self.dtype),
             noise,
         )
 
@@ -288,19 +261,19 @@ class WifsSettings(RunSettings):
 
     def __post_init__(self):
         super().__post_init__()
-        _positive(self, "learning_rate", "features", "kernel")
-        _require(self.kernel % 2 == 1, "kernel must be odd")
-        _require(self.alpha >= 0, "alpha must not be negative")
+        require_positive(self, "learning_rate", "features", "kernel")
+        require(self.kernel % 2 == 1, "kernel must be odd")
+        require(self.alpha >= 0, "alpha must not be negative")
         first, last = self.data.first_subject, self.data.last_subject
-        _require(first < last, "a noise gait needs a second subject: raise data.last_subject")
-        _require(
+        require(first < last, "a noise gait needs a second subject: raise data.last_subject")
+        require(
             self.noise_subject == 0 or first <= self.noise_subject <= last,
             f"noise_subject must be one of the subjects {first} to {last}, or 0 to draw one",
         )
 
-    def net(self) -> stgan.Generator:
+    def net(self) -> Generator:
         """Phi, the network these settings describe: 113 parameters as printed."""
-        return stgan.Generator(
+        return Generator(
             self.features, self.kernel, self.share_encoder, self.dtype, self.convolution
         )
 
@@ -309,7 +282,63 @@ class WifsSettings(RunSettings):
         return {"gen": self.update_rule(self.learning_rate)}
 
 
-Settings = NoiseSettings | StganSettings | WifsSettings
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RetargetSettings(RunSettings):
+    """Training of the networks that keep a walk and replace its walker.
+
+    Attributes:
+      alpha: share of the new identity, the rest is the own one's; of use alone.
+      components: of the basis in which silhouettes are written.
+      inputs: how many of them the encoders look at.
+      window: frames that a pose code is read from.
+      code_size: its numbers.
+      rate_weight, motion_weight, overlap_weight, pose_weight: see `retargeting.RetargetLoss`.
+    """
+
+    kind: ClassVar[str] = "retarget"
+
+    data: PairData = dataclasses.field(default_factory=PairData)  # type: ignore[assignment]
+    validation_subjects: tuple[int, ...] = ()
+    alpha: float = 1.0
+    components: int = 256
+    inputs: int = 100
+    window: int = 15
+    code_size: int = 20
+    learning_rate: float = 1e-3
+    rate_weight: float = 0.03
+    motion_weight: float = 1.0
+    overlap_weight: float = 10.0
+    pose_weight: float = 5.0
+
+    def __post_init__(self):
+        super().__post_init__()
+        require_positive(self, "learning_rate", "components", "inputs", "window", "code_size")
+        require(self.window % 2 == 1, "window must be odd")
+        require(self.inputs <= self.components, "inputs must be at most components")
+        require(0 <= self.alpha <= 1, "alpha must be from 0 to 1")
+
+    def nets(self) -> RetargetNets:
+        """The networks these settings describe."""
+        return RetargetNets(
+            PoseEncoder(self.code_size, self.window, self.inputs),
+            BodyDecoder(self.components),
+            IdentityEncoder(self.inputs),
+            PoseHead(),
+        )
+
+    def loss(self) -> RetargetLoss:
+        """Weights of the loss' terms."""
+        return RetargetLoss(
+            self.rate_weight, self.motion_weight, self.overlap_weight, self.pose_weight
+        )
+
+    def optimizers(self) -> Optimizers:
+        """Update rule of all networks together."""
+        return {"gen": self.update_rule(self.learning_rate)}
+
+
+Settings = NoiseSettings | StganSettings | WifsSettings | RetargetSettings
+_KINDS = {cls.kind: cls for cls in (NoiseSettings, StganSettings, WifsSettings, RetargetSettings)}
 
 
 def to_dict(settings: Settings) -> dict[str, Any]:
@@ -327,10 +356,10 @@ def from_dict(values: Mapping[str, Any]) -> Settings:
       InputError: an unknown kind, key, or a value that cannot be.
     """
     values = dict(values)
-    kinds = {cls.kind: cls for cls in (NoiseSettings, StganSettings, WifsSettings)}
     kind = values.pop("kind", None)
-    _require(kind in kinds, f"unknown kind {kind!r} of model: choose one of {', '.join(kinds)}")
-    return _build(kinds[kind], values, "config")
+    if kind not in _KINDS:
+        raise InputError(f"unknown kind {kind!r} of model: choose one of {', '.join(_KINDS)}")
+    return build(_KINDS[kind], values, "config")
 
 
 def from_config(config: Any) -> Settings:
@@ -338,63 +367,7 @@ def from_config(config: Any) -> Settings:
     try:
         values = config.to_dict()
     except OSError as error:  # the flag tells only when it is looked into
-        last = str(error).splitlines()[-1].strip()
-        raise InputError(f"cannot read the config: {last}") from error
+        raise InputError(
+            f"cannot read the config: {str(error).splitlines()[-1].strip()}"
+        ) from error
     return from_dict(values)
-
-
-def _build(cls: Any, values: Mapping[str, Any], path: str):
-    hints = typing.get_type_hints(cls)
-    fields = {field.name: field for field in dataclasses.fields(cls)}
-    kwargs = {}
-    for name, value in values.items():
-        known = ", ".join(fields)
-        _require(name in fields, f"{path}.{name}: no such setting; there are {known}")
-        hint = hints[name]
-        if isinstance(value, Mapping):
-            inner = next(
-                (t for t in _options(hint) if isinstance(t, type) and dataclasses.is_dataclass(t)),
-                None,
-            )
-            _require(inner is not None, f"{path}.{name} must be {_called(hint)}, not {value!r}")
-            value = {k: v for k, v in value.items() if k != "kind"}
-            kwargs[name] = _build(inner, value, f"{path}.{name}")
-        else:
-            value = tuple(value) if isinstance(value, list | tuple) else value
-            value = float(value) if hint is float and type(value) is int else value
-            wanted = tuple(typing.get_origin(t) or t for t in _options(hint))
-            _require(
-                isinstance(value, wanted) and isinstance(value, bool) <= (bool in wanted),
-                f"{path}.{name} must be {_called(hint)}, not {value!r}",
-            )
-            kwargs[name] = value
-    missing = [
-        name for name, field in fields.items()
-        if name not in kwargs and field.default is dataclasses.MISSING
-    ]  # fmt: skip
-    _require(not missing, f"{path}: {', '.join(missing)} must be set")
-    return cls(**kwargs)
-
-
-def _options(hint) -> tuple:
-    union = isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
-    return typing.get_args(hint) if union else (hint,)
-
-
-def _called(hint) -> str:
-    names = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
-    return names.get(hint, "a list" if typing.get_origin(hint) is tuple else "a group of settings")
-
-
-def _require(condition: bool, sentence: str) -> None:
-    if not condition:
-        raise InputError(sentence)
-
-
-def _require_one_of(name: str, value: str, known: Iterable[str]) -> None:
-    _require(value in known, f"{name} must be one of {', '.join(known)}")
-
-
-def _positive(settings, *names: str) -> None:
-    for name in names:
-        _require(getattr(settings, name) > 0, f"{name} must be positive")

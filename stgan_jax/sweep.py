@@ -14,7 +14,7 @@ import numpy as np
 
 from stgan_jax import checkpoint, experiments, files, metrics, parallel, train
 from stgan_jax.errors import InputError
-from stgan_jax.settings import NoiseSettings, Settings, StganSettings, to_dict
+from stgan_jax.settings import NoiseSettings, RetargetSettings, Settings, StganSettings, to_dict
 
 # What a lane's last figures are called in the table, where there are such.
 _COLUMNS = {
@@ -67,8 +67,11 @@ def sweep(
       InputError: see `train.train`; and where a lane's figures are not finite: the others are
         trained to their end first.
     """
-    if isinstance(config, NoiseSettings):
-        raise InputError("a noise GAN has no alpha: sweep over configs/stgan.py or its like")
+    if isinstance(config, NoiseSettings | RetargetSettings):
+        raise InputError(
+            f"alpha has no part in a {config.kind!r} training: sweep over configs/stgan.py or its "
+            "like"
+        )
     if jax.process_count() > 1:
         raise InputError("a sweep runs in one process, on all of its devices")
     for name, values in (("alphas", alphas), ("seeds", seeds)):

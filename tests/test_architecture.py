@@ -11,10 +11,15 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # Rank of each module: it may import lower ranks only.
 RANKS = [
     {"errors"},
-    {"contour", "losses", "files", "arrays"},
+    {"contour", "losses", "files", "checked", "arrays"},
+    {"fields", "training_data"},
     {"models", "state", "evaluation", "video", "metrics"},
     {"steps", "parallel"},
-    {"settings", "checkpoint", "data"},
+    {"retargeting"},
+    {"settings", "data"},
+    {"checkpoint"},
+    {"weights"},
+    {"retarget"},
     {"experiments", "anonymizer"},
     {"train", "methods", "footage"},
     {"evaluate"},

@@ -76,6 +76,20 @@ def test_wifs_takes_a_noise_gait_of_the_same_view(walks, tmp_path):
         method.contours(own, elsewhere, 0)
 
 
+def test_shipped_retargeting_is_a_method_by_name(walks):
+    own, named = walks
+    method = methods.trained("retarget")
+    assert (method.kind, method.alpha) == ("retarget", 1.0)
+    made = method.contours(own[:2], named[:2], 0)
+    np.testing.assert_array_equal(made[1:], method.contours(own[1:2], named[1:2], 0))
+    masks = contour.decode(made, method.codec)
+    before = contour.decode(contour.to_pixels(own[:2]), method.codec)
+    area = masks.mean((2, 3)) / before.mean((2, 3))
+    assert (area > 0.6).all()
+    assert (area < 1.6).all()
+    assert np.abs(made - method.contours(own[:2], named[:2], 1)).max() > 3
+
+
 def test_an_empty_contour_stays_empty(walks, trained):
     own, named = walks
     gone = own.copy()

@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+from jaxtyping import Float
 
 CONDITIONS = ("nm", "bg", "cl")
 
@@ -98,6 +99,17 @@ def sample_identity(seed: int) -> Identity:
         coat_length=about(0.62, 0.22),
         coat_bulk=about(1.0, 0.12),
     )
+
+
+def vector(person: Identity) -> Float[np.ndarray, " 43"]:
+    """An identity as numbers: the attributes in order, the bag as one of three."""
+    values: list[float] = []
+    for field in dataclasses.fields(person):
+        value = getattr(person, field.name)
+        if field.name == "bag":
+            value = tuple(float(value == kind) for kind in range(3))
+        values += value if isinstance(value, tuple) else (value,)
+    return np.array(values, np.float32)
 
 
 @dataclasses.dataclass(frozen=True)

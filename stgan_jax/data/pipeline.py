@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Int, UInt
+from jaxtyping import Int, Shaped
 from tqdm import tqdm
 
 from stgan_jax import contour
@@ -21,7 +21,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 import tensorflow as tf
 
-Batch = UInt[np.ndarray, "B *shape"]
+Batch = Shaped[np.ndarray, "B *shape"]
 # (examples' indices, positions in the endless stream) -> the examples
 Fetch = Callable[[Int[np.ndarray, " B"], Int[np.ndarray, " B"]], Batch]
 
@@ -36,7 +36,7 @@ class Source:
     fetch: Fetch
     walks: Sequence[Walk] = ()
 
-    def everything(self) -> UInt[np.ndarray, "N *shape"]:
+    def everything(self) -> Shaped[np.ndarray, "N *shape"]:
         """All examples, with a progress bar."""
         parts = np.array_split(np.arange(self.count), -(-self.count // 64))
         bar = tqdm(parts, "taking examples into memory", unit="64 examples", disable=None)
@@ -47,8 +47,8 @@ class Source:
         return Source(self.count, (), np.int32, lambda index, _: index.astype(np.int32), self.walks)
 
 
-def array_source(examples: UInt[np.ndarray, "N *shape"]) -> Source:
-    """Examples in memory, or memory-mapped: fixed-point frames or sequences."""
+def array_source(examples: Shaped[np.ndarray, "N *shape"]) -> Source:
+    """Examples in memory, or memory-mapped, in the form that a step takes."""
     return Source(
         len(examples), examples.shape[1:], examples.dtype.type, lambda index, _: examples[index]
     )

@@ -88,7 +88,7 @@ def silhouettes(
         for part in parts:
             walkers.fill(ideal, camera.height * part[t] - corner, 1)
         faulty.append(segmented(ideal, camera, lasting, rng))
-    boxes = np.array([_box(mask) for mask in faulty])
+    boxes = np.array([box(mask) for mask in faulty])
     return np.stack([
         contour.crop_mask(mask, square)
         for mask, square in zip(faulty, contour.track_squares(boxes), strict=True)
@@ -143,6 +143,7 @@ def segmented(
     return seen.view(np.uint8) if seen.any() else ideal
 
 
-def _box(mask: UInt8[np.ndarray, "H W"]) -> tuple[int, int, int, int]:
+def box(mask: UInt8[np.ndarray, "H W"]) -> tuple[int, int, int, int]:
+    """(top, left, bottom, right) of what is set, bottom and right exclusive."""
     left, top, width, height = cv2.boundingRect(mask)
     return top, left, top + height, left + width

@@ -1,0 +1,46 @@
+"""Retargeting: the walk is kept, the walker replaced. Not in the papers.
+
+    python launch/train.py --config=configs/retarget.py --workdir=runs/retarget
+
+Pairs of procedural walkers in one motion and view are rendered as it starts, 4 minutes on 2 cores;
+then 14 minutes beside other work. Result: silhouettes of 100 unseen pairs overlap those wanted by
+0.865 (IoU). The weights are in the package, privacy in benchmarks/experiments/retarget.
+"""
+
+from ml_collections import config_dict
+
+from stgan_jax.settings import PairData, RetargetSettings, to_dict
+
+
+def get_config(size: str = "full") -> config_dict.ConfigDict:
+    settings = RetargetSettings(
+        data=PairData(walks=5000, validation_walks=100, frames=24),
+        alpha=1.0,
+        steps=3000,
+        batch_size=20,
+        learning_rate=2e-3,
+        schedule="cosine",
+        warmup_steps=100,
+        clip_norm=1.0,
+        components=256,
+        inputs=100,
+        window=15,
+        code_size=20,
+        rate_weight=0.01,
+        motion_weight=2.0,
+        overlap_weight=10.0,
+        pose_weight=5.0,
+        hold=True,
+        steps_per_call=10,
+        log_every=50,
+        save_every=500,
+        evaluate_every=500,
+        picture_every=1000,
+    )
+    config = config_dict.ConfigDict(to_dict(settings))
+    if size == "demo":  # minutes on 2 cores; the networks keep their size
+        config.data.walks, config.steps = 800, 600
+        config.save_every = config.evaluate_every = config.picture_every = 300
+    elif size != "full":
+        raise ValueError(f"unknown size {size!r}: choose full or demo")
+    return config

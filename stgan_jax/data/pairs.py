@@ -1,0 +1,234 @@
+"""Pairs to learn retargeting from: one walk, seen as two people walk it.
+
+Both have phase, tempo, view and condition in common and nothing else. The first is seen as a
+segmentation sees people (`recording.segmented`, and worse), the second as she is.
+"""
+
+import contextlib
+import dataclasses
+import itertools
+import multiprocessing
+import os
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from jaxtyping import Float, Float16, UInt8
+from tqdm import tqdm
+
+from stgan_jax import contour, fields, retargeting
+from stgan_jax.data import body, identity, recording, walkers
+from stgan_jax.models import retarget as models
+
+# Nobody of a dataset, whose subjects are numbered from 1.
+FIRST_PERSON = 1_000_000
+FIRST_UNSEEN = 1_000_000_000  # seed of the first pair that is never trained on
+_CHUNK = 400  # walks whose fields are in memory at a time; the basis is of the first
+
+
+class Pair(NamedTuple):
+    """One walk of two people.
+
+    Attributes:
+      own: silhouettes of the one, badly segmented.
+      other: silhouettes of the other, as they are.
+      own_person, other_person: see `identity.vector`.
+      pose: of each frame, see `pose_vector`.
+    """
+
+    own: UInt8[np.ndarray, "T 240 240"]
+    other: UInt8[np.ndarray, "T 240 240"]
+    own_person: Float[np.ndarray, " I"]
+    other_person: Float[np.ndarray, " I"]
+    pose: Float[np.ndarray, "T 11"]
+
+
+def pose_vector(phase, view, swing: float, condition: str) -> Float[np.ndarray, "T 11"]:
+    """Phase and its double as (cos, sin), view as (cos, sin, cos 2v, sin 2v), swing, condition."""
+    turn = 2 * np.pi * phase
+    radians = np.radians(view)
+    rest = [swing, float(condition == "bg"), float(condition == "cl")]
+    waves = [f(a) for a in (turn, 2 * turn, radians, 2 * radians) for f in (np.cos, np.sin)]
+    columns = np.broadcast_arrays(*waves, *rest)
+    return np.stack(columns, -1).astype(np.float32)
+
+
+def pair(seed: int, frames: int) -> Pair:
+    """A pure function of its arguments.
+
+    Views are drawn from all around, some of a person who turns; tempo as videos of 10 to 30
+    frames a second show it; one in eight takes small steps, down to none.
+    """
+    rng = np.random.default_rng([seed, 0x9A])
+    people = [identity.sample_identity(FIRST_PERSON + 2 * seed + i) for i in (0, 1)]
+    condition = str(rng.choice(identity.CONDITIONS, p=[0.6, 0.2, 0.2]))
+    view = rng.uniform(-180.0, 180.0)
+    rate = -8.0 * np.sin(np.radians(view)) * rng.uniform(0.7, 1.3)  # degrees a second
+    if rng.random() < 0.1:
+        rate = rng.uniform(-60.0, 60.0)
+    pitch = rng.normal(6.0, 0.7) if rng.random() < 0.5 else rng.uniform(0.0, 25.0)
+    fps = recording.FPS if rng.random() < 0.5 else np.exp(rng.uniform(np.log(10), np.log(32)))
+    swing, tempo = 1.0, 1.0
+    if rng.random() < 0.125:
+        swing = rng.uniform(0.0, 1.0)
+        tempo = rng.choice([0.0, rng.uniform(0.3, 1.0)])
+    start, cadence = rng.uniform(), people[0].cadence
+    time = np.arange(frames) / fps
+    phase = start + cadence * tempo * time
+    course = view + rate * time
+    walks = []
+    for number, person in enumerate(people):
+        own = identity.sample_motion(
+            FIRST_PERSON + 2 * seed + number, condition, 1, recording.MOTION_SPREAD
+        )
+        still = {"swing": own.swing * swing, "arm": own.arm * swing}
+        if swing < 1.0:  # knees, ankles and the pelvis go along
+            factor = max(swing, 0.02)
+            person = dataclasses.replace(
+                person,
+                knee_swing=person.knee_swing * factor,
+                ankle_swing=person.ankle_swing * factor,
+                pelvis_turn=person.pelvis_turn * factor,
+                thorax_turn=person.thorax_turn * factor,
+            )
+        motion = dataclasses.replace(own, start=start, **still)
+        spheres, _ = body.body_spheres(person, motion, condition, phase)
+        projected = walkers.project(spheres, course, pitch)
+        walks.append([walkers.hulls(projected, p.spheres) for p in body.body_parts(condition)])
+    vectors = [identity.vector(person) for person in people]
+    return Pair(
+        _recorded(walks[0], frames, condition, rng),
+        _ideal(walks[1], frames),
+        vectors[0],
+        vectors[1],
+        pose_vector(phase, course, swing, condition),
+    )
+
+
+def _ideal(parts: list, frames: int) -> UInt8[np.ndarray, "T 240 240"]:
+    scale = 1000.0
+    points = [np.concatenate([part[t] for part in parts]) * scale for t in range(frames)]
+    boxes = np.array([[*frame.min(0), *frame.max(0)] for frame in points])
+    out = np.zeros((frames, contour.SIZE, contour.SIZE), np.uint8)
+    for t, (top, left, side) in enumerate(contour.track_squares(boxes)):
+        for part in parts:
+            walkers.fill(out[t], (part[t] * scale - [top, left]) * (contour.SIZE / side), 1)
+    return out
+
+
+def _recorded(
+    parts: list, frames: int, condition: str, rng: np.random.Generator
+) -> UInt8[np.ndarray, "T 240 240"]:
+    """As `recording.silhouettes` sees them; some smaller, some with a shadow or cut legs."""
+    camera = recording.Camera(
+        yaw=0.0,
+        drift=0.0,
+        pitch=0.0,
+        height=float(np.exp(rng.uniform(np.log(45.0), np.log(180.0)))),
+        bias=rng.normal(0.0, 0.06),
+        patchy=abs(rng.normal(0.0, 0.1)),
+        grain=rng.uniform(0.02, 0.18),
+        floor=rng.beta(0.6, 2.4),
+    )
+    height = camera.height
+    canvas = round(1.5 * height)
+    corner = np.array([-1.2 * height, -canvas / 2], np.float32)
+    lasting = recording.smooth_field(rng, (canvas, canvas))
+    shadow, largest = rng.random() < 0.12, rng.random() < 0.5
+    slant, length = rng.uniform(-1.0, 1.0), rng.uniform(0.05, 0.2)
+    out = []
+    for t in range(frames):
+        ideal = np.zeros((canvas, canvas), np.uint8)
+        for part in parts:
+            walkers.fill(ideal, height * part[t] - corner, 1)
+        if shadow:  # a flat one on the floor, as from a lamp above
+            columns = np.flatnonzero(ideal.any(0))
+            rows = np.flatnonzero(ideal.any(1))
+            width = (columns[-1] - columns[0]) / 2
+            centre = (columns[0] + columns[-1]) / 2 + slant * width
+            axes = (round(width + length * height), max(1, round(0.02 * height)))
+            cv2.ellipse(ideal, (round(centre), int(rows[-1])), axes, 0, 0, 360, 1, cv2.FILLED)
+        seen = recording.segmented(ideal, camera, lasting, rng)
+        if rng.random() < 0.03:  # a bite out of the body
+            rows, columns = np.nonzero(seen)
+            i = rng.integers(len(rows))
+            radius = round(rng.uniform(0.02, 0.08) * height)
+            bitten = seen.copy()
+            cv2.circle(bitten, (int(columns[i]), int(rows[i])), radius, 0, cv2.FILLED)
+            seen = bitten if bitten.any() else seen
+        if largest:  # as contours have it
+            _, labels, stats, _ = cv2.connectedComponentsWithStats(seen)
+            seen = (labels == 1 + np.argmax(stats[1:, cv2.CC_STAT_AREA])).astype(np.uint8)
+        out.append(seen)
+    boxes = np.array([recording.box(mask) for mask in out])
+    squares = contour.track_squares(boxes)
+    return np.stack(
+        [contour.crop_mask(mask, square) for mask, square in zip(out, squares, strict=True)]
+    )
+
+
+def rows(
+    count: int,
+    frames: int,
+    components: int,
+    first: int = 0,
+    fixed: Mapping[str, Any] | None = None,
+    workers: int | None = None,
+) -> tuple[Float16[np.ndarray, "N R"], dict[str, Any]]:
+    """Renders pairs, on all cores, with a progress bar, as `retargeting.unpacked` takes them.
+
+    Args:
+      count: N, how many walks.
+      frames: T of each.
+      components: K of the basis that silhouettes are written in.
+      first: seed of the first pair.
+      fixed: basis and people of other pairs; None takes them of these.
+      workers: processes, 1 for none; by default all cores where it is worth it.
+
+    Returns:
+      rows of numbers, and "basis" and "people", see `retargeting.RetargetNets.init`.
+    """
+    jobs = [(seed, frames) for seed in range(first, first + count)]
+    out = np.empty((count, retargeting.packed_size(frames, components)), np.float16)
+    if workers is None:  # a few are rendered sooner than processes are started
+        workers = (os.cpu_count() or 1) if count * frames > 2000 else 1
+    with contextlib.ExitStack() as stack:
+        results: Iterable = map(_encoded, jobs)
+        if workers > 1:
+            # Forked children of a process that runs JAX can hang: spawn.
+            context = multiprocessing.get_context("spawn")
+            pool = stack.enter_context(ProcessPoolExecutor(workers, context))
+            results = pool.map(_encoded, jobs, chunksize=8)
+        results = iter(tqdm(results, "rendering pairs", count, unit="walk"))
+        for start in range(0, count, _CHUNK):
+            made = list(itertools.islice(results, _CHUNK))
+            if fixed is None:
+                shown = np.concatenate([other[:: max(1, frames // 8)] for _, other, *_ in made])
+                fixed = {"basis": models.fit_basis(shown, components), "people": people()}
+            out[start : start + len(made)] = [_row(one, fixed) for one in made]
+    assert fixed is not None
+    return out, dict(fixed)
+
+
+def people(count: int = 2000) -> dict[str, Float[np.ndarray, " I"]]:
+    """Mean and scale of identities' numbers."""
+    drawn = np.stack([
+        identity.vector(identity.sample_identity(FIRST_UNSEEN + i)) for i in range(count)
+    ])  # fmt: skip
+    return {"mean": drawn.mean(0), "scale": drawn.std(0)}
+
+
+def _row(encoded: tuple, fixed: Mapping[str, Any]) -> Float[np.ndarray, " R"]:
+    own, other, *persons, pose = encoded
+    basis = fixed["basis"]
+    both = np.stack([own, other]).reshape(-1, models.CELLS).astype(np.float32) / fields.STEPS
+    seen = (both - basis["mean"]) @ basis["components"].T / basis["scale"]
+    known = [(p - fixed["people"]["mean"]) / fixed["people"]["scale"] for p in persons]
+    return np.concatenate([seen.ravel(), *known, pose.ravel()])
+
+
+def _encoded(job: tuple[int, int]) -> tuple:
+    made = pair(*job)
+    return (fields.encode(made.own), fields.encode(made.other), *made[2:])

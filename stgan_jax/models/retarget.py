@@ -1,0 +1,142 @@
+"""Retargeting: a narrow pose code of a walk, drawn again as somebody else's walk.
+
+Not in the papers. They mix a contour with noise, so that part of the person stays in; here all
+that passes is a code too narrow and too noisy for a person. All networks work on coordinates of
+signed distance fields (`fields`) in a fixed linear basis.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+from jaxtyping import Array, Float, Int8
+
+from stgan_jax.fields import SIDE, STEPS
+
+CELLS = SIDE * SIDE
+IDENTITY = 43  # numbers of `data.identity.vector`
+POSE = 11  # and of `data.pairs.pose_vector`
+
+
+Basis = Mapping[str, Any]  # "mean" (6400,), "components" (K, 6400) orthonormal rows, "scale" ()
+
+
+def fit_basis(fields: Int8[np.ndarray, "N 80 80"], size: int) -> dict[str, Any]:
+    """Principal components of fields, N > size = K.
+
+    Raises:
+      ValueError: too few fields.
+    """
+    if len(fields) <= size:
+        raise ValueError(f"{size} components need more than {len(fields)} fields")
+    flat = fields.reshape(len(fields), -1)
+    used = np.flatnonzero(flat.min(0) != flat.max(0))  # where somebody comes to be
+    values = flat[:, used].astype(np.float32) / STEPS
+    mean = np.full(CELLS, -1.0, np.float32)
+    mean[used] = values.mean(0)
+    values -= mean[used]
+    spread, vectors = np.linalg.eigh(values.T @ values / len(values))
+    components = np.zeros((size, CELLS), np.float32)
+    components[:, used] = vectors[:, ::-1][:, :size].T
+    # One scale for all, so that distances are kept; the largest components come out at 2.
+    scale = np.float32(np.sqrt(spread[-1]) / 2)
+    return {"mean": mean, "components": components, "scale": scale}
+
+
+def coordinates(basis: Basis, fields: Float[Array, "*batch 6400"]) -> Float[Array, "*batch K"]:
+    """Coordinates of fields in [-1, 1]; what the basis does not span is dropped."""
+    mean = basis["mean"].reshape((1,) * (fields.ndim - 1) + (-1,))
+    return (fields - mean) @ basis["components"].T / basis["scale"]
+
+
+def field(basis: Basis, coordinates: Float[Array, "*batch K"]) -> Float[Array, "*batch 6400"]:
+    """Fields of coordinates."""
+    mean = basis["mean"].reshape((1,) * (coordinates.ndim - 1) + (-1,))
+    return mean + (coordinates * basis["scale"]) @ basis["components"]
+
+
+def to_unit(fields: Int8[Array, "*batch 80 80"]) -> Float[Array, "*batch 6400"]:
+    """Stored fields as the networks see them, in [-1, 1]."""
+    return fields.reshape(*fields.shape[:-2], CELLS).astype(jnp.float32) / STEPS
+
+
+class PoseEncoder(nn.Module):
+    """A walk's coordinates -> mean and log variance of the pose code of each frame.
+
+    Of a window of frames around it; at both ends the first and last frame stand in.
+
+    Attributes:
+      size: C, numbers of the code.
+      window: frames, odd.
+      inputs: how many of the K coordinates are looked at.
+      hidden: widths; the first of each frame by itself.
+    """
+
+    size: int = 16
+    window: int = 9
+    inputs: int = 100
+    hidden: Sequence[int] = (128, 384, 256)
+
+    @nn.compact
+    def __call__(
+        self, coordinates: Float[Array, "B T K"]
+    ) -> tuple[Float[Array, "B T C"], Float[Array, "B T C"]]:
+        frames, half = coordinates.shape[1], self.window // 2
+        x = nn.gelu(nn.Dense(self.hidden[0])(coordinates[..., : self.inputs]))
+        x = jnp.pad(x, ((0, 0), (half, half), (0, 0)), "edge")
+        x = jnp.concatenate([x[:, i : i + frames] for i in range(self.window)], -1)
+        for width in self.hidden[1:]:
+            x = nn.gelu(nn.Dense(width)(x))
+        mean, log_variance = jnp.split(nn.Dense(2 * self.size)(x), 2, -1)
+        return mean, jnp.clip(log_variance - 2.0, -9.0, 2.0)
+
+
+class BodyDecoder(nn.Module):
+    """Pose codes and an identity -> coordinates of the silhouettes of that body in that pose."""
+
+    outputs: int = 256
+    hidden: Sequence[int] = (512, 512, 512)
+
+    @nn.compact
+    def __call__(
+        self, code: Float[Array, "B T C"], identity: Float[Array, "B I"]
+    ) -> Float[Array, "B T K"]:
+        body = jnp.broadcast_to(identity[:, None], (*code.shape[:2], identity.shape[-1]))
+        x = jnp.concatenate([code, body], -1)
+        for width in self.hidden:
+            x = nn.gelu(nn.Dense(width)(x))
+        return nn.Dense(self.outputs)(x)
+
+
+class IdentityEncoder(nn.Module):
+    """A walk -> its walker's identity as far as each frame shows it; to be averaged over frames.
+
+    Attributes:
+      inputs: how many of the K coordinates are looked at.
+      size: I, numbers of an identity.
+    """
+
+    inputs: int = 100
+    size: int = IDENTITY
+    hidden: Sequence[int] = (256, 256)
+
+    @nn.compact
+    def __call__(
+        self, coordinates: Float[Array, "B T K"], code: Float[Array, "B T C"]
+    ) -> Float[Array, "B T I"]:
+        x = jnp.concatenate([coordinates[..., : self.inputs], code], -1)
+        for width in self.hidden:
+            x = nn.gelu(nn.Dense(width)(x))
+        return nn.Dense(self.size)(x)
+
+
+class PoseHead(nn.Module):
+    """Pose code -> what is known of a walker's pose, linearly; of training alone."""
+
+    size: int = POSE
+
+    @nn.compact
+    def __call__(self, code: Float[Array, "B T C"]) -> Float[Array, "B T P"]:
+        return nn.Dense(self.size)(code)

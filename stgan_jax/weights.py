@@ -1,0 +1,81 @@
+"""Trained parameters that come with the package: small files in `weights/`, by name.
+
+A file is an npz of float16 arrays, named by their place in the tree, and the settings as JSON.
+`weights/README.md` says what each was trained on and what it does.
+"""
+
+import json
+import os
+import zipfile
+from importlib import resources
+from typing import Any
+
+import jax
+import numpy as np
+
+from stgan_jax import checkpoint, files
+from stgan_jax.checkpoint import Checkpoint
+from stgan_jax.errors import InputError
+from stgan_jax.settings import Settings, from_dict, to_dict
+
+_SETTINGS = "settings"
+
+
+def names() -> tuple[str, ...]:
+    """What there is, as "retarget"."""
+    folder = resources.files("stgan_jax") / "weights"
+    return tuple(sorted(p.name[:-4] for p in folder.iterdir() if p.name.endswith(".npz")))
+
+
+def load(name: str) -> tuple[Settings, dict[str, Any]]:
+    """Settings and parameters of every network by name, as `checkpoint.Checkpoint.params` does.
+
+    Raises:
+      InputError: there is no such name, or its file is damaged.
+    """
+    if name not in names():
+        raise InputError(f"no weights {name!r} come with the package: {', '.join(names())} do")
+    file = resources.files("stgan_jax") / "weights" / f"{name}.npz"
+    tree: dict[str, Any] = {}
+    try:
+        with file.open("rb") as stream, np.load(stream) as arrays:
+            settings = json.loads(str(arrays[_SETTINGS]))
+            for path in arrays.files:
+                if path != _SETTINGS:
+                    *parents, leaf = path.split("/")
+                    inner = tree
+                    for parent in parents:
+                        inner = inner.setdefault(parent, {})
+                    inner[leaf] = arrays[path].astype(np.float32)
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise InputError(f"{file}: damaged, install the package again") from error
+    return from_dict(settings), Checkpoint(settings, {"params": tree}, 0).params()
+
+
+def export(
+    workdir: str | os.PathLike, path: str | os.PathLike, which: str = checkpoint.LATEST
+) -> None:
+    """Writes what use needs of a training: no discriminators, of averaged networks the average.
+
+    Args:
+      workdir: of the training.
+      path: of the npz.
+      which: as `checkpoint.load` takes it.
+
+    Raises:
+      InputError: no such training, or the file cannot be written.
+    """
+    settings = checkpoint.settings_in(workdir) or {}
+    saved = checkpoint.load(workdir, str(settings.get("kind")), which)
+    params = dict(saved.state["params"])
+    kept = {
+        name: tree for name, tree in params.items()
+        if not name.endswith("_disc") and f"{name}_ema" not in params
+    }  # fmt: skip
+    arrays: dict[str, Any] = {
+        "/".join(str(getattr(key, "key", key)) for key in place): np.asarray(leaf, np.float16)
+        for place, leaf in jax.tree_util.tree_leaves_with_path(kept)
+    }
+    arrays[_SETTINGS] = np.array(json.dumps(to_dict(from_dict(saved.settings))))
+    with files.replacing(path) as beside:
+        np.savez_compressed(beside, **arrays)

@@ -1,0 +1,174 @@
+"""Retargeting: fields, pairs, what passes through the code, the model at work, shipped weights."""
+
+import dataclasses
+
+import cv2
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from stgan_jax import checkpoint, fields, retargeting, settings, weights
+from stgan_jax.data import identity, pairs, splits, walkers
+from stgan_jax.errors import InputError
+from stgan_jax.models import retarget as models
+from stgan_jax.retarget import Retargeter
+from stgan_jax.train import train
+
+SMALL = settings.RetargetSettings(
+    data=settings.PairData(24, 4, 8),
+    components=32,
+    inputs=24,
+    window=5,
+    steps=30,
+    batch_size=4,
+    log_every=10,
+    save_every=30,
+    evaluate_every=30,
+    hold=True,
+    steps_per_call=10,
+)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """Folder of a small training, ended."""
+    folder = tmp_path_factory.mktemp("retarget") / "run"
+    assert train(SMALL, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    return Retargeter.load("retarget")
+
+
+def iou(a, b):
+    return np.mean((a & b).sum((1, 2)) / (a | b).sum((1, 2)))
+
+
+def test_field_round_trip_keeps_the_silhouette():
+    walk = walkers.silhouettes(3, 54.0, frames=6)
+    walk[2] = 0
+    back = fields.decode(fields.encode(walk).astype(np.float32))
+    assert not back[2].any()
+    there = [0, 1, 3, 4, 5]
+    assert iou(walk[there], back[there]) > 0.97
+    # Brute force at one cell: the distance from its pixels to the nearest pixel of the other side.
+    field = fields.encode(walk[:1])[0].astype(float) / fields.STEPS * fields.REACH
+    row, column = np.argwhere((np.abs(field) > 2) & (np.abs(field) < 8))[40]
+    cells = 3 * np.array([row, column]) + np.argwhere(np.ones((3, 3)))
+    side = walk[0][tuple(cells.T)][0]
+    other = np.argwhere(walk[0] != side)
+    away = [np.sqrt(((other - cell) ** 2).sum(1)).min() - 0.5 for cell in cells]
+    assert abs(abs(field[row, column]) - np.mean(away)) < 0.4
+
+
+def test_pairs_share_the_walk_and_nothing_of_the_walker():
+    one, again = pairs.pair(5, 6), pairs.pair(5, 6)
+    for a, b in zip(one, again, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert np.abs(one.own_person - one.other_person).max() > 0.05
+    # Nobody whom a dataset knows.
+    known = [
+        identity.vector(identity.sample_identity(n)) for n in (*range(1, splits.SUBJECTS + 1),)
+    ]
+    for person in (one.own_person, one.other_person):
+        assert (np.abs(np.array(known) - person).max(1) > 1e-3).all()
+    # Phase and its double, view and its double: points on circles.
+    circles = one.pose[:, :8].reshape(6, 4, 2)
+    np.testing.assert_allclose(np.linalg.norm(circles, axis=-1), 1.0, atol=1e-5)
+    turn = circles[:, 0, 0] + 1j * circles[:, 0, 1]
+    np.testing.assert_allclose(turn**2, circles[:, 1, 0] + 1j * circles[:, 1, 1], atol=1e-5)
+
+
+def test_basis_is_orthonormal_and_exact_on_its_span():
+    shown = fields.encode(np.concatenate([walkers.silhouettes(s, 90.0, frames=10) for s in (1, 2)]))
+    basis = models.fit_basis(shown, 8)
+    np.testing.assert_allclose(basis["components"] @ basis["components"].T, np.eye(8), atol=1e-4)
+    code = np.random.default_rng(0).normal(size=(3, 8)).astype(np.float32)
+    back = models.coordinates(basis, models.field(basis, jnp.asarray(code)))
+    np.testing.assert_allclose(back, code, atol=1e-3)
+    with pytest.raises(ValueError, match="more than"):
+        models.fit_basis(shown[:8], 8)
+
+
+def test_identity_encoder_changes_no_pose_code(small):
+    """So that it cannot teach the code to carry the person."""
+    state = checkpoint.load(small, "retarget").state
+    rows, _ = pairs.rows(4, 8, 32, fixed=state["params"], workers=1)
+    noise = jnp.zeros((4, 8, SMALL.code_size))
+    nets, basis = SMALL.nets(), state["params"]["basis"]
+
+    def cost(params):
+        told = retargeting.objective(params, basis, jnp.asarray(rows), noise, nets, SMALL.loss())
+        return told[1]["loss/gen_identity"]
+
+    grads = jax.grad(cost)(jax.tree.map(jnp.asarray, state["params"]["gen"]))
+    sizes = {k: sum(float(jnp.abs(x).sum()) for x in jax.tree.leaves(v)) for k, v in grads.items()}
+    assert sizes["encoder"] == sizes["decoder"] == sizes["pose"] == 0
+    assert sizes["identity"] > 0
+
+
+def test_alpha_one_uses_nothing_of_the_own_identity(small):
+    model = Retargeter.load(small)
+    blind = Retargeter.load(small)
+    blind.params["gen"]["identity"] = jax.tree.map(jnp.zeros_like, model.params["gen"]["identity"])
+    walk, key = walkers.silhouettes(9, 36.0, frames=11), jax.random.key(4)
+    np.testing.assert_array_equal(model(walk, key, 1.0), blind(walk, key, 1.0))
+    people = np.random.default_rng(0).normal(size=(2, 43)).astype(np.float32)
+    model.person = lambda key: people[0]
+    one = model(walk, key, 0.0)
+    model.person = lambda key: people[1]
+    np.testing.assert_array_equal(one, model(walk, key, 0.0))
+    with pytest.raises(ValueError, match="alpha must be"):
+        model(walk, key, 1.5)
+
+
+def test_keys_are_people(shipped):
+    walk = walkers.silhouettes(9, 90.0, frames=12)
+    walk[4] = 0
+    one, again, other = (shipped(walk, jax.random.key(k)) for k in (0, 0, 1))
+    np.testing.assert_array_equal(one, again)
+    assert not one[4].any()
+    assert one[[*range(4), *range(5, 12)]].any((1, 2)).all()
+    assert np.abs(shipped.person(jax.random.key(0)) - shipped.person(jax.random.key(1))).max() > 0.1
+    assert 0.4 < iou(np.delete(one, 4, 0), np.delete(other, 4, 0)) < 0.97
+    assert not shipped(np.zeros_like(walk), jax.random.key(0)).any()
+
+
+def test_shipped_weights_draw_the_other_in_the_same_pose(shipped):
+    """On pairs never trained on, and better than leaving the own silhouette as it is."""
+    people = shipped.params["people"]
+    made, left = [], []
+    for seed in range(pairs.FIRST_UNSEEN + 500, pairs.FIRST_UNSEEN + 506):
+        pair = pairs.pair(seed, 20)
+        person = (pair.other_person - np.asarray(people["mean"])) / np.asarray(people["scale"])
+        shipped.person = lambda key, person=person: person
+        out = shipped(pair.own, jax.random.key(0), 1.0)
+        for mask in out:
+            assert cv2.connectedComponents(mask)[0] == 2  # the body and what is around it
+        made.append(iou(out, pair.other))
+        left.append(iou(pair.own, pair.other))
+    del shipped.person
+    assert np.mean(made) > 0.8
+    assert np.mean(made) > np.mean(left) + 0.08
+
+
+def test_weights_are_what_was_trained(small, tmp_path, monkeypatch):
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    monkeypatch.setattr(weights.resources, "files", lambda name: tmp_path)
+    weights.export(small, folder / "tiny.npz")
+    assert weights.names() == ("tiny",)
+    told, params = weights.load("tiny")
+    assert told == dataclasses.replace(SMALL)
+    trained = checkpoint.load(small, "retarget").params()
+    same = jax.tree.map(lambda a, b: np.allclose(a, b, rtol=2e-3, atol=1e-5), trained, params)
+    assert all(jax.tree.leaves(same))
+    with pytest.raises(InputError, match="no weights 'huge'"):
+        weights.load("huge")
+    content = (folder / "tiny.npz").read_bytes()
+    (folder / "tiny.npz").write_bytes(content[: len(content) // 2])
+    with pytest.raises(InputError, match="damaged"):
+        weights.load("tiny")
