@@ -1,6 +1,6 @@
 """Anonymises everybody who walks in videos, from the source tree; installed: stgan-anonymize.
 
-    python launch/anonymize.py IN... [--output=OUT] --checkpoint=runs/stgan
+    python launch/anonymize.py IN... [--output=OUT] [--checkpoint=runs/stgan]
 
 --help lists the flags; stgan_jax/footage/cli.py has them.
 """

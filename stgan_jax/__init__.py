@@ -9,7 +9,7 @@ def anonymize(
     inputs: Any,
     output: Any = None,
     *,
-    checkpoint: Any,
+    checkpoint: Any = None,
     overwrite: bool = False,
     report: Any = None,
     jobs: int = 1,
@@ -21,7 +21,8 @@ def anonymize(
       inputs: a path or several: videos, patterns, folders of videos, of frames or of
         silhouettes, datasets of OpenGait's pickles.
       output: file or folder; by default beside each input, with `_anonymized` in its name.
-      checkpoint: --workdir of an ST-GAN training, or what `anonymizer.load_model` made of it.
+      checkpoint: --workdir of a training of ST-GAN or retargeting, or what
+        `anonymizer.load_model` made of it; None for the weights that come along.
       overwrite: replaces outputs that are there; otherwise a batch leaves them and goes on.
       report: JSON file to write, the returned value.
       jobs: processes for datasets.

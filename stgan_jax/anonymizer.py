@@ -8,15 +8,16 @@ import dataclasses
 import functools
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt8
 
-from stgan_jax import checkpoint, contour
-from stgan_jax.settings import StganSettings, from_dict
+from stgan_jax import checkpoint, contour, weights
+from stgan_jax.retarget import Retargeter
+from stgan_jax.settings import RetargetSettings, StganSettings, from_dict
 from stgan_jax.steps import StganNets, used
 
 Silhouettes = UInt8[np.ndarray, "T 240 240"]
@@ -33,18 +34,38 @@ class Model:
     params: dict[str, Any]
     codec: str
     alpha: float
+    context: ClassVar[int] = 0
 
 
-def load_model(workdir: str | os.PathLike) -> Model:
-    """Loads the newest checkpoint of an ST-GAN training. Raises `InputError`, see `checkpoint`."""
-    saved = checkpoint.load(workdir, StganSettings.kind)
+# Of each: `alpha`, and `context`, how many frames before and after one decide its shape.
+AnyModel = Model | Retargeter
+
+
+def load_model(source: str | os.PathLike | None = None) -> AnyModel:
+    """Loads what anonymises.
+
+    Args:
+      source: folder of a training of ST-GAN or of retargeting, whose newest checkpoint is taken;
+        or a name of `weights.names`; None for "retarget", the weights that hold against an
+        attacker who knows of them.
+
+    Raises:
+      InputError: there is no such thing, it is damaged, or of another kind of model.
+    """
+    source = "retarget" if source is None else source
+    named = not os.path.isdir(source) and os.fspath(source) in weights.names()
+    if named or (checkpoint.settings_in(source) or {}).get("kind") == RetargetSettings.kind:
+        return Retargeter.load(source)
+    saved = checkpoint.load(source, StganSettings.kind)
     settings = from_dict(saved.settings)
     assert isinstance(settings, StganSettings)
     return Model(settings.nets(), saved.params(), settings.data.codec, settings.alpha)
 
 
-def anonymize_walks(model: Model, walks: Sequence[Walk], keys: Sequence[jax.Array]) -> list[Walk]:
-    """Gives several walks other shapes, in as few calls of the model as they fill.
+def anonymize_walks(
+    model: AnyModel, walks: Sequence[Walk], keys: Sequence[jax.Array]
+) -> list[Walk]:
+    """Gives several walks other shapes; ST-GAN in as few calls as they fill.
 
     Args:
       model: a trained model.
@@ -56,6 +77,8 @@ def anonymize_walks(model: Model, walks: Sequence[Walk], keys: Sequence[jax.Arra
     Returns:
       for each walk its anonymised silhouettes. An empty silhouette stays empty.
     """
+    if isinstance(model, Retargeter):
+        return [model(walk, key) for walk, key in zip(walks, keys, strict=True)]
     contours = [contour.encode(walk, model.codec) for walk in walks]
     out = []
     for own, made in zip(contours, _shapes(model, contours, keys), strict=True):
@@ -64,7 +87,7 @@ def anonymize_walks(model: Model, walks: Sequence[Walk], keys: Sequence[jax.Arra
     return out
 
 
-def anonymize_silhouettes(model: Model, silhouettes: Silhouettes, key: jax.Array) -> Silhouettes:
+def anonymize_silhouettes(model: AnyModel, silhouettes: Silhouettes, key: jax.Array) -> Silhouettes:
     """`anonymize_walks` for one walk."""
     return anonymize_walks(model, [silhouettes], [key])[0]
 

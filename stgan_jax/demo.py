@@ -85,7 +85,7 @@ def _noise_report(folder: Path) -> dict[str, Any]:
     }
 
 
-def recognition(model: anonymizer.Model) -> list[dict[str, float]]:
+def recognition(model: anonymizer.AnyModel) -> list[dict[str, float]]:
     """Rank-1 of gait-energy-image matching by view, before and after.
 
     Walkers nobody trained on; two clean walks each in the gallery, one as probe, same

@@ -51,6 +51,16 @@ class Retargeter:
             raise InputError(f"{source}: holds a {settings.kind!r} model, not a 'retarget' model")
         return cls(settings, params)
 
+    @property
+    def alpha(self) -> float:
+        """Share of the other identity, by the settings."""
+        return self.settings.alpha
+
+    @property
+    def context(self) -> int:
+        """How many frames before and after one its pose is read of."""
+        return self.settings.window // 2
+
     def __call__(
         self,
         silhouettes: UInt8[np.ndarray, "T 240 240"],

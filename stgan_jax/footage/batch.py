@@ -36,7 +36,7 @@ def anonymize(
     inputs: str | os.PathLike | Sequence[str | os.PathLike],
     output: str | os.PathLike | None = None,
     *,
-    checkpoint: str | os.PathLike | anonymizer.Model,
+    checkpoint: str | os.PathLike | anonymizer.AnyModel | None = None,
     overwrite: bool = False,
     report_file: str | os.PathLike | None = None,
     report_beside: bool = False,
@@ -68,7 +68,7 @@ def anonymize(
     if alone:
         _readable(todo[0].source)
     model = checkpoint
-    if not isinstance(model, anonymizer.Model) and (
+    if not isinstance(model, anonymizer.AnyModel) and (
         jobs <= 1 or any(job.kind == "clip" for job in todo)
     ):
         model = anonymizer.load_model(model)

@@ -1,6 +1,6 @@
 """The command `stgan-anonymize`:
 
-    stgan-anonymize IN... --checkpoint=runs/stgan [--output=...]
+    stgan-anonymize IN... [--output=...] [--checkpoint=runs/stgan]
 
 IN are videos, patterns such as 'clips/*.mp4', folders of videos, of frames or of silhouettes, or
 datasets of OpenGait's pickles. Whoever cannot be anonymised is covered by background, counted
@@ -33,7 +33,8 @@ def _parser() -> argparse.ArgumentParser:
     add("inputs", nargs="*", metavar="IN", help="Videos, patterns or folders.")
     add("--input", action="append", default=[], help="One more IN.")
     add("--output", help="File for one IN, folder for several. Default: beside, as *_anonymized.")
-    add("--checkpoint", required=True, help="--workdir of an ST-GAN training.")
+    add("--checkpoint", help="--workdir of a training of stgan.py or retarget.py. Default: the "
+        "weights that come along, which draw another walker.")  # fmt: skip
     add("--overwrite", action="store_true", help="Replace outputs that are there.")
     add("--seed", type=int, help="Decides everybody's noise. Random by default.")
     add("--store_seed", action="store_true", help="Put the seed into the report.")

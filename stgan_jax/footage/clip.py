@@ -67,7 +67,7 @@ class _Scene:
 def anonymize_video(
     source: str | os.PathLike,
     output: str | os.PathLike,
-    model: anonymizer.Model,
+    model: anonymizer.AnyModel,
     *,
     seed: int | None = None,
     report: str | os.PathLike | None = None,
@@ -83,7 +83,7 @@ def anonymize_video(
     Args:
       source: the video, or a folder of pictures.
       output: video or folder to write; it appears complete or not at all.
-      model: a trained ST-GAN.
+      model: of `anonymizer.load_model`.
       seed: decides everybody's noise; random by default.
       report: JSON file to write, the returned value.
       contact_sheet: PNG to write: original, silhouette, anonymised silhouette, recoloured.
@@ -148,7 +148,7 @@ class _Clip:
             tqdm(
                 people.anonymize(
                     tracks, self._shape, self._fps, jax.random.key(seed),
-                    people.model_of(self._model), self._shelf,
+                    people.model_of(self._model), self._shelf, self._model.context,
                 ),
                 desc="anonymising", unit="person", total=len(tracks),
             )

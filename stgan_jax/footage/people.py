@@ -19,7 +19,7 @@ from stgan_jax.video.segmentation import Region
 from stgan_jax.video.shelf import Shelf
 from stgan_jax.video.sightings import Sightings
 
-_PIECE = 64  # frames of a walk, and
+_PIECE = 64  # frames of a walk, those around it that its shapes depend on among them, and
 _GROUP = 8  # pieces that are worked on together
 _LEAST = 24  # pixels in height of somebody who can be anonymised
 Reshape = Callable[[Sequence[np.ndarray], Sequence[jax.Array]], list[np.ndarray]]
@@ -154,6 +154,7 @@ def anonymize(
     root: jax.Array,
     reshape: Reshape,
     shelf: Shelf,
+    context: int = 0,
 ) -> Iterator[Person]:
     """Gives everybody another shape, many people and frames in one call of the model.
 
@@ -164,6 +165,7 @@ def anonymize(
       root: key from which everybody's own is drawn: nobody shares one.
       reshape: the model: silhouettes of several walks and a key each -> silhouettes.
       shelf: where the new silhouettes are put.
+      context: how many frames before and after one decide its shape.
 
     Yields:
       a person a track, in the tracks' order. Who cannot be anonymised is hidden.
@@ -180,30 +182,38 @@ def anonymize(
             np.zeros((len(table), 2), np.int64),
         )
         key = jax.random.fold_in(root, number)
-        for start in range(0, len(table), _PIECE):
-            piece = range(start, min(start + _PIECE, len(table)))
+        length = _PIECE - 2 * context
+        for start in range(0, len(table), length):
+            piece = range(start, min(start + length, len(table)))
             if any(person.hidden[i] is None for i in piece):
                 waiting.append((person, key, piece))
                 if len(waiting) >= _GROUP:
-                    _work_off(waiting, reshape)
+                    _work_off(waiting, reshape, context)
                     waiting = []
         done.append(person)
         if not waiting:
             yield from done
             done = []
-    _work_off(waiting, reshape)
+    _work_off(waiting, reshape, context)
     yield from done
 
 
-def _work_off(waiting: list[tuple[Person, jax.Array, range]], reshape: Reshape) -> None:
+def _work_off(
+    waiting: list[tuple[Person, jax.Array, range]], reshape: Reshape, context: int
+) -> None:
     """One call of the model; where it fails, one a piece, then one a frame."""
     if not waiting:
         return
     try:
-        crops = [np.stack([_crop(person, i) for i in piece]) for person, _, piece in waiting]
+        crops, skipped = [], []
+        for person, _, piece in waiting:
+            first = max(piece.start - context, 0)
+            last = min(piece.stop + context, len(person.hidden))
+            crops.append(np.stack([_crop(person, i) for i in range(first, last)]))
+            skipped.append(piece.start - first)
         made = reshape(crops, [key for _, key, _ in waiting])
-        for (person, _, piece), silhouettes in zip(waiting, made, strict=True):
-            for i, silhouette in zip(piece, silhouettes, strict=True):
+        for (person, _, piece), walk, skip in zip(waiting, made, skipped, strict=True):
+            for i, silhouette in zip(piece, walk[skip : skip + len(piece)], strict=True):
                 if silhouette.any():
                     person.slips[i] = person.shelf.put(silhouette)
                 elif person.hidden[i] is None:
@@ -214,10 +224,10 @@ def _work_off(waiting: list[tuple[Person, jax.Array, range]], reshape: Reshape) 
         person, key, piece = waiting[0]
         if len(waiting) > 1:
             for one in waiting:
-                _work_off([one], reshape)
+                _work_off([one], reshape, context)
         elif len(piece) > 1:
             for i in piece:
-                _work_off([(person, key, range(i, i + 1))], reshape)
+                _work_off([(person, key, range(i, i + 1))], reshape, context)
         else:
             person.hidden[piece[0]] = f"anonymising failed ({type(error).__name__})"
 
@@ -264,6 +274,6 @@ def reasons(
     return out
 
 
-def model_of(model: anonymizer.Model) -> Reshape:
+def model_of(model: anonymizer.AnyModel) -> Reshape:
     """The call of a model that `anonymize` makes: the one place to put another one."""
     return lambda walks, keys: anonymizer.anonymize_walks(model, walks, keys)

@@ -12,7 +12,7 @@ from stgan_jax.footage.source import Options, Source
 def told(
     source: Source,
     output: str | os.PathLike,
-    model: anonymizer.Model,
+    model: anonymizer.AnyModel,
     options: Options,
     persons: Sequence[Person],
     times: Sequence[float],

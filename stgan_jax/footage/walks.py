@@ -37,7 +37,7 @@ def are_silhouettes(folder: str | os.PathLike) -> bool:
 def anonymize_dataset(
     source: str | os.PathLike,
     output: str | os.PathLike,
-    checkpoint: str | os.PathLike | anonymizer.Model,
+    checkpoint: str | os.PathLike | anonymizer.AnyModel | None,
     seed: int,
     *,
     overwrite: bool = False,
@@ -51,7 +51,7 @@ def anonymize_dataset(
     Args:
       source: folder with walks at any depth.
       output: folder that gets the same tree.
-      checkpoint: of a training; a loaded model where `jobs` is 1.
+      checkpoint: as `anonymizer.load_model` takes it; a loaded model where `jobs` is 1.
       seed: with a walk's place in the dataset decides its noise.
       overwrite: makes walks anew that are there.
       jobs: processes that work side by side.
@@ -91,7 +91,7 @@ def _find(source: Path) -> Iterator[str]:
 def _spread(work: Callable, names: list[str], checkpoint: Any, jobs: int) -> Iterator:
     if jobs <= 1 or len(names) < 2:
         model = (
-            checkpoint if isinstance(checkpoint, anonymizer.Model)
+            checkpoint if isinstance(checkpoint, anonymizer.AnyModel)
             else anonymizer.load_model(checkpoint)
         )  # fmt: skip
         yield from (work(model, name) for name in names)
@@ -102,7 +102,7 @@ def _spread(work: Callable, names: list[str], checkpoint: Any, jobs: int) -> Ite
         yield from pool.map(functools.partial(_with_loaded, work), names, chunksize=4)
 
 
-_LOADED: list[anonymizer.Model] = []
+_LOADED: list[anonymizer.AnyModel] = []
 
 
 def _load(checkpoint: Any) -> None:
@@ -114,7 +114,7 @@ def _with_loaded(work: Callable, name: str) -> tuple[str, int, str | None]:
 
 
 def _one(
-    source: Path, output: Path, seed: int, overwrite: bool, model: anonymizer.Model, name: str
+    source: Path, output: Path, seed: int, overwrite: bool, model: anonymizer.AnyModel, name: str
 ) -> tuple[str, int, str | None]:
     """(name, frames written, what is wrong)."""
     target = output / name
@@ -132,7 +132,7 @@ def _one(
         return name, 0, f"{name}: {type(error).__name__}: {error}"
 
 
-def _pickle(source: Path, target: Path, model: anonymizer.Model, key: jax.Array) -> int:
+def _pickle(source: Path, target: Path, model: anonymizer.AnyModel, key: jax.Array) -> int:
     frames = arrays.silhouettes(source.read_bytes(), os.fspath(source))
     made, _ = _reshaped(frames, model, key)
     height, width = frames.shape[1:]
@@ -146,7 +146,7 @@ def _pickle(source: Path, target: Path, model: anonymizer.Model, key: jax.Array)
     return len(out)
 
 
-def _folder(source: Path, target: Path, model: anonymizer.Model, key: jax.Array) -> int:
+def _folder(source: Path, target: Path, model: anonymizer.AnyModel, key: jax.Array) -> int:
     paths = pictures.listing(source)
     images = [pictures.read(path, cv2.IMREAD_GRAYSCALE) for path in paths]
     if len({image.shape for image in images}) > 1:
@@ -160,7 +160,7 @@ def _folder(source: Path, target: Path, model: anonymizer.Model, key: jax.Array)
 
 
 def _reshaped(
-    frames: UInt8[np.ndarray, "T H W"], model: anonymizer.Model, key: jax.Array
+    frames: UInt8[np.ndarray, "T H W"], model: anonymizer.AnyModel, key: jax.Array
 ) -> tuple[UInt8[np.ndarray, "T 240 240"], np.ndarray]:
     """Anonymised crops and their squares; empty where nobody is."""
     boxes = []
