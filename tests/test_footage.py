@@ -11,6 +11,7 @@ from pathlib import Path
 
 import clips
 import cv2
+import jax
 import numpy as np
 import pytest
 from test_detectors import field, node, tensor, value_info
@@ -20,9 +21,11 @@ from stgan_jax import anonymizer, contour
 from stgan_jax.data import walkers
 from stgan_jax.data.scenes import Scene
 from stgan_jax.errors import InputError
-from stgan_jax.footage import batch, clip, compose, masks
+from stgan_jax.evaluation import naturalness, noise
+from stgan_jax.footage import batch, clip, compose, masks, people
 from stgan_jax.footage.source import Options
 from stgan_jax.video import background, io, tracking
+from stgan_jax.video.shelf import Shelf
 
 ROOT = Path(__file__).parents[1]
 
@@ -516,3 +519,40 @@ def test_a_dataset_is_done_by_several_processes(trained, tmp_path):
         outputs.append([p.read_bytes() for p in sorted(out.rglob("*.png"))])
     assert outputs[0] == outputs[1]
     assert len(outputs[0]) == 12
+
+
+def test_a_long_walk_in_pieces_is_as_in_one(tmp_path):
+    frames, reach = 150, 7
+    shelf = Shelf(tmp_path)
+    follower = tracking.Follower((240, 400), shelf=shelf)
+    for number, mask in enumerate(walkers.silhouettes(3, 90, frames=frames)):
+        follower.see(number, np.pad(mask, ((0, 0), (number, 160 - number))))
+    [track] = follower.tracks
+    seen = []
+
+    def blurred(walks, keys):
+        """A model whose every frame depends on so many before and after it."""
+        out = []
+        for walk in walks:
+            seen.append(len(walk))
+            around = [walk[max(t - reach, 0) : t + reach + 1] for t in range(len(walk))]
+            out.append(np.stack([near.max(0) for near in around]))
+        return out
+
+    key = jax.random.key(0)
+    [person] = people.anonymize([track], (240, 400), 25, key, blurred, shelf, reach)
+    assert max(seen) <= 64
+    seen.clear()
+    crops = np.stack([people._crop(person, i) for i in range(frames)])
+    [whole] = blurred([crops], [key])
+    for i in range(frames):
+        np.testing.assert_array_equal(person.silhouette(i), whole[i])
+
+
+def test_without_a_checkpoint_the_package_brings_weights():
+    model = anonymizer.load_model()
+    walks = [walkers.silhouettes(85, view, frames=20) for view in (0, 90)]
+    made = anonymizer.anonymize_walks(model, walks, [jax.random.key(n) for n in (1, 2)])
+    for own, new in zip(walks, made, strict=True):
+        assert naturalness.one_piece(new).all()
+        assert 0.5 < noise.best_iou(new, own).mean() < 0.97
