@@ -69,8 +69,7 @@ def sweep(
     """
     if isinstance(config, NoiseSettings | RetargetSettings):
         raise InputError(
-            f"alpha has no part in a {config.kind!r} training: sweep over configs/stgan.py or its "
-            "like"
+            f"a {config.kind!r} training has no alpha: sweep over configs/stgan.py or its like"
         )
     if jax.process_count() > 1:
         raise InputError("a sweep runs in one process, on all of its devices")

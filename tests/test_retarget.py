@@ -1,6 +1,7 @@
 """Retargeting: fields, pairs, what passes through the code, the model at work, shipped weights."""
 
 import dataclasses
+import json
 
 import cv2
 import jax
@@ -16,7 +17,7 @@ from stgan_jax.retarget import Retargeter
 from stgan_jax.train import train
 
 SMALL = settings.RetargetSettings(
-    data=settings.PairData(24, 4, 8),
+    data=settings.PairData(12, 2, 8),
     components=32,
     inputs=24,
     window=5,
@@ -89,8 +90,20 @@ def test_basis_is_orthonormal_and_exact_on_its_span():
     code = np.random.default_rng(0).normal(size=(3, 8)).astype(np.float32)
     back = models.coordinates(basis, models.field(basis, jnp.asarray(code)))
     np.testing.assert_allclose(back, code, atol=1e-3)
+    # The first component is the singular vector of the centred fields.
+    flat = shown.reshape(len(shown), -1) / fields.STEPS
+    _, singular, rows = np.linalg.svd(flat - flat.mean(0), full_matrices=False)
+    assert abs(rows[0] @ basis["components"][0]) > 0.999
+    assert float(basis["scale"]) == pytest.approx(singular[0] / np.sqrt(len(flat)) / 2, rel=1e-3)
     with pytest.raises(ValueError, match="more than"):
         models.fit_basis(shown[:8], 8)
+
+
+def test_training_learns_and_keeps_its_best(small):
+    told = [json.loads(line) for line in (small / "metrics.jsonl").read_text().splitlines()]
+    assert told[-1]["loss/gen"] < 0.95 * told[0]["loss/gen"]
+    assert 0 < told[-1]["validation/iou"] < 1
+    assert checkpoint.latest_step(small, checkpoint.BEST) == SMALL.steps
 
 
 def test_identity_encoder_changes_no_pose_code(small):
@@ -104,7 +117,7 @@ def test_identity_encoder_changes_no_pose_code(small):
         told = retargeting.objective(params, basis, jnp.asarray(rows), noise, nets, SMALL.loss())
         return told[1]["loss/gen_identity"]
 
-    grads = jax.grad(cost)(jax.tree.map(jnp.asarray, state["params"]["gen"]))
+    grads = jax.jit(jax.grad(cost))(jax.tree.map(jnp.asarray, state["params"]["gen"]))
     sizes = {k: sum(float(jnp.abs(x).sum()) for x in jax.tree.leaves(v)) for k, v in grads.items()}
     assert sizes["encoder"] == sizes["decoder"] == sizes["pose"] == 0
     assert sizes["identity"] > 0

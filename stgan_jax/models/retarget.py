@@ -37,9 +37,15 @@ def fit_basis(fields: Int8[np.ndarray, "N 80 80"], size: int) -> dict[str, Any]:
     mean = np.full(CELLS, -1.0, np.float32)
     mean[used] = values.mean(0)
     values -= mean[used]
-    spread, vectors = np.linalg.eigh(values.T @ values / len(values))
+    if len(values) < len(used):  # the smaller of two products
+        spread, left = np.linalg.eigh(values @ values.T / len(values))
+        rows = left[:, ::-1][:, :size].T @ values
+        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    else:
+        spread, vectors = np.linalg.eigh(values.T @ values / len(values))
+        rows = vectors[:, ::-1][:, :size].T
     components = np.zeros((size, CELLS), np.float32)
-    components[:, used] = vectors[:, ::-1][:, :size].T
+    components[:, used] = rows
     # One scale for all, so that distances are kept; the largest components come out at 2.
     scale = np.float32(np.sqrt(spread[-1]) / 2)
     return {"mean": mean, "components": components, "scale": scale}
