@@ -3,8 +3,8 @@
     python benchmarks/video.py [--input=FILE] [--peer=deface] [--deface=COMMAND] [--out=FILE.json]
 
 Both run as their users run them, as commands, by turns: start, model loading and writing count.
-Without --input a scene with walkers is rendered; without --checkpoint G is not trained, which
-does not change its work. deface wants an OpenCV that does not go with ours: install it in an
+Without --input a scene with walkers is rendered; without --checkpoint the package's own weights are
+used. deface wants an OpenCV that does not go with ours: install it in an
 environment of its own (pipx install deface) and name its command if it is not on the PATH.
 """
 
@@ -17,23 +17,20 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-import jax
 import timing
 from absl import flags
 
-from stgan_jax import checkpoint, experiments, settings
-from stgan_jax.contour import DIM, fixed_to_unit
 from stgan_jax.data import scenes
 from stgan_jax.errors import InputError, numbers
-from stgan_jax.models.noise import ContourBasis
-from stgan_jax.state import TrainState
 from stgan_jax.video import io
 
 _INPUT = flags.DEFINE_string("input", None, "Video from a static camera. Default: rendered.")
 _FRAMES = flags.DEFINE_integer("frames", 250, "Of the rendered scene.", lower_bound=30)
 _SIZE = flags.DEFINE_list("size", ["640", "480"], "Its width, height.")
 _PEOPLE = flags.DEFINE_integer("people", 5, "In the rendered scene.", lower_bound=1)
-_CHECKPOINT = flags.DEFINE_string("checkpoint", None, "Of an ST-GAN training. Default: none.")
+_CHECKPOINT = flags.DEFINE_string(
+    "checkpoint", None, "Of a training. Default: weights of the package."
+)
 _PEER = flags.DEFINE_list("peer", [], "deface, to time it beside.")
 _DEFACE = flags.DEFINE_string("deface", "deface", "Its command, with flags if need be.")
 timing.define_flags(runs=3)
@@ -49,12 +46,12 @@ def main():
         raise InputError(f"{peer[0]} is not installed: pipx install deface, or name it by --deface")
     with tempfile.TemporaryDirectory() as folder:
         source = _INPUT.value or _rendered(f"{folder}/scene.mp4")
-        weights = _CHECKPOINT.value or _untrained(f"{folder}/untrained")
+        weights = [f"--checkpoint={_CHECKPOINT.value}"] if _CHECKPOINT.value else []
         frames = sum(1 for _ in io.read_frames(source))
         calls: dict[str, Callable] = {
             "ours": lambda: _run(
                 sys.executable, _LAUNCHER, f"--input={source}", f"--output={folder}/ours.mp4",
-                f"--checkpoint={weights}", "--seed=0", "--overwrite", good=(0, 3),
+                *weights, "--seed=0", "--overwrite", good=(0, 3),
             ),
             "calibration": timing.calibration(),
         }  # fmt: skip
@@ -83,21 +80,6 @@ def _rendered(path: str) -> str:
         for frame in scene:
             append(frame.image)
     return path
-
-
-def _untrained(folder: str) -> str:
-    """A checkpoint of new networks: their G starts as a mean of gait and noise, so people walk."""
-    data = settings.WalkerData(51, 53, (0, 90), ("nm-01",), frames=50)
-    noise_run = settings.NoiseSettings(data=data)
-    run = settings.StganSettings(data=data, noise_run=noise_run)
-    contours = fixed_to_unit(experiments.render(data)).reshape(-1, DIM)
-    basis = ContourBasis.fit(contours, noise_run.basis_size)
-    noise = noise_run.nets().init(jax.random.key(0), basis)
-    params = run.nets().init(jax.random.key(1), noise, data.frames)
-    writer = checkpoint.Writer(folder, settings.to_dict(run))
-    writer.save(TrainState.create(0, params, run.optimizers()))
-    writer.close()
-    return folder
 
 
 if __name__ == "__main__":
