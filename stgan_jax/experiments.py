@@ -287,7 +287,7 @@ def _retarget(config: RetargetSettings) -> Experiment:
         )
 
     def start(seed: int) -> TrainState:
-        params = nets.init(jax.random.key(seed), fixed, frames)
+        params = jax.jit(nets.init, static_argnums=2)(jax.random.key(seed), fixed, frames)
         return TrainState.create(seed, _with_average(params, config), optimizers)
 
     update = functools.partial(retarget_step, frames=frames, nets=nets, loss=config.loss())

@@ -28,7 +28,8 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 
 def pytest_collection_modifyitems(items):
     """The files that take longest come first, so that the workers end about together."""
-    long = ["train", "sweep", "datasets", "steps", "launch", "parallel", "evaluate"]
+    long = ["train", "sweep", "datasets", "steps", "launch", "parallel", "evaluate", "stencil",
+            "kernels", "footage", "retarget", "demo", "recognizers", "study"]  # fmt: skip
     order = {f"test_{name}.py": rank for rank, name in enumerate(long)}
     items.sort(key=lambda item: order.get(item.path.name, len(order)))
 

@@ -114,6 +114,7 @@ def test_judged_has_second_derivatives_in_lanes_of_weights():
     assert_equal(told, expected)
 
 
+@pytest.mark.soak  # G's are taken by nothing here
 def test_mixed_has_second_derivatives():
     inputs = mixer(3, 5), normal(6, 1, 2, 40), normal(7, 1, 1, 40)
     inputs = jax.tree.map(lambda x: 0.3 * x, inputs)

@@ -104,6 +104,7 @@ def test_a_run_killed_twenty_times_ends_bit_identical(undisturbed, tmp_path):
     assert_identical(tmp_path, undisturbed)
 
 
+@pytest.mark.soak
 def test_a_full_disk_is_one_sentence_and_costs_no_checkpoint(undisturbed, tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()

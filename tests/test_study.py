@@ -134,8 +134,9 @@ def test_clips_of_a_built_study_are_alike_and_blind(folders, tmp_path):
     files = list((tmp_path / "study" / "clips").iterdir())
     assert len(files) == 12
     assert all(re.fullmatch(r"[0-9a-f]{16}\.mp4", path.name) for path in files)
-    seen = {(io.probe(p), len(list(io.read_frames(p)))) for p in files}
-    assert seen == {(io.VideoInfo(80, 64, io.Fraction(25), 25), 25)}
+    probed = [(io.probe(p), len(list(io.read_frames(p)))) for p in files]
+    seen = {(info.width, info.height, info.fps, info.frames, count) for info, count in probed}
+    assert seen == {(80, 64, 25, 25, 25)}
     assert (tmp_path / "study").stat().st_mode & 0o077 == 0
     rows = database.Database(tmp_path / "study").presentations()
     assert {(r["method"], r["view"]) for r in rows} == {
