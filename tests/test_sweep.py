@@ -105,7 +105,9 @@ def test_lanes_differ(swept):
     assert all(np.abs(a - b).max() > 1e-5 for i, a in enumerate(gens) for b in gens[:i])
 
 
-@pytest.mark.parametrize("number", [1, 2], ids=["first", "second"])
+@pytest.mark.parametrize(
+    "number", [pytest.param(1, id="first"), pytest.param(2, id="second", marks=pytest.mark.soak)]
+)
 def test_a_sweep_that_was_killed_between_saves_ends_the_same(swept, tmp_path, number):
     if number == 2:
         sweep.sweep(dataclasses.replace(CONFIG, steps=10), ALPHAS, SEEDS, tmp_path)
