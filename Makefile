@@ -4,7 +4,8 @@
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
-export PLAYWRIGHT_BROWSERS_PATH := 0  # in .venv, with all the rest
+# A browser comes into .venv, with all the rest.
+export PLAYWRIGHT_BROWSERS_PATH := 0
 
 .PHONY: demo test soak lint bench clean
 
