@@ -74,6 +74,7 @@ def test_a_mesh_and_pmap_do_what_one_device_does(alone, tmp_path, devices):
     assert_same(tmp_path / "x.pmap.0.npz", alone)
 
 
+@pytest.mark.soak  # the launcher's own, below, compares as well
 @pytest.mark.processes
 def test_two_processes_do_what_one_does(alone, tmp_path):
     place = f"127.0.0.1:{free_port()}"
