@@ -24,7 +24,7 @@ from stgan_jax.errors import InputError
 from stgan_jax.evaluation import naturalness, noise
 from stgan_jax.footage import batch, clip, compose, masks, people
 from stgan_jax.footage.source import Options
-from stgan_jax.video import background, io, tracking
+from stgan_jax.video import background, io, pictures, tracking
 from stgan_jax.video.shelf import Shelf
 
 ROOT = Path(__file__).parents[1]
@@ -556,3 +556,24 @@ def test_without_a_checkpoint_the_package_brings_weights():
     for own, new in zip(walks, made, strict=True):
         assert naturalness.one_piece(new).all()
         assert 0.5 < noise.best_iou(new, own).mean() < 0.97
+
+
+def test_a_folder_that_holds_more_than_pictures_is_not_replaced(tmp_path):
+    (tmp_path / "kept").mkdir()
+    note = tmp_path / "kept" / "note.txt"
+    note.write_text("mine")
+    refused = pytest.raises(InputError, match=r"note\.txt, which is no picture")
+    with refused, pictures.replacing(tmp_path / "kept"):
+        pass
+    assert note.read_text() == "mine"
+    note.rename(tmp_path / "kept" / "old.png")
+    with pictures.replacing(tmp_path / "kept") as beside:
+        (beside / "new.png").write_bytes(b"")
+    assert [path.name for path in tmp_path.rglob("*.*")] == ["new.png"]
+
+
+def test_a_dataset_is_not_written_into_itself(tmp_path, model):
+    pictures.write(tmp_path / "1.png", np.zeros((64, 44), np.uint8))
+    for output in (tmp_path, tmp_path / "out"):
+        with pytest.raises(InputError, match="lies in the input"):
+            stgan_jax.anonymize(tmp_path, output, checkpoint=model, overwrite=True)

@@ -60,8 +60,10 @@ def anonymize_dataset(
       `walks`, `written`, `skipped`, `frames`, and `errors`: walk and sentence.
 
     Raises:
-      InputError: no walks in the folder.
+      InputError: no walks in the folder, or an output inside of it.
     """
+    if Path(source).resolve() in (Path(output).resolve(), *Path(output).resolve().parents):
+        raise InputError(f"{output}: lies in the input, name a folder outside of it")
     names = sorted(_find(Path(source)))
     if not names:
         raise InputError(f"{source}: holds no silhouettes")

@@ -95,14 +95,27 @@ def write(path: Path, image: np.ndarray) -> None:
 
 @contextlib.contextmanager
 def replacing(folder: str | os.PathLike) -> Iterator[Path]:
-    """`files.replacing` for a folder: a new one beside it takes its name on success."""
-    folder = Path(folder)
+    """`files.replacing` for a folder of pictures: a new one beside it takes its name on success.
+
+    Raises:
+      InputError: the folder is there and holds anything else, which would be lost.
+    """
+    folder = Path(os.path.abspath(folder))
     beside = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    if folder.exists():
+        others = [p for p in folder.iterdir() if p.is_dir() or p.suffix.lower() not in SUFFIXES]
+        if others:
+            raise InputError(
+                f"{folder}: holds {others[0].name}, which is no picture and would be lost: name "
+                "another folder"
+            )
+    before = beside.with_suffix(".before")
     try:
         beside.mkdir()
         yield beside
         if folder.exists():
-            shutil.rmtree(folder)
+            folder.rename(before)
         beside.rename(folder)
+        shutil.rmtree(before, ignore_errors=True)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
