@@ -8,7 +8,7 @@ import dataclasses
 import functools
 import os
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -28,13 +28,18 @@ _ROWS, _FRAMES = 8, 16  # of a call of G: one compiled shape for any people and 
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """A trained ST-GAN, ready for use."""
+    """A trained ST-GAN, ready for use; `noise` walks in step with whom it anonymises, if any."""
 
     nets: StganNets
     params: dict[str, Any]
     codec: str
     alpha: float
-    context: ClassVar[int] = 0
+    noise: Retargeter | None = None
+
+    @property
+    def context(self) -> int:
+        """How many frames before and after one decide its shape."""
+        return 0 if self.noise is None else self.noise.context
 
 
 # Of each: `alpha`, and `context`, how many frames before and after one decide its shape.
@@ -46,20 +51,26 @@ def load_model(source: str | os.PathLike | None = None) -> AnyModel:
 
     Args:
       source: folder of a training of ST-GAN or of retargeting, whose newest checkpoint is taken;
-        or a name of `weights.names`; None for "retarget", the weights that hold against an
-        attacker who knows of them.
+        or a name of `weights.names`; None for "retarget", the weights that hold against an attacker
+        who knows of them.
 
     Raises:
       InputError: there is no such thing, it is damaged, or of another kind of model.
     """
     source = "retarget" if source is None else source
-    named = not os.path.isdir(source) and os.fspath(source) in weights.names()
-    if named or (checkpoint.settings_in(source) or {}).get("kind") == RetargetSettings.kind:
-        return Retargeter.load(source)
-    saved = checkpoint.load(source, StganSettings.kind)
-    settings = from_dict(saved.settings)
+    if not os.path.isdir(source) and os.fspath(source) in weights.names():
+        settings, params = weights.load(os.fspath(source))
+    else:
+        kind = (checkpoint.settings_in(source) or {}).get("kind")
+        saved = checkpoint.load(
+            source, RetargetSettings.kind if kind == RetargetSettings.kind else StganSettings.kind
+        )
+        settings, params = from_dict(saved.settings), saved.params()
+    if isinstance(settings, RetargetSettings):
+        return Retargeter(settings, params)
     assert isinstance(settings, StganSettings)
-    return Model(settings.nets(), saved.params(), settings.data.codec, settings.alpha)
+    noise = Retargeter.load(settings.noise_checkpoint) if settings.noise == "gait" else None
+    return Model(settings.nets(), params, settings.data.codec, settings.alpha, noise)
 
 
 def anonymize_walks(
@@ -95,7 +106,7 @@ def anonymize_silhouettes(model: AnyModel, silhouettes: Silhouettes, key: jax.Ar
 def anonymize_contours(
     model: Model, contours: Float[np.ndarray, "T 4000"], key: jax.Array
 ) -> Float[np.ndarray, "T 4000"]:
-    """Gives one walk another shape: G with one noise contour for all its frames.
+    """Gives one walk another shape: G with one noise for all its frames.
 
     Args:
       model: a trained ST-GAN.
@@ -112,23 +123,36 @@ def _shapes(
     model: Model, walks: Sequence[np.ndarray], keys: Sequence[jax.Array]
 ) -> list[np.ndarray]:
     """G over pieces of `_FRAMES` frames of any walks, `_ROWS` pieces a call."""
+    noise = []
+    if model.noise is not None:
+        noise = [
+            model.noise.noise_gait(contour.to_unit(walk), key)
+            for walk, key in zip(walks, keys, strict=True)
+        ]
     out = [np.empty(walk.shape, np.float32) for walk in walks]
     pieces = [(n, t) for n, walk in enumerate(walks) for t in range(0, len(walk), _FRAMES)]
     for start in range(0, len(pieces), _ROWS):
         batch = pieces[start : start + _ROWS]
-        own = np.zeros((_ROWS, _FRAMES, contour.DIM), np.float32)
+        own, given = np.zeros((2, _ROWS, _FRAMES, contour.DIM), np.float32)
         for row, (n, t) in enumerate(batch):
             part = walks[n][t : t + _FRAMES]
             own[row, : len(part)] = contour.to_unit(part)
+            if noise:
+                given[row, : len(part)] = noise[n][t : t + _FRAMES]
         # What is missing to a full batch is filled up with its first walk.
         rows = jnp.stack([keys[n] for n, _ in batch + batch[:1] * (_ROWS - len(batch))])
-        made = contour.to_pixels(np.asarray(_generate(model.nets, model.params, own, rows)))
+        drawn = given if noise else _drawn(model.nets, model.params, rows)
+        made = contour.to_pixels(np.asarray(_generate(model.nets, model.params, own, drawn)))
         for row, (n, t) in enumerate(batch):
             out[n][t : t + _FRAMES] = made[row, : len(out[n]) - t]
     return out
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _generate(nets, params, contours: Float[Array, "B T 4000"], keys) -> Float[Array, "B T 4000"]:
-    noise = jax.vmap(lambda key: nets.noise.sample(params, key, 1)[0])(keys)
+def _drawn(nets, params, keys) -> Float[Array, "B 4000"]:
+    return jax.vmap(lambda key: nets.noise.sample(params, key, 1)[0])(keys)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _generate(nets, params, contours: Float[Array, "B T 4000"], noise) -> Float[Array, "B T 4000"]:
     return nets.gen.apply(used(params), contours, noise)

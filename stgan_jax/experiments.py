@@ -17,6 +17,7 @@ from stgan_jax.errors import InputError
 from stgan_jax.evaluation import noise as noise_evaluation
 from stgan_jax.models.noise import ContourBasis
 from stgan_jax.models.retarget import field
+from stgan_jax.retarget import Retargeter
 from stgan_jax.retargeting import objective, retarget_step, unpacked
 from stgan_jax.settings import (
     NoiseSettings,
@@ -85,7 +86,9 @@ def with_noise(config: StganSettings) -> StganSettings:
     Raises:
       InputError: it is no such thing, or of another codec.
     """
-    if config.noise == "gaussian":
+    if config.noise == "gait":
+        Retargeter.load(config.noise_checkpoint)
+    if config.noise != "gan":
         return config
     noise_run = from_dict(checkpoint.load(config.noise_checkpoint, NoiseSettings.kind).settings)
     assert isinstance(noise_run, NoiseSettings)
@@ -201,8 +204,14 @@ def _stgan(config: StganSettings) -> Experiment:
     frozen = {}
     if config.noise == "gan":
         frozen = checkpoint.load(config.noise_checkpoint, NoiseSettings.kind).params()
-    source = source_of(config.data)
-    unseen = _validation(config)
+    source, unseen = source_of(config.data), _validation(config)
+    unseen_noise = None
+    if config.noise == "gait":
+        model = Retargeter.load(config.noise_checkpoint)
+        source = _with_noise_gaits(source, config.data, model)
+        if unseen is not None:
+            keys = jax.random.split(jax.random.key(2), len(unseen))
+            unseen_noise = np.stack([model.noise_gait(*x) for x in zip(unseen, keys, strict=True)])
 
     def start(seed: int) -> TrainState:
         params = nets.init(jax.random.key(seed), frozen, config.data.frames)
@@ -211,15 +220,21 @@ def _stgan(config: StganSettings) -> Experiment:
     update = functools.partial(steps.stgan_step, nets=nets, loss=config.loss())
 
     @jax.jit
-    def anonymize(params, contours):
-        noise = nets.noise.sample(params, jax.random.key(2), len(contours))
+    def anonymize(params, contours, noise=None):
+        if noise is None:
+            assert not isinstance(nets.noise, steps.GaitNoise)
+            noise = nets.noise.sample(params, jax.random.key(2), len(contours))
         return nets.gen.apply(steps.used(params), contours, noise), noise
 
-    def figures(own, fake, noise):
-        toward, made = noise[:, None] - own, fake - own
+    def figures(alpha, own, fake, noise):
+        toward = (noise[:, None] if noise.ndim == 2 else noise) - own
+        made = fake - own
+        rec = losses.reconstruction(own, fake, config.distance)
+        per = losses.perturbation(noise, fake, config.distance)
         return {
-            "rec": losses.reconstruction(own, fake, config.distance),
-            "per": losses.perturbation(noise, fake, config.distance),
+            "loss": losses.generator(0.0 * rec, 0.0 * rec, rec, per, alpha, config.balance),
+            "rec": rec,
+            "per": per,
             # How far from the own gait to the noise: 0 at the one, 1 at the other.
             "share_of_noise": jnp.sum(made * toward) / jnp.sum(jnp.square(toward)),
         }
@@ -228,25 +243,39 @@ def _stgan(config: StganSettings) -> Experiment:
 
     def validate(params, alpha):
         assert unseen is not None
-        chunks = [unseen[i : i + _CHUNK] for i in range(0, len(unseen), _CHUNK)]
-        each = [figures(chunk, *anonymize(params, chunk)) for chunk in chunks]
-        mean = {k: float(np.mean([f[k] for f in each])) for k in each[0]}
-        return {
-            "validation/loss": mean["rec"] + alpha * mean["per"],
-            **{f"validation/{name}": value for name, value in mean.items()},
-        }
+        given = [x for x in (unseen, unseen_noise) if x is not None]
+        chunks = [[x[i : i + _CHUNK] for x in given] for i in range(0, len(unseen), _CHUNK)]
+        each = [figures(alpha, chunk[0], *anonymize(params, *chunk)) for chunk in chunks]
+        return {f"validation/{k}": float(np.mean([f[k] for f in each])) for k in each[0]}
 
     def pictures(params):
-        own = (
-            unseen
-            if unseen is not None
-            else contour.fixed_to_unit(source.fetch(np.arange(2), np.arange(2)))
-        )
-        shown = own[np.linspace(0, len(own) - 1, 4).astype(int)]
-        return {"anonymized": _before_after(shown, anonymize(params, shown)[0], config.data.codec)}
+        if unseen is not None:
+            given = [x for x in (unseen, unseen_noise) if x is not None]
+        else:
+            rows = np.asarray(contour.fixed_to_unit(source.fetch(np.arange(2), np.arange(2))))
+            given = [rows[:, 0], rows[:, 1]] if config.noise == "gait" else [rows]
+        chosen = np.linspace(0, len(given[0]) - 1, 4).astype(int)
+        shown = [x[chosen] for x in given]
+        made = anonymize(params, *shown)[0]
+        return {"anonymized": _before_after(shown[0], made, config.data.codec)}
 
     step = _step(update, config, optimizers)
     return Experiment(config, source, start, step, None if unseen is None else validate, pictures)
+
+
+def _with_noise_gaits(
+    source: "pipeline.Source", data: WalkerData, model: Retargeter
+) -> "pipeline.Source":
+    """Each walk with another walker's beside it, the same one in all trainings."""
+    from stgan_jax.data import pipeline
+
+    def make(i, own):
+        key = jax.random.fold_in(jax.random.key(0x9A17), i)
+        gait = model.noise_gait(np.asarray(contour.fixed_to_unit(own)), key)
+        return contour.to_fixed(contour.to_pixels(gait), data.codec)
+
+    keep = data.window == "last" and not data.mirror
+    return pipeline.noise_gait_source(source, make, keep)
 
 
 def _wifs(config: WifsSettings) -> Experiment:

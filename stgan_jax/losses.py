@@ -62,13 +62,16 @@ def reconstruction(
 
 
 def perturbation(
-    noise: Float[Array, "B D"], generated: Float[Array, "B T D"], distance: str = "l1"
+    noise: Float[Array, "B D"] | Float[Array, "B T D"],
+    generated: Float[Array, "B T D"],
+    distance: str = "l1",
 ) -> Scalar:
     """L_Per(G) = E ||Z-hat - G(Y, Z-hat)|| (Eq. 7; the Poster's L_Pur).
 
     Note: Eq. 7 prints the seeds Z; only the generated noise Z-hat has a contour's shape.
     """
-    return jnp.mean(deviation(noise[:, None] - generated, distance))
+    noise = noise[:, None] if noise.ndim == 2 else noise
+    return jnp.mean(deviation(noise - generated, distance))
 
 
 def deviation(difference: Float[Array, "*batch D"], distance: str) -> Float[Array, "*batch"]:
@@ -88,10 +91,27 @@ def deviation(difference: Float[Array, "*batch D"], distance: str) -> Float[Arra
 
 
 def generator(
-    spatial: Scalar, temporal: Scalar, rec: Scalar, per: Scalar, alpha: float | Scalar
+    spatial: Scalar,
+    temporal: Scalar,
+    rec: Scalar,
+    per: Scalar,
+    alpha: float | Scalar,
+    balance: str = "printed",
 ) -> Scalar:
-    """L(G) = L_S + L_T + L_Rec + alpha L_Per (Eq. 8)."""
-    return spatial + temporal + rec + alpha * per
+    """L(G) = L_S + L_T + L_Rec + alpha L_Per (Eq. 8).
+
+    Args:
+      spatial: L_S, see `adversarial`.
+      temporal: L_T.
+      rec: L_Rec.
+      per: L_Per.
+      alpha: weight of the perturbation.
+      balance: "printed". Note: "convex" gives (1 - alpha) L_Rec + alpha L_Per instead, with
+        alpha from 0 to 1. With squared distances G's optimum is then a share alpha of the noise,
+        where as printed it is alpha / (1 + alpha) and most of the way is out of reach.
+    """
+    own = 1.0 - alpha if balance == "convex" else 1.0
+    return spatial + temporal + own * rec + alpha * per
 
 
 def modification(

@@ -22,7 +22,7 @@ from stgan_jax.settings import (
     WifsSettings,
     from_dict,
 )
-from stgan_jax.steps import used
+from stgan_jax.steps import GaitNoise, used
 
 if TYPE_CHECKING:
     from stgan_jax.data.datasets import Walk
@@ -156,13 +156,16 @@ def retargeted(name: str, model: Retargeter, alpha: float, digest: str = "") -> 
 
 def _stgan(settings: StganSettings, params) -> Apply:
     nets = settings.nets()
-
-    @jax.jit
-    def apply(own, keys):
-        noise = jax.vmap(lambda key: nets.noise.sample(params, key, 1)[0])(keys)
-        return nets.gen.apply(used(params), own, noise)
-
-    return lambda own, walks, seed: np.asarray(apply(own, _keys(walks, seed)))
+    mixed = jax.jit(lambda own, noise: nets.gen.apply(used(params), own, noise))
+    if isinstance(nets.noise, GaitNoise):
+        in_step = Retargeter.load(settings.noise_checkpoint)
+        noise_of = lambda own, keys: np.stack(  # noqa: E731
+            [in_step.noise_gait(*each) for each in zip(own, keys, strict=True)]
+        )
+    else:
+        drawn = nets.noise.sample
+        noise_of = jax.jit(lambda own, keys: jax.vmap(lambda key: drawn(params, key, 1)[0])(keys))
+    return lambda own, walks, seed: np.asarray(mixed(own, noise_of(own, _keys(walks, seed))))
 
 
 def _wifs(settings: WifsSettings, params) -> Apply:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from stgan_jax import checkpoint, fields, weights
+from stgan_jax import checkpoint, contour, fields, weights
 from stgan_jax.data import identity
 from stgan_jax.errors import InputError
 from stgan_jax.models import retarget as models
@@ -109,6 +109,22 @@ class Retargeter:
         drawn = np.asarray(self._drawn(self.params, code, person[None]))[0, seen]
         out[seen] = fields.decode(drawn.reshape(-1, fields.SIDE, fields.SIDE))
         return out
+
+    def noise_gait(
+        self, own: Float[np.ndarray, "T 4000"], key: jax.Array
+    ) -> Float[np.ndarray, "T 4000"]:
+        """Noise for ST-GAN that moves in step: the same walk by somebody who does not exist.
+
+        Args:
+          own: resampled contours in [0, 1], of consecutive frames.
+          key: decides who that is.
+
+        Returns:
+          likewise; (0, 0) throughout where `own` is.
+        """
+        codec = "resampled"
+        before = contour.decode(contour.to_pixels(own), codec)
+        return contour.to_unit(contour.encode(self(before, key, 1.0), codec))
 
     def person(self, key: jax.Array) -> Float[np.ndarray, " I"]:
         """A random identity, in numbers of about zero mean and unit variance.

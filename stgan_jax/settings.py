@@ -24,7 +24,7 @@ from stgan_jax.models.stgan import (
 )
 from stgan_jax.retargeting import RetargetLoss, RetargetNets
 from stgan_jax.state import Optimizers
-from stgan_jax.steps import NoiseNets, Options, RawNoise, StganLoss, StganNets
+from stgan_jax.steps import GaitNoise, NoiseNets, Options, RawNoise, StganLoss, StganNets
 from stgan_jax.training_data import PairData, WalkerData
 
 
@@ -182,9 +182,12 @@ class StganSettings(RunSettings):
     """Training of ST-GAN (3.4) on top of a pre-trained noise GAN.
 
     Attributes:
-      noise: "gan" for G_N's contours, "gaussian" for raw Gaussian noise (Fig. 7).
-      noise_checkpoint: folder of the noise GAN's training.
-      noise_run: its settings, filled in from its checkpoint.
+      noise: "gan" for G_N's contours, "gaussian" for raw Gaussian noise (Fig. 7), "gait" for a
+        gait in step with the own one: the same walk by somebody who does not exist.
+      noise_checkpoint: folder of the noise GAN's training; of "gait" a name of `weights.names` or
+        the folder of a training of retarget.py, which use needs, too.
+      noise_run: the noise GAN's settings, filled in from its checkpoint.
+      balance: of L_Rec and L_Per, "printed" or "convex", see `losses.generator`.
       (the others): see `configs/stgan.py`.
     """
 
@@ -202,6 +205,7 @@ class StganSettings(RunSettings):
     distance: str = "l2"
     saturating: bool = False
     adversarial_weight: float = 0.1
+    balance: str = "printed"
     noise_run: NoiseSettings | None = None
 
     def __post_init__(self):
@@ -212,11 +216,25 @@ class StganSettings(RunSettings):
         require(self.kernel % 2 == 1, "kernel must be odd")
         require(self.alpha >= 0, "alpha must not be negative")
         require(self.distance in ("l1", "l2"), 'distance must be "l1" or "l2"')
-        require(self.noise in ("gan", "gaussian"), 'noise must be "gan" or "gaussian"')
+        require(
+            self.noise in ("gan", "gaussian", "gait"), 'noise must be "gan", "gaussian" or "gait"'
+        )
+        require(self.balance in ("printed", "convex"), 'balance must be "printed" or "convex"')
+        require(
+            self.balance == "printed" or self.alpha <= 1,
+            'alpha must be at most 1 with balance "convex"',
+        )
+        # Of a contour that is not filled no other walker can be told.
+        require(
+            self.noise != "gait" or self.data.codec == "resampled",
+            'noise "gait" takes data.codec "resampled"',
+        )
 
     def nets(self) -> StganNets:
         """The networks these settings describe, the frozen noise GAN's among them."""
-        noise: NoiseNets | RawNoise = RawNoise()
+        noise: NoiseNets | RawNoise | GaitNoise = RawNoise()
+        if self.noise == "gait":
+            noise = GaitNoise()
         if self.noise == "gan":
             if self.noise_run is None:
                 raise InputError("noise_run is missing: it is filled in from the noise checkpoint")
@@ -236,7 +254,7 @@ class StganSettings(RunSettings):
 
     def loss(self) -> StganLoss:
         """Which form of the losses is trained."""
-        return StganLoss(self.distance, self.saturating, self.adversarial_weight)
+        return StganLoss(self.distance, self.saturating, self.adversarial_weight, self.balance)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -134,6 +134,16 @@ class NoiseNets:
 
 
 @dataclasses.dataclass(frozen=True)
+class GaitNoise:
+    """Noise that comes with each example: a gait in step with the own one, see `retarget`."""
+
+    def frozen(self, params: dict[str, Any]) -> dict[str, Any]:
+        """What of the parameters is needed to draw it: nothing."""
+        del params
+        return {}
+
+
+@dataclasses.dataclass(frozen=True)
 class RawNoise:
     """Gaussian noise in place of G_N's contours: the ablation of ST-GAN Fig. 7.
 
@@ -212,7 +222,7 @@ class StganNets:
     gen: stgan_models.Generator
     spatial_disc: stgan_models.SpatialDiscriminator
     temporal_disc: stgan_models.TemporalDiscriminator
-    noise: NoiseNets | RawNoise
+    noise: NoiseNets | RawNoise | GaitNoise
 
     def init(self, key: jax.Array, noise_params: dict[str, Any], frames: int) -> dict[str, Any]:
         """Parameters by name, for sequences of `frames`; the noise GAN's are taken over frozen."""
@@ -233,6 +243,7 @@ class StganLoss:
     distance: str = "l1"
     saturating: bool = True
     adversarial_weight: float = 1.0
+    balance: str = "printed"
 
 
 def used(params: Mapping[str, Any]) -> Any:
@@ -250,7 +261,7 @@ def _known(gen: Callable, params: Any, real: Array, noise: Array) -> Callable:
 
 def stgan_step(
     state: TrainState,
-    contours: UInt[Array, "B T 4000"],
+    contours: UInt[Array, "B T 4000"] | UInt[Array, "B 2 T 4000"],
     alpha: float | Float[Array, ""],
     *,
     nets: StganNets,
@@ -265,22 +276,28 @@ def stgan_step(
 
     Args:
       state: as `StganNets.init` and `TrainState.create` make it.
-      contours: the original gaits Y, fixed-point.
+      contours: the original gaits Y, fixed-point; with `GaitNoise` pairs of Y and its noise.
       alpha: weight of the perturbation loss, >= 0; traced, so that other values do not recompile.
       nets: the modules.
       optimizers: for "gen", "spatial_disc" and "temporal_disc".
       loss: which form of the losses.
       options: additions.
     """
-    real = contour.fixed_to_unit(contours)
+    drawn = nets.noise
+    if isinstance(drawn, GaitNoise):
+        pairs = contour.fixed_to_unit(contours)
+        real, given = pairs[:, 0], pairs[:, 1]
+        noise_of: Callable[[Array], Array] = lambda key: given  # noqa: E731
+    else:
+        real, sample = contour.fixed_to_unit(contours), drawn.sample
+        noise_of = lambda key: jax.lax.stop_gradient(  # noqa: E731
+            options.own_share(lambda count: sample(state.params, key, count), len(real))
+        )
     gen = options.apply(nets.gen)
     discs = {
         "spatial": options.apply(nets.spatial_disc),
         "temporal": options.apply(nets.temporal_disc),
     }
-    noise_of = lambda key: jax.lax.stop_gradient(  # noqa: E731
-        options.own_share(lambda count: nets.noise.sample(state.params, key, count), len(real))
-    )
     noise = noise_of(state.key())
     frozen = state.params["gen"]
     known = _known(gen, frozen, real, noise) if options.accumulate == 1 else gen
@@ -296,9 +313,9 @@ def stgan_step(
                 total, seen = total + one, seen | terms
             return total, seen
 
-        drawn = noise_of(jax.random.fold_in(state.key(), number)) if number else noise
+        other = noise_of(jax.random.fold_in(state.key(), number)) if number else noise
         judges = {f"{name}_disc": state.params[f"{name}_disc"] for name in discs}
-        grads, metrics = options.gradients(disc_loss, judges, real, drawn)
+        grads, metrics = options.gradients(disc_loss, judges, real, other)
         state, norms = state.updated(grads, optimizers)
 
     def gen_loss(params, real, noise):
@@ -309,9 +326,13 @@ def stgan_step(
         }
         terms["rec"] = losses.reconstruction(real, fake, loss.distance)
         terms["per"] = losses.perturbation(noise, fake, loss.distance)
-        weight = loss.adversarial_weight
         total = losses.generator(
-            weight * terms["spatial"], weight * terms["temporal"], terms["rec"], terms["per"], alpha
+            loss.adversarial_weight * terms["spatial"],
+            loss.adversarial_weight * terms["temporal"],
+            terms["rec"],
+            terms["per"],
+            alpha,
+            loss.balance,
         )
         return total, {"loss/gen": total, **{f"loss/gen_{k}": v for k, v in terms.items()}}
 

@@ -132,6 +132,36 @@ def paired_source(source: Source, subject: int) -> Source:
     return Source(len(pairs), (2, *source.shape), source.dtype, fetch, walks)
 
 
+def noise_gait_source(
+    source: Source,
+    make: Callable[[int, Shaped[np.ndarray, "T 4000"]], Shaped[np.ndarray, "T 4000"]],
+    keep: bool,
+) -> Source:
+    """Pairs (2, ...) of an original gait and a noise gait that is made of it.
+
+    Args:
+      source: gaits.
+      make: (number of the example, gait) -> noise gait, both fixed-point.
+      keep: examples are the same whenever they are drawn: their noise is made once and kept.
+    """
+    made: dict[int, Any] = {}
+
+    def noise(i: int, own):
+        if i in made:
+            return made[i]
+        gait = make(i, own)
+        if keep:
+            made[i] = gait
+        return gait
+
+    def fetch(index, position):
+        own = source.fetch(index, position)
+        gaits = [noise(i, gait) for i, gait in zip(index.tolist(), own, strict=True)]
+        return np.stack([own, np.stack(gaits)], axis=1)
+
+    return Source(source.count, (2, *source.shape), source.dtype, fetch, source.walks)
+
+
 def batches(
     source: Source,
     batch_size: int,
