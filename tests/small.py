@@ -23,6 +23,9 @@ STGAN = settings.StganSettings(
     save_every=30,
     evaluate_every=30,
 )
+GAIT = dataclasses.replace(
+    STGAN, noise="gait", noise_checkpoint="retarget", alpha=0.8, balance="convex"
+)
 WIFS = settings.WifsSettings(
     data=dataclasses.replace(WALKERS, first_subject=1, last_subject=3),
     validation_subjects=(),

@@ -113,6 +113,11 @@ def test_training_says_what_is_wrong_with_a_config(tmp_path):
     assert done.returncode == 2
     assert done.stderr.strip() == "error: alpha must not be negative"
     assert not (tmp_path / "run").exists()
+    done = run(
+        "launch/train.py", "--config=configs/stgan.py", f"--workdir={tmp_path / 'run'}",
+        "--config.data.codec=padded",
+    )  # fmt: skip
+    assert done.stderr.strip() == 'error: noise "gait" takes data.codec "resampled"'
 
 
 @pytest.mark.parametrize(

@@ -49,11 +49,28 @@ def test_reconstruction_is_equation_6():
 def test_perturbation_is_equation_7_with_one_noise_contour_for_all_frames():
     expected = np.mean([np.sum(np.abs(Z[b] - G[b, t])) for b in range(3) for t in range(5)])
     np.testing.assert_allclose(losses.perturbation(Z, G), expected, rtol=1e-5)
+    moving = jnp.broadcast_to(Z[:, None], G.shape)
+    np.testing.assert_allclose(losses.perturbation(moving, G), expected, rtol=1e-5)
 
 
 def test_generator_is_equation_8():
     terms = [jnp.asarray(x) for x in (0.5, 0.25, 3.0, 10.0)]
     assert float(losses.generator(*terms, 0.3)) == pytest.approx(0.5 + 0.25 + 3.0 + 3.0)
+    convex = losses.generator(*terms, 0.3, "convex")
+    assert float(convex) == pytest.approx(0.5 + 0.25 + 0.7 * 3.0 + 0.3 * 10.0)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.3, 0.8, 1.0])
+def test_a_convex_balance_has_its_optimum_at_a_share_alpha_of_noise(alpha):
+    def total(made):
+        rec = losses.reconstruction(Y, made, "l2")
+        per = losses.perturbation(Z, made, "l2")
+        return losses.generator(0 * rec, 0 * rec, rec, per, alpha, "convex")
+
+    at = Y + jnp.asarray(alpha, jnp.float32) * (Z[:, None] - Y)
+    np.testing.assert_allclose(jax.grad(total)(at), 0.0, atol=1e-6)
+    assert total(at) <= total(at + 0.01)
+    assert total(at) <= total(at - 0.01)
 
 
 def test_one_sided_label_smoothing_softens_the_real_side_alone():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import small
 
-from stgan_jax import checkpoint, contour, experiments, methods
+from stgan_jax import anonymizer, checkpoint, contour, experiments, methods
 from stgan_jax.errors import InputError
 from stgan_jax.train import train
 
@@ -61,6 +61,43 @@ def test_stgan_is_its_generator_on_its_noise(walks, trained):
     difference = made[:1] - np.asarray(expected)
     assert 1e-3 < np.abs(difference).max() < 0.5
     assert np.abs(np.diff(difference, axis=1)).max() < np.abs(np.diff(own[:1], axis=1)).max()
+
+
+@pytest.fixture(scope="module")
+def in_step(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("gait")
+    train(small.GAIT, folder)
+    return folder
+
+
+def test_noise_in_step_leads_to_another_walker_and_keeps_the_walk(walks, in_step):
+    own, named = walks
+    method = methods.trained(in_step)
+    made = method.contours(own, named, 0) / contour.SIZE
+    retargeted = methods.trained("retarget").contours(own, named, 0) / contour.SIZE
+    toward = retargeted - own
+    share = np.sum((made - own) * toward) / np.sum(toward**2)
+    assert 0.4 < share < 1.0
+    # A constant contour would still them.
+    moved = np.abs(np.diff(made[1::2], axis=1)).mean() / np.abs(np.diff(own[1::2], axis=1)).mean()
+    assert moved > 0.7
+    alone = method.contours(own[1:2], named[1:2], 0) / contour.SIZE
+    np.testing.assert_allclose(alone, made[1:2], atol=1e-4)
+
+
+def test_in_use_noise_in_step_is_the_keys_alone(walks, in_step):
+    own = contour.decode(contour.to_pixels(walks[0][1]), "resampled")
+    model = anonymizer.load_model(in_step)
+    assert model.context == anonymizer.load_model().context == 7
+    keys = [jax.random.key(i) for i in (0, 1)]
+    both = anonymizer.anonymize_walks(model, [own, own[:9]], keys)
+    again = anonymizer.anonymize_silhouettes(model, own, keys[0])
+    assert np.mean(both[0] != again) < 1e-3
+    other = anonymizer.anonymize_silhouettes(model, own, keys[1])
+    assert np.mean(other != again) > 0.005
+    gone = own.copy()
+    gone[4] = 0
+    assert not anonymizer.anonymize_silhouettes(model, gone, keys[0])[4].any()
 
 
 def test_wifs_takes_a_noise_gait_of_the_same_view(walks, tmp_path):

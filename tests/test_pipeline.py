@@ -49,6 +49,24 @@ def test_a_batch_may_be_larger_than_the_data():
     assert sorted(drawn.tolist()) == sorted([*range(23), *range(23)])
 
 
+@pytest.mark.parametrize("keep", [True, False])
+def test_noise_gaits_come_beside_their_own_gaits_and_are_made_once_if_kept(keep):
+    asked = []
+
+    def make(i, own):
+        asked.append(i)
+        return own + i
+
+    source = pipeline.noise_gait_source(SOURCE, make, keep)
+    index = np.array([3, 22, 3])
+    for _ in range(2):
+        pairs = source.fetch(index, index)
+        np.testing.assert_array_equal(pairs[:, 0], EXAMPLES[index])
+        np.testing.assert_array_equal(pairs[:, 1], EXAMPLES[index] * 2)
+    assert (source.count, source.shape) == (23, (2, 4))
+    assert asked == ([3, 22] if keep else [3, 22, 3] * 2)
+
+
 @pytest.mark.parametrize("depth", [1, 2, 5])
 def test_batches_arrive_on_the_device_in_order(depth):
     feed = itertools.islice(pipeline.batches(SOURCE, 4, seed=1), 4)
