@@ -28,10 +28,10 @@ def get_config(size: str = "full") -> config_dict.ConfigDict:
         alpha=0.8,
         # Note: (1 - alpha) Eq. 6 + alpha Eq. 7, so that alpha is the share of the noise.
         balance="convex",
-        steps=500,
-        batch_size=8,
+        steps=300,
+        batch_size=4,
         # Note: optimiser (Adam), rates and schedule are not in the paper.
-        gen_learning_rate=5e-3,
+        gen_learning_rate=1e-2,
         disc_learning_rate=2e-4,
         schedule="cosine",
         features=16,  # WIFS Fig. 5
@@ -44,6 +44,8 @@ def get_config(size: str = "full") -> config_dict.ConfigDict:
         saturating=False,
         # Note: 1 as printed. There D_S and D_T, which tell any mixture, push back against alpha.
         adversarial_weight=0.1,
+        hold=True,
+        steps_per_call=10,
         log_every=10,
         save_every=100,
         evaluate_every=100,
@@ -57,6 +59,8 @@ def get_config(size: str = "full") -> config_dict.ConfigDict:
         raise ValueError(f"unknown size {size!r}: choose full, static or demo")
     config.noise, config.noise_checkpoint = "gan", "runs/noise"  # ST-GAN 3.3
     config.alpha, config.balance, config.schedule = 0.3, "printed", "constant"  # ST-GAN 4, Eq. 8
+    config.batch_size, config.gen_learning_rate = 8, 5e-3
+    config.hold, config.steps_per_call = False, 1
     config.steps, config.save_every, config.evaluate_every = 1000, 200, 200
     if size == "demo":  # minutes on 2 cores; the networks keep their size
         config.data.views = (0, 54, 90)

@@ -1,23 +1,22 @@
 """How private and how natural anonymised walks are: every figure of the papers, and attackers."""
 
-import collections
 import dataclasses
 import functools
+import hashlib
+import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Bool, Int, UInt8
 from tqdm import tqdm
 
-from stgan_jax import contour
-from stgan_jax.data import splits
+from stgan_jax import contour, files
 from stgan_jax.errors import InputError
 from stgan_jax.evaluation import (
     detectors,
-    gaits,
     gei,
     naturalness,
     noise,
@@ -27,15 +26,10 @@ from stgan_jax.evaluation import (
     report,
 )
 from stgan_jax.evaluation.gaits import Gaits
+from stgan_jax.material import FRAMES, Walks
 from stgan_jax.methods import Method, unprotected
 
-if TYPE_CHECKING:
-    from stgan_jax.data.datasets import Walk
-    from stgan_jax.data.pipeline import Source
-
-FRAMES = 50  # ST-GAN 4: the last frames of each sequence; shorter ones are left out
 ATTACKS = ("ignorant", "lazy-informed", "semi-informed")
-_CHUNK = 8  # walks a call of a method
 _SCORED_WALKS = 8  # a view, by the networks
 _RECOVERY = 5  # of so many frames one is recovered
 _REFERENCE_WALKS = 40  # of others, a view, that anonymised silhouettes are compared with
@@ -84,106 +78,6 @@ def options(
     )
 
 
-class Walks:
-    """Sequences of 50 frames, and what methods make of them.
-
-    Attributes:
-      named: what each is.
-      subject, condition, repetition, view: the same as arrays.
-    """
-
-    def __init__(self, named: "Sequence[Walk]", sources: Mapping[str, "Source"]):
-        """Takes the walks' names, and their contours by codec."""
-        self.named, self._sources = named, sources
-        self.subject, self.condition, self.repetition, self.view = (
-            np.array([getattr(walk, name) for walk in named])
-            for name in ("subject", "condition", "repetition", "view")
-        )
-
-    @classmethod
-    def of_dataset(
-        cls, dataset: str, data_dir: str | os.PathLike, views: Sequence[int] | None = None
-    ) -> "Walks":
-        """All of a built dataset's. Raises `InputError` where it is not there or lacks a view."""
-        from stgan_jax.data import datasets, pipeline  # TensorFlow: only where data are read
-
-        everybody = range(1, splits.SUBJECTS + 1)
-        sequences = datasets.Sequences(dataset, data_dir, everybody, views, least_frames=FRAMES)
-        missing = set(views or ()) - {walk.view for walk in sequences.walks}
-        if missing:
-            raise InputError(f"{dataset}: holds no walk seen from {min(missing)} degrees")
-        sources = {
-            codec: pipeline.sequence_source(sequences, frames=FRAMES, codec=codec)
-            for codec in contour.CODECS
-        }
-        return cls(sequences.walks, sources)
-
-    def roles(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Who trains recognisers and who is to be recognised: as in ST-GAN 4, or halves.
-
-        Raises:
-          InputError: there are fewer than four people.
-        """
-        there = sorted(set(self.subject.tolist()))
-        roles = splits.subjects("stgan")
-        training, test = (
-            tuple(subject for subject in roles[role] if subject in there)
-            for role in ("recognizer", "test")
-        )
-        if min(len(training), len(test)) >= 2:
-            return training, test
-        if len(there) < 4:
-            raise InputError(
-                f"there are {len(there)} subjects, and it takes four: two to train recognisers "
-                "and two others to be told apart"
-            )
-        return tuple(there[: len(there) // 2]), tuple(there[len(there) // 2 :])
-
-    def of(self, subjects: Sequence[int]) -> Bool[np.ndarray, " N"]:
-        """Which walks are of the given people."""
-        return np.isin(self.subject, subjects)
-
-    def contours(self, index: Int[np.ndarray, " B"], codec: str) -> Float[np.ndarray, "B T 4000"]:
-        """Walks' own contours in [0, 1]."""
-        return np.asarray(contour.fixed_to_unit(self._sources[codec].fetch(index, index)))
-
-    def silhouettes(
-        self, method: Method, index: Int[np.ndarray, " M"], seed: int
-    ) -> Iterator[tuple[int, Float[np.ndarray, "T 4000"], UInt8[np.ndarray, "T 240 240"]]]:
-        """What a method makes: number, contours in pixels and silhouettes of each walk."""
-
-        def make(start: int):
-            # One compiled shape: the last ones are filled up.
-            rows = index[np.minimum(np.arange(start, start + _CHUNK), len(index) - 1)]
-            walks = [self.named[i] for i in rows]
-            made = method.contours(self.contours(rows, method.codec), walks, seed)
-            count = min(_CHUNK, len(index) - start)
-            drawn = contour.decode(made[:count], method.codec)
-            return zip(rows.tolist(), made, drawn)  # noqa: B905 (as many as were asked for)
-
-        with ThreadPoolExecutor(2) as pool:
-            ahead: collections.deque = collections.deque()
-            for start in range(0, len(index), _CHUNK):
-                ahead.append(pool.submit(make, start))
-                if len(ahead) > 2:  # a little ahead of whoever looks at them
-                    yield from ahead.popleft().result()
-            while ahead:
-                yield from ahead.popleft().result()
-
-    def gaits(self, method: Method, chosen: Bool[np.ndarray, " N"], seed: int, what: str) -> Gaits:
-        """Walks after a method, as recognisers see them; with a progress bar that says `what`."""
-        index = np.flatnonzero(chosen)
-        bar = tqdm(total=len(index), desc=f"{method.name}: {what}", unit="walk")
-
-        def each():
-            for number, _, silhouettes in self.silhouettes(method, index, seed):
-                yield self.named[number], silhouettes
-                bar.update()
-
-        with bar:
-            return gaits.collect(each())
-
-
 def evaluate(
     methods: Sequence[Method],
     walks: Walks,
@@ -199,7 +93,8 @@ def evaluate(
       methods: what is compared, beside the unprotected walks.
       walks: of everybody, see `Walks.roles` and `gei.gallery_and_probes`.
       options: what to measure.
-      cache: folder of trained recognisers, which are used again.
+      cache: folder of trained recognisers and of figures that are known, which are used again: an
+        evaluation that was stopped goes on.
       dataset: what the walks are of, for the report.
       detector: gives the frame score; None for OpenCV's people detector.
       action: gives the video score; None for none.
@@ -224,41 +119,62 @@ def evaluate(
                 "gallery, nm-05, nm-06, bg and cl the probes"
             )
 
-    def trained(method: Method, seed: int) -> list[recognizers.Recognizer]:
-        material = walks.gaits(method, chosen["training"], seed, "to learn from")
-        return [
-            recognizers.cached(cache, name, material, options.seed) for name in options.recognizers
-        ]
-
     plain, *others = _plain_first(methods)
     seeds = [options.seed * 3 + role for role in (_PUBLISHED, _GALLERY, _TRAINING)]
-    gallery = walks.gaits(plain, chosen["gallery"], 0, "gallery")
-    probes = walks.gaits(plain, chosen["probes"], 0, "probes")
-    knowing = trained(plain, 0)
-    clean = {
-        r.name: privacy.matching(r.distances(gallery, probes), gallery, probes) for r in knowing
-    }
-    rows = [_row(plain, {"clean": clean}, clean, options)]
-    for method in others:
-        seen: dict[str, dict[str, privacy.Matching]] = {}
-        made = walks.gaits(method, chosen["probes"], seeds[_PUBLISHED], "probes")
-        stored = gallery
-        if set(options.attacks) - {"ignorant"}:
-            stored = walks.gaits(method, chosen["gallery"], seeds[_GALLERY], "gallery")
-        for attack in options.attacks:
-            attackers = knowing
-            if attack == "semi-informed":
-                attackers = trained(method, seeds[_TRAINING])
-            searched = gallery if attack == "ignorant" else stored
-            seen[attack] = {
-                r.name: privacy.matching(r.distances(searched, made), searched, made)
-                for r in tqdm(attackers, f"{method.name}: {attack}", unit="recogniser")
-            }
-        rows.append(_row(method, seen, clean, options))
+    kept = _Kept(cache, [report.VERSION, dataset, walks.digest(), options.seed])
+
+    @functools.lru_cache(3)  # of one method, and of the unprotected walks those that stay
+    def anonymized(method: Method, role: int) -> Gaits:
+        name = ("probes", "gallery", "training")[role]
+        said = "to learn from" if role == _TRAINING else name
+        return walks.gaits(method, chosen[name], seeds[role], said)
+
+    as_they_are = functools.cache(lambda role: anonymized(plain, role))
+
+    def recognizer(name: str, material: Gaits) -> recognizers.Recognizer:
+        return recognizers.cached(cache, name, material, options.seed)
+
+    @functools.cache
+    def clean(name: str) -> privacy.Matching:
+        gallery, probes = as_they_are(_GALLERY), as_they_are(_PUBLISHED)
+        knowing = recognizer(name, as_they_are(_TRAINING))
+        return privacy.matching(knowing.distances(gallery, probes), gallery, probes)
+
+    def attacked(method: Method, attack: str, name: str) -> privacy.Matching:
+        material = as_they_are(_TRAINING)
+        if attack == "semi-informed":
+            material = anonymized(method, _TRAINING)
+        gallery = (as_they_are if attack == "ignorant" else functools.partial(anonymized, method))(
+            _GALLERY
+        )
+        made = anonymized(method, _PUBLISHED)
+        return privacy.matching(recognizer(name, material).distances(gallery, made), gallery, made)
+
+    def figures(method: Method, attack: str, name: str) -> dict[str, Any]:
+        matching = clean(name) if method is plain else attacked(method, attack, name)
+        return privacy.figures(matching, clean(name), options.across_views)
+
+    rows: list[dict[str, Any]] = []
+    for method in (plain, *others):
+        rows.append({
+            "name": method.name, "kind": method.kind, "alpha": method.alpha,
+            "digest": method.digest, "privacy": {},
+        })  # fmt: skip
+        for attack in ["clean"] if method is plain else options.attacks:
+            rows[-1]["privacy"][attack] = {
+                name: kept(
+                    [attack, name, options.across_views], method,
+                    functools.partial(figures, method, attack, name),
+                )
+                for name in tqdm(options.recognizers, f"{method.name}: {attack}", unit="recogniser")
+            }  # fmt: skip
     if options.recovery_walks:
-        _recovered(rows, [plain, *others], walks, chosen, options, seeds)
+        _recovered(rows, [plain, *others], walks, chosen, options, seeds, kept)
     scores = functools.partial(_scores, detector=detector, action=action)
-    pictures = _natural(rows, [plain, *others], walks, chosen, options, seeds[_PUBLISHED], scores)
+    by = [None if x is None else x.name for x in (detector, action)]
+    pictures = _natural(
+        rows, [plain, *others], walks, chosen, options, seeds[_PUBLISHED], scores, kept, by
+    )
     return {
         "version": report.VERSION,
         "dataset": dataset,
@@ -284,29 +200,32 @@ def _plain_first(methods: Sequence[Method]) -> list[Method]:
     return [unprotected(), *others]
 
 
-def _row(
-    method: Method,
-    seen: Mapping[str, Mapping[str, privacy.Matching]],
-    clean: Mapping[str, privacy.Matching],
-    options: Options,
-) -> dict[str, Any]:
-    """A method's part of the report."""
-    return {
-        "name": method.name,
-        "kind": method.kind,
-        "alpha": method.alpha,
-        "digest": method.digest,
-        "privacy": {
-            attack: {
-                name: privacy.figures(matching, clean[name], options.across_views)
-                for name, matching in by.items()
-            }
-            for attack, by in seen.items()
-        },
-    }
+class _Kept:
+    """Figures that were taken before, in files beside the recognisers."""
+
+    def __init__(self, folder: str | os.PathLike, said: Sequence[Any]):
+        """Takes what all figures depend on."""
+        self._folder, self._said = Path(folder), list(said)
+
+    def __call__(self, said: Sequence[Any], method: Method, compute: Callable[[], Any]) -> Any:
+        """What `compute` gives, or gave for the same method and the same `said`."""
+        if method.kind != "unprotected" and not method.digest:
+            return compute()
+        named = [method.name, method.kind, method.codec, method.alpha, method.digest]
+        name = hashlib.sha256(json.dumps([*self._said, *said, *named]).encode()).hexdigest()[:16]
+        path = self._folder / f"figures-{name}.json"
+        if path.is_file():
+            return json.loads(path.read_text())
+        figures = compute()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with files.replacing(path) as beside:
+            beside.write_text(json.dumps(figures))
+        return figures
 
 
-def _recovered(rows, methods, walks: Walks, chosen, options: Options, seeds: list[int]) -> None:
+def _recovered(
+    rows, methods, walks: Walks, chosen, options: Options, seeds: list[int], kept: _Kept
+) -> None:
     """Adds to each method's row how well its originals can be computed back."""
 
     def pairs(method: Method, mask, seed: int) -> recovery.Pairs:
@@ -318,17 +237,25 @@ def _recovered(rows, methods, walks: Walks, chosen, options: Options, seeds: lis
 
     views = sorted(set(walks.view.tolist()))
     for row, method in zip(rows, methods, strict=True):
-        by_view = {
-            str(view): recovery.figures(
+
+        def figures(view: int, method: Method = method):
+            return recovery.figures(
                 pairs(method, chosen["training"] & (walks.view == view), seeds[_TRAINING]),
                 pairs(method, chosen["probes"] & (walks.view == view), seeds[_PUBLISHED]),
+            )
+
+        by_view = {
+            str(view): kept(
+                ["recovery", options.recovery_walks, view], method, functools.partial(figures, view)
             )
             for view in tqdm(views, f"{method.name}: recovery", unit="view")
         }
         row["recovery"] = {"pixels": _mean(list(by_view.values())), "by_view": by_view}
 
 
-def _natural(rows, methods, walks: Walks, chosen, options: Options, seed: int, scores):
+def _natural(
+    rows, methods, walks: Walks, chosen, options: Options, seed: int, scores, kept: _Kept, by
+):
     """Adds each method's naturalness figures to its row; gives pictures."""
     pictures: dict[str, UInt8[np.ndarray, "H W"]] = {}
     by_view: dict[str, dict[str, Any]] = {method.name: {} for method in methods}
@@ -337,23 +264,34 @@ def _natural(rows, methods, walks: Walks, chosen, options: Options, seed: int, s
     for view in tqdm(views, "naturalness", unit="view"):
         index = _spread(chosen["probes"] & (walks.view == view), options.natural_walks)
         others = _spread(chosen["training"] & (walks.view == view), _REFERENCE_WALKS)
-        reference = np.concatenate(
-            [gei.normalize(seen[::5]) for _, _, seen in walks.silhouettes(plain, others, 0)]
-        )
-        original = {i: seen for i, _, seen in walks.silhouettes(plain, index, 0)}
-        shown: list[UInt8[np.ndarray, "T 240 240"]] = []
-        for method in methods:
-            figures: list[dict[str, Any]] = []
+
+        @functools.cache
+        def beside(others=others, index=index):
+            """Other people's silhouettes, and the walks as they were."""
+            reference = np.concatenate(
+                [gei.normalize(seen[::5]) for _, _, seen in walks.silhouettes(plain, others, 0)]
+            )
+            return reference, {i: seen for i, _, seen in walks.silhouettes(plain, index, 0)}
+
+        def figures(method: Method, index=index, beside=beside):
+            reference, original = beside()
+            each: list[dict[str, Any]] = []
             for i, made, seen in walks.silhouettes(method, index, seed):
                 told: dict[str, Any] = naturalness.walk_figures(
                     original[i], seen, made, method.codec, reference
                 )
-                if len(figures) < _SCORED_WALKS:
+                if len(each) < _SCORED_WALKS:
                     told |= scores(seen)
-                figures.append(told)
-                if i == index[0]:
-                    shown.append(seen)
-            by_view[method.name][str(view)] = _mean(figures)
+                each.append(told)
+            return _mean(each)
+
+        shown: list[UInt8[np.ndarray, "T 240 240"]] = []
+        for method in methods:
+            shown += [seen for _, _, seen in walks.silhouettes(method, index[:1], seed)]
+            by_view[method.name][str(view)] = kept(
+                ["naturalness", options.natural_walks, view, by], method,
+                functools.partial(figures, method),
+            )  # fmt: skip
         pictures[f"walk-{view:03d}"] = _sheet(shown)
         if len(shown) > 1:
             pictures[f"xor-{view:03d}"] = np.vstack(

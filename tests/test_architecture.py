@@ -22,6 +22,7 @@ RANKS = [
     {"retarget"},
     {"experiments", "anonymizer"},
     {"train", "methods", "footage"},
+    {"material"},
     {"evaluate"},
     {"sweep", "demo", "study"},
 ]

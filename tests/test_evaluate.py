@@ -188,3 +188,26 @@ def test_launcher_says_what_is_wrong(tmp_path, more, message):
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_known_figures_are_not_taken_again_and_others_are(walks, seen, tmp_path):
+    calls = []
+
+    def apply(own, named, seed):
+        calls.append(seed)
+        return own
+
+    def evaluated(**changes):
+        spy = methods.Method(
+            "spy", "stgan", "padded", apply, **{"alpha": 0.3, "digest": "d"} | changes
+        )
+        calls.clear()
+        told, _ = evaluate.evaluate([spy], walks, OPTIONS, tmp_path, "walkers")
+        return told["methods"][1], len(calls)
+
+    first, many = evaluated()
+    again, few = evaluated()
+    assert again == first
+    views = len(set(walks.view.tolist()))
+    assert few == views < many  # one walk a view, for the pictures
+    assert evaluated(digest="e")[1] == evaluated(digest="")[1] == many

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stgan_jax import evaluate, methods
+from stgan_jax import material, methods
 from stgan_jax.errors import InputError
 from stgan_jax.evaluation import report as evaluation_report
 from stgan_jax.study import build, clips, database, report
@@ -184,7 +184,7 @@ def test_a_clips_view_is_told_by_its_place_or_name(name, view):
     assert clips._view(Path(name)) == view
 
 
-class Walks(evaluate.Walks):
+class Walks(material.Walks):
     """Of four people, seen in two views; a silhouette is a block as wide as its number."""
 
     def __init__(self):
@@ -199,7 +199,7 @@ class Walks(evaluate.Walks):
 
     def silhouettes(self, method, index, seed):
         for i in index:
-            out = np.zeros((evaluate.FRAMES, 240, 240), np.uint8)
+            out = np.zeros((material.FRAMES, 240, 240), np.uint8)
             out[:, :, : i + 1] = 1
             yield int(i), None, out
 
@@ -218,7 +218,7 @@ def test_methods_make_clips_of_the_same_walks_of_test_people():
     assert first.shape == (240, 240, 3)
     assert set(np.unique(first)) == {0, 255}
     assert (first > 0).sum() < (second > 0).sum()  # each reads its own
-    assert made[0].frames == sum(1 for _ in made[0].read()) == evaluate.FRAMES
+    assert made[0].frames == sum(1 for _ in made[0].read()) == material.FRAMES
     with pytest.raises(InputError, match="9 walks a view: there are 2"):
         clips.of_methods([methods.unprotected()], Walks(), 9)
 

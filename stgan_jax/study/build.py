@@ -96,10 +96,10 @@ def sources(
     if bool(checkpoints) != bool(dataset):
         raise InputError("--checkpoint and --dataset go together")
     if checkpoints:
-        from stgan_jax import evaluate, methods  # slow to load
+        from stgan_jax import material, methods  # slow to load
 
         made = [methods.unprotected(), *map(methods.trained, checkpoints)]
-        there = evaluate.Walks.of_dataset(str(dataset), data_dir, list(views) or None)
+        there = material.Walks.of_dataset(str(dataset), data_dir, list(views) or None)
         out += clips.of_methods(made, there, walks, seed)
     if not out:
         raise InputError("give --clips=METHOD=DIR, or --checkpoint and --dataset")

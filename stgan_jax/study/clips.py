@@ -18,7 +18,7 @@ from stgan_jax.errors import InputError
 from stgan_jax.video import io
 
 if TYPE_CHECKING:
-    from stgan_jax.evaluate import Walks
+    from stgan_jax.material import Walks
     from stgan_jax.methods import Method
 
 FPS = Fraction(25)  # as CASIA-B
@@ -103,8 +103,8 @@ def of_methods(
     Raises:
       InputError: a view without a normal probe, or too few people.
     """
-    from stgan_jax.evaluate import FRAMES
     from stgan_jax.evaluation import gei
+    from stgan_jax.material import FRAMES
 
     _, test = walks.roles()
     _, is_probe = gei.gallery_and_probes(walks.condition, walks.repetition)

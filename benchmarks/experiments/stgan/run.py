@@ -1,0 +1,148 @@
+"""ST-GAN and the WIFS baseline over alpha, against every attacker: trains, measures and draws.
+
+    python benchmarks/experiments/stgan/run.py --data_dir=data --out=runs/experiment
+
+Wants `launch/build_data.py --dataset=synthetic_walkers/full`. Whatever stops it, the same command
+goes on: trainings, recognisers and figures are kept in --out. Without --attacks and --recognizers
+all of it, which takes days on 2 cores; README.md says what was run.
+"""
+
+import csv
+import dataclasses
+import json
+import os
+import runpy
+from pathlib import Path
+
+import matplotlib.figure
+from absl import app, flags
+
+from stgan_jax import files, methods, settings
+from stgan_jax.errors import one_sentence, parse_flags
+
+_DATASET = flags.DEFINE_string("dataset", "synthetic_walkers/full", "What is measured on.")
+_DATA_DIR = flags.DEFINE_string("data_dir", "data", "Folder of built datasets.")
+_OUT = flags.DEFINE_string("out", "runs/experiment", "Folder of everything.")
+_SEEDS = flags.DEFINE_list("seeds", ["0", "1", "2"], "Of trainings, noise and recognisers.")
+_ALPHAS = flags.DEFINE_list("alphas", [f"0.{i}" for i in range(1, 10)], "Of ST-GAN.")
+# 0.09 to 0.75 of the noise gait.
+_WIFS = flags.DEFINE_list("wifs_alphas", ["0.1", "0.3", "1", "3"], "Of WIFS; empty for none.")
+_WIFS_STEPS = flags.DEFINE_integer("wifs_steps", 1240, "Of WIFS; 12400 in the paper, no better.")
+_CODECS = flags.DEFINE_list("wifs_codecs", ["resampled", "padded"], "Of WIFS.")
+_RECOGNIZERS = flags.DEFINE_list("recognizers", [], "Which; all four by default.")
+_ATTACKS = flags.DEFINE_list("attacks", [], "Which; all three by default.")
+_WALKS = flags.DEFINE_integer("natural_walks", 40, "A view, that naturalness is taken of.")
+_RECOVERY = flags.DEFINE_integer("recovery_walks", 50, "A view, that are computed back; 0: none.")
+_CONFIGS = Path(__file__).parents[3] / "configs"
+
+
+def _config(name: str, *arguments: str) -> settings.Settings:
+    return settings.from_config(runpy.run_path(str(_CONFIGS / name))["get_config"](*arguments))
+
+
+def _trained(seed: int) -> list[methods.Method]:
+    """All trainings with a seed, made where they are not there."""
+    from stgan_jax import sweep
+
+    out, made = Path(_OUT.value), []
+    runs = [("stgan", _config("stgan.py"), _ALPHAS.value)]
+    for codec in _CODECS.value if _WIFS.value else []:
+        config = dataclasses.replace(_config("wifs.py", codec), steps=_WIFS_STEPS.value)
+        runs.append((f"wifs {codec}", config, _WIFS.value))
+    for name, config, alphas in runs:
+        folder = out / name.replace(" ", "_") / f"seed={seed}"
+        sweep.sweep(config, [float(a) for a in alphas], [seed], folder)
+        for alpha in alphas:
+            method = methods.trained(folder / f"alpha={float(alpha):g},seed={seed}")
+            made.append(dataclasses.replace(method, name=f"{name} {float(alpha):g}"))
+    return made
+
+
+def _curves(report: dict, path: Path) -> None:
+    """Success against naturalness, a curve a family, each view and all together."""
+    families: dict[str, list] = {}
+    for method in report["methods"][1:]:
+        families.setdefault(method["name"].rsplit(" ", 1)[0], []).append(method)
+    views = report["views"]
+    columns = 4
+    figure = matplotlib.figure.Figure(
+        figsize=(3.2 * columns, 2.9 * -(-(len(views) + 1) // columns)), layout="constrained"
+    )
+    axes = figure.subplots(-(-(len(views) + 1) // columns), columns, squeeze=False).ravel()
+    for axis in axes[len(views) + 1 :]:
+        axis.remove()
+    attack = report["attacks"][0]
+    for axis, view in zip(axes, [None, *views], strict=False):
+        for name, group in families.items():
+            points = []
+            for method in sorted(group, key=lambda m: m["alpha"]):
+                natural = method["naturalness"]
+                natural = natural["by_view"][str(view)] if view is not None else natural["measures"]
+                found = [
+                    by["conditions"]["nm"]["rank1"]["by_view"][str(view)]["accuracy"]
+                    if view is not None
+                    else by["conditions"]["nm"]["rank1"]["accuracy"]
+                    for by in method["privacy"][attack].values()
+                ]
+                points.append((natural["self_crossing"], 1 - max(found)))
+            axis.plot(*zip(*points, strict=True), "o-", markersize=3, label=name)
+        axis.set(
+            title="all views" if view is None else f"{view} degrees",
+            xlabel="frames whose contour crosses itself", ylabel=f"success, {attack}",
+            ylim=(0, 1.02),
+        )  # fmt: skip
+        axis.grid(alpha=0.3)
+    axes[0].legend(fontsize=7)
+    with files.replacing(path) as beside:
+        figure.savefig(beside, dpi=100)
+
+
+def _table(report: dict, path: Path) -> None:
+    """A row a method: rank-1 of normal walks by attack and recogniser, and naturalness."""
+    rows = []
+    for method in report["methods"]:
+        row = {"method": method["name"], "alpha": method["alpha"]}
+        for attack, by in method["privacy"].items():
+            for name, seen in by.items():
+                row[f"{attack} {name}"] = round(seen["conditions"]["nm"]["rank1"]["accuracy"], 4)
+        measures = method["naturalness"]["measures"]
+        row |= {k: None if v is None else round(v, 4) for k, v in measures.items()}
+        if "recovery" in method:
+            row |= {f"recovery {k}": round(v, 3) for k, v in method["recovery"]["pixels"].items()}
+        rows.append(row)
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    with files.replacing(path) as beside, open(beside, "w", newline="") as file:
+        table = csv.DictWriter(file, columns)
+        table.writeheader()
+        table.writerows(rows)
+
+
+def main(_):
+    with one_sentence():
+        from stgan_jax import evaluate
+        from stgan_jax.evaluation import report
+        from stgan_jax.material import Walks
+
+        out = Path(_OUT.value)
+        out.mkdir(parents=True, exist_ok=True)
+        walks = Walks.of_dataset(_DATASET.value, _DATA_DIR.value)
+        for seed in map(int, _SEEDS.value):
+            chosen = evaluate.options(
+                recognizers=_RECOGNIZERS.value, attacks=_ATTACKS.value, seed=seed
+            )
+            chosen = dataclasses.replace(
+                chosen, natural_walks=_WALKS.value, recovery_walks=_RECOVERY.value
+            )
+            told, pictures = evaluate.evaluate(
+                _trained(seed), walks, chosen, out / "kept", _DATASET.value
+            )
+            folder = out / f"report-seed={seed}"
+            report.write(folder, told, pictures)
+            told = json.loads((folder / "report.json").read_text())
+            _table(told, folder / "table.csv")
+            _curves(told, folder / "curves.png")
+            print(f"{folder}{os.sep}report.html, table.csv, curves.png")
+
+
+if __name__ == "__main__":
+    app.run(main, flags_parser=parse_flags)
