@@ -1,11 +1,12 @@
-"""Do the noise contours pass for people? G_N's samples beside real walkers nobody trained on.
+"""Do the noise contours pass for people? Beside real walkers nobody trained on.
 
     python benchmarks/noise_quality.py --checkpoint=runs/noise
 
-Prints, for both, the mean of each contour's best intersection over union with 29,920 silhouettes of
-subjects 85-124 (11 views, four walks, every third frame); how alike samples are among each other;
-and the share that is one piece and does not cross itself. The real walkers, of subjects 31-50, show
-how much can be asked for.
+Of G_N's samples (`noise="gan"`) and of frames of noise gaits (`noise="gait"`: walks of subjects
+21-30 with somebody else's body), prints the mean of each contour's best intersection over union
+with 29,920 silhouettes of subjects 85-124 (11 views, four walks, every third frame); how alike they
+are among each other; and the share that is one piece and does not cross itself. Real walkers, of
+subjects 31-50, show how much can be asked for.
 """
 
 import cv2
@@ -18,9 +19,11 @@ from stgan_jax import checkpoint, contour
 from stgan_jax.data import walkers
 from stgan_jax.errors import one_sentence, parse_flags
 from stgan_jax.evaluation import naturalness, noise
+from stgan_jax.retarget import Retargeter
 from stgan_jax.settings import NoiseSettings, from_dict
 
 _CHECKPOINT = flags.DEFINE_string("checkpoint", None, "--workdir of noise.py.", required=True)
+_GAIT = flags.DEFINE_string("gait", "retarget", "Weights or --workdir of retarget.py.")
 _PICTURE = flags.DEFINE_string("picture", None, "PNG to write: the 32 samples least like people.")
 _WALKS = ("nm-01", "nm-03", "bg-01", "cl-01")
 _SAMPLES = 512
@@ -30,6 +33,20 @@ def _walkers(subjects: range, stride: int) -> np.ndarray:
     """Resampled contours (N, 4000) of real walkers, in [0, 1]."""
     gaits = walkers.contours(subjects, walkers.VIEWS, _WALKS, 50, "resampled")[:, ::stride]
     return np.asarray(contour.fixed_to_unit(gaits.reshape(-1, contour.DIM)))
+
+
+def _in_step() -> np.ndarray:
+    """Frames of noise gaits, as many as samples."""
+    model = Retargeter.load(_GAIT.value)
+    gaits = walkers.contours(range(21, 31), walkers.VIEWS, _WALKS, 50, "resampled")
+    frames, chosen = 10, np.random.default_rng(1).permutation(len(gaits))
+    chosen = chosen[: -(-_SAMPLES // frames)]
+    keys = jax.random.split(jax.random.key(8), len(chosen))
+    made = [
+        model.noise_gait(np.asarray(contour.fixed_to_unit(gaits[i])), key)[:: 50 // frames]
+        for i, key in tqdm([*zip(chosen, keys, strict=True)], "noise gaits", unit="walk")
+    ]
+    return np.concatenate(made)[:_SAMPLES]
 
 
 def _silhouettes(contours: np.ndarray) -> np.ndarray:
@@ -44,7 +61,7 @@ def main(_):
         samples = settings.nets().sample(saved.params(), jax.random.key(7), _SAMPLES)
         real = _walkers(range(31, 51), 10)
         chosen = np.random.default_rng(0).permutation(len(real))[:_SAMPLES]
-        contours = {"walkers": real[chosen], "G_N": np.asarray(samples)}
+        contours = {"walkers": real[chosen], "G_N": np.asarray(samples), "in step": _in_step()}
         masks = {name: _silhouettes(values) for name, values in contours.items()}
         best = dict.fromkeys(masks, np.zeros(_SAMPLES))
         for subject in tqdm(range(85, 125), "comparing", unit="person"):

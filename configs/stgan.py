@@ -28,12 +28,11 @@ def get_config(size: str = "full") -> config_dict.ConfigDict:
         alpha=0.8,
         # Note: (1 - alpha) Eq. 6 + alpha Eq. 7, so that alpha is the share of the noise.
         balance="convex",
-        steps=300,
-        batch_size=4,
-        # Note: optimiser (Adam), rates and schedule are not in the paper.
-        gen_learning_rate=1e-2,
+        steps=1000,
+        batch_size=8,
+        # Note: optimiser (Adam) and rates are not in the paper.
+        gen_learning_rate=5e-3,
         disc_learning_rate=2e-4,
-        schedule="cosine",
         features=16,  # WIFS Fig. 5
         kernel=3,  # WIFS Fig. 5
         share_encoder=False,
@@ -47,9 +46,9 @@ def get_config(size: str = "full") -> config_dict.ConfigDict:
         hold=True,
         steps_per_call=10,
         log_every=10,
-        save_every=100,
-        evaluate_every=100,
-        picture_every=100,
+        save_every=200,
+        evaluate_every=200,
+        picture_every=200,
     )
     config = config_dict.ConfigDict(to_dict(settings))
     del config.noise_run  # filled in from the checkpoint
@@ -58,10 +57,8 @@ def get_config(size: str = "full") -> config_dict.ConfigDict:
     if size not in ("static", "demo"):
         raise ValueError(f"unknown size {size!r}: choose full, static or demo")
     config.noise, config.noise_checkpoint = "gan", "runs/noise"  # ST-GAN 3.3
-    config.alpha, config.balance, config.schedule = 0.3, "printed", "constant"  # ST-GAN 4, Eq. 8
-    config.batch_size, config.gen_learning_rate = 8, 5e-3
+    config.alpha, config.balance = 0.3, "printed"  # ST-GAN 4, Eq. 8
     config.hold, config.steps_per_call = False, 1
-    config.steps, config.save_every, config.evaluate_every = 1000, 200, 200
     if size == "demo":  # minutes on 2 cores; the networks keep their size
         config.data.views = (0, 54, 90)
         config.data.walks = ("nm-01", "bg-01", "cl-01")
