@@ -115,6 +115,12 @@ def test_ragged_outlines_are_rougher_than_any_stride(walk):
     ragged = contour.encode(walk) + np.random.default_rng(0).normal(0, 1.5, (len(walk), 4000))
     rough = naturalness.roughness(contour.decode(ragged.astype(np.float32)))
     assert naturalness.roughness(walk).max() < 1.2
+    heads = naturalness.head(walk)
+    area = heads.sum((1, 2)) / walk.sum((1, 2))
+    assert (area > 0.05).all()
+    assert (area < 0.2).all()
+    spoiled = naturalness.head(contour.decode(ragged.astype(np.float32)))
+    assert naturalness.roughness(spoiled)[0] > 1.1 * naturalness.roughness(heads)[0]
     assert rough.min() > 1.3
 
 

@@ -13,6 +13,7 @@ MEASURES = {
     "one_piece": ("frames in one piece", "1"),
     "self_crossing": ("frames whose contour crosses itself", "0"),
     "roughness": ("roughness of the outline", "1.03-1.06"),
+    "head_roughness": ("roughness of the head's outline", "as unprotected"),
     "change_ratio": ("change between frames / original's", "1"),
     "flicker": ("flicker", "< 0.02"),
     "leg_amplitude_ratio": ("swing of the legs / original's", "1"),
