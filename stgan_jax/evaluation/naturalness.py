@@ -180,7 +180,8 @@ def roughness(silhouettes: Walk, scale: float = 4.0) -> Float[np.ndarray, " T"]:
 def head(silhouettes: Walk) -> Walk:
     """The upper fifth of each body, from its highest to its lowest row; the rest is empty."""
     out = np.zeros_like(silhouettes)
-    for t, rows in enumerate(silhouettes.any(2)):
+    for t in range(len(silhouettes)):
+        rows = silhouettes[t].any(1)
         if rows.any():
             top, bottom = int(rows.argmax()), len(rows) - int(rows[::-1].argmax())
             stop = top + max(1, round((bottom - top) / 5))
