@@ -112,6 +112,15 @@ def body_spheres(
     return spheres, stride
 
 
+def leg_angles(
+    person: Identity, motion: Motion, phase: Float[np.ndarray, " T"]
+) -> Float[np.ndarray, "T 4"]:
+    """Flexion of the left and right hip and of the left and right knee, in radians."""
+    walker = _Poser(person, motion, "nm")
+    both = [walker.angles(side, at) for side, at in walker.phases(phase).items()]
+    return np.stack([both[0][0], both[1][0], both[0][1], both[1][1]], -1)
+
+
 class _Poser:
     """Kinematic chain from pelvis to toes, fingers and head for one person and repetition."""
 
@@ -122,7 +131,7 @@ class _Poser:
     def pose(self, phase: np.ndarray) -> Spheres:
         p = self.person
         spheres: Spheres = {}
-        both = {"R": phase, "L": phase + 0.5 + p.asymmetry[2]}
+        both = self.phases(phase)
         turn = p.pelvis_turn * np.cos(2 * np.pi * phase)  # right hip forward at its heel strike
         tilt = p.pelvis_list * np.sin(2 * np.pi * phase + 0.4)
         sway = -p.sway * np.sin(2 * np.pi * phase)[:, None] * [0.0, 1.0, 0.0]
@@ -177,7 +186,11 @@ class _Poser:
         spline = CubicSpline(np.arange(count + 1) / count, path, bc_type="periodic")
         return spline, float(solution[waves.shape[1]])
 
-    def _angles(self, side: str, phase: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def phases(self, phase: np.ndarray) -> dict[str, np.ndarray]:
+        """Of each leg."""
+        return {"L": phase + 0.5 + self.person.asymmetry[2], "R": phase}
+
+    def angles(self, side: str, phase: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         p, m = self.person, self.motion
         uneven = 1.0 + (0.5 if side == "L" else -0.5) * p.asymmetry[0]
         mean = np.radians(10.0)
@@ -193,7 +206,7 @@ class _Poser:
 
     def _leg(self, spheres, side, sign, phase, pelvis, turn, tilt):
         p = self.person
-        hip, knee, ankle = self._angles(side, phase)
+        hip, knee, ankle = self.angles(side, phase)
         thigh_length = 0.245 * p.legs / (0.5 + 0.5 * p.shank)
         shank_length = 0.246 * p.legs * (0.5 + 0.5 * p.shank)
         root = pelvis + _turned([0.0, sign * 0.056 * p.hips, 0.0], turn, roll=tilt)

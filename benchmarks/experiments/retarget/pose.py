@@ -1,0 +1,107 @@
+"""Does a retargeted walk keep pose and view? Asked of regressors that learnt from clean walkers.
+
+    python benchmarks/experiments/retarget/pose.py
+
+A network reads hip and knee angles of both legs and the view of seven frames' silhouettes. It
+learns from ideal silhouettes of subjects 1-50 and is asked about subjects 85-124, before and after:
+by how many degrees it errs, all views and each.
+"""
+
+import csv
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import app, flags
+from sklearn.neural_network import MLPRegressor
+from sklearn.preprocessing import StandardScaler
+from tqdm import tqdm
+
+from stgan_jax import fields, files
+from stgan_jax.data import body, identity, walkers
+from stgan_jax.errors import one_sentence, parse_flags
+from stgan_jax.models import retarget as models
+from stgan_jax.retarget import Retargeter
+
+_MODEL = flags.DEFINE_string("checkpoint", "retarget", "Weights, or the --workdir of retarget.py.")
+_OUT = flags.DEFINE_string("out", str(Path(__file__).with_name("pose.csv")), "Table to write.")
+_FRAMES, _FPS, _AROUND, _COMPONENTS = 50, 25.0, 3, 100
+_ANGLES = ("hip", "knee")
+
+
+def _walk(subject: int, view: int, repetition: int) -> tuple[np.ndarray, np.ndarray]:
+    """Ideal silhouettes, and angles in degrees (T, 4) with the view's cosine and sine (T, 2)."""
+    masks = walkers.silhouettes(subject, view, "nm", repetition, _FRAMES, _FPS)
+    person = identity.sample_identity(subject)
+    motion = identity.sample_motion(subject, "nm", repetition)
+    phase = walkers.gait_phase(person, motion, _FRAMES, _FPS)
+    angles = body.leg_angles(person, motion, phase)
+    turn = np.radians(view)
+    seen = np.broadcast_to([np.cos(turn), np.sin(turn)], (_FRAMES, 2))
+    return masks, np.concatenate([np.degrees(angles), seen], 1)
+
+
+def _features(model: Retargeter, masks: np.ndarray) -> np.ndarray:
+    """Coordinates of each frame's field and of those around it."""
+    seen = models.to_unit(jnp.asarray(fields.encode(masks)[None]))
+    here = np.asarray(models.coordinates(model.params["basis"], seen))[0, :, :_COMPONENTS]
+    padded = np.pad(here, ((_AROUND, _AROUND), (0, 0)), mode="edge")
+    return np.concatenate([padded[k : k + len(here)] for k in range(2 * _AROUND + 1)], 1)
+
+
+def _errors(told: np.ndarray, true: np.ndarray) -> dict[str, float]:
+    """Degrees: mean over the legs' angles, and of the view."""
+    off = np.abs(told[:, :4] - true[:, :4])
+    views = [np.degrees(np.arctan2(x[:, 5], x[:, 4])) for x in (told, true)]
+    # Seen from behind at the same angle somebody looks the same: 0 and 180 are told apart by toes.
+    turned = np.abs((views[0] - views[1] + 180) % 360 - 180)
+    return {
+        "hip": float(off[:, :2].mean()), "knee": float(off[:, 2:].mean()),
+        "view": float(turned.mean()), "view, front or behind": float(
+            np.minimum(turned, np.abs(180 - np.abs(views[0]) - np.abs(views[1]))).mean()
+        ),
+    }  # fmt: skip
+
+
+def main(_):
+    with one_sentence():
+        files.check_output(_OUT.value)
+        model = Retargeter.load(_MODEL.value)
+        jobs = [(s, v) for s in range(1, 51) for v in walkers.VIEWS]
+        learnt = [_walk(s, v, 1) for s, v in tqdm(jobs, "walks to learn from")]
+        inputs = np.concatenate([_features(model, masks) for masks, _ in learnt])
+        scaler, truth = StandardScaler().fit(inputs), np.concatenate([t for _, t in learnt])
+        units = truth.std(0)
+        reader = MLPRegressor((256, 128), alpha=1e-3, early_stopping=True, random_state=0)
+        reader.fit(scaler.transform(inputs), truth / units)
+        rows = []
+        for view in tqdm(walkers.VIEWS, "views"):
+            told: dict[str, list] = {"clean": [], "retargeted": []}
+            true = []
+            for subject in range(85, 125):
+                masks, angles = _walk(subject, view, 5)
+                shown = {"clean": masks, "retargeted": model(masks, jax.random.key(subject))}
+                for name, walk in shown.items():
+                    told[name].append(reader.predict(scaler.transform(_features(model, walk))))
+                true.append(angles)
+            for name, each in told.items():
+                errors = _errors(np.concatenate(each) * units, np.concatenate(true))
+                rows.append({"view": view, "walks": name, **errors})
+        for name in ("clean", "retargeted"):
+            own = [row for row in rows if row["walks"] == name]
+            keys = [key for key in own[0] if key not in ("view", "walks")]
+            mean = {key: float(np.mean([row[key] for row in own])) for key in keys}
+            rows.append({"view": "all", "walks": name, **mean})
+            print(name, {key: round(value, 2) for key, value in mean.items()})
+        with files.replacing(_OUT.value) as beside, open(beside, "w", newline="") as file:
+            table = csv.DictWriter(file, list(rows[0]))
+            table.writeheader()
+            table.writerows(
+                {k: round(v, 2) if isinstance(v, float) else v for k, v in row.items()}
+                for row in rows
+            )
+
+
+if __name__ == "__main__":
+    app.run(main, flags_parser=parse_flags)
