@@ -127,6 +127,16 @@ def test_shipped_retargeting_is_a_method_by_name(walks):
     assert np.abs(made - method.contours(own[:2], named[:2], 1)).max() > 3
 
 
+def test_shipped_stgan_goes_as_far_as_its_alpha_says(walks):
+    own, named = walks[0][:2], walks[1][:2]
+    toward = methods.trained("retarget").apply(own, named, 0) - own
+    for name in ("stgan_mild", "stgan", "stgan_strong"):
+        method = methods.trained(name)
+        made = method.apply(own, named, 0) - own
+        share = np.sum(made * toward) / np.sum(toward**2)
+        assert share == pytest.approx(method.alpha, abs=0.08), name
+
+
 def test_an_empty_contour_stays_empty(walks, trained):
     own, named = walks
     gone = own.copy()
