@@ -179,6 +179,35 @@ def test_foreground_finds_the_people(scene, frames):
     assert (found & ~truth).sum() < 0.12 * truth.sum()
 
 
+def seen_and_shaded(scene, dark=None):
+    """Of a scene's frames: how much of the people, and of shadows beside them, is foreground.
+
+    With `dark`, named garments are what the shadow makes of the ground, plain.
+    """
+    ground = scene.background[-60:].reshape(-1, 3).mean(0) * 0.55
+    for garment in dark or ():
+        scene._walks[0]._clothes[garment] = np.broadcast_to(np.float32(ground), (32, 32, 3))
+    threshold = np.full(scene.size, 16, np.uint8)
+    shares = []
+    for t, frame in enumerate(scene):
+        mask = segmentation.foreground(frame.image, scene.background, threshold) > 0
+        person, shade = frame.people > 0, (scene.shadows(t) > 0.5) & (frame.people == 0)
+        if person.sum() > 500:
+            shares.append((mask[person].mean(), mask[shade].mean()))
+    return np.mean(shares, axis=0)
+
+
+@pytest.mark.parametrize("seed", [2, 5])
+def test_shadows_are_not_taken_for_people_nor_dark_clothes_for_shadows(seed):
+    seen, shaded = seen_and_shaded(Scene(seed, people=1, frames=12, size=(240, 320), shadow=0.55))
+    assert seen > 0.95
+    assert shaded < 0.25
+    for dark in (["bottom", "shoe"], ["bottom", "shoe", "top", "coat", "bag", "skin", "hair"]):
+        scene = Scene(seed, people=1, frames=12, size=(240, 320), shadow=0.55)
+        seen, _ = seen_and_shaded(scene, dark)
+        assert seen > 0.9
+
+
 def test_every_person_has_one_track_while_they_are_apart():
     scene = Scene(8, people=2, frames=60, size=(360, 480))
     frames = list(scene)
