@@ -115,12 +115,16 @@ def _shadow(frame: np.ndarray, background: np.ndarray, mask: np.ndarray, unit: f
         left, top, width, height, _ = stats[label]
         window = np.s_[top : top + height, left : left + width]
         here = (labels[window] == label).astype(np.uint8)
-        out[window] |= _on_the_ground(body[window] & here, mask[window] & ~body[window] & here)
+        doubtful = mask[window] & ~body[window] & here
+        out[window] |= _on_the_ground(body[window] & here, doubtful, darkest[window] > 0.65)
     return out
 
 
-def _on_the_ground(body: np.ndarray, doubtful: np.ndarray) -> np.ndarray:
-    """1 where the doubtful pixels beside a body (0/1) cannot be a part of it."""
+def _on_the_ground(body: np.ndarray, doubtful: np.ndarray, soft: np.ndarray) -> np.ndarray:
+    """1 where the doubtful pixels beside a body (0/1) can hardly be a part of it.
+
+    Below it they may be dark legs, unless they are few and dimmed a little (`soft`) alone.
+    """
     out = np.zeros_like(body)
     rows = np.flatnonzero(body.any(1))
     if not len(rows) or body.sum() < 0.4 * doubtful.sum():
@@ -132,11 +136,15 @@ def _on_the_ground(body: np.ndarray, doubtful: np.ndarray) -> np.ndarray:
     aside = cv2.dilate(upright, stride)[0] == 0
     if not aside.all():
         out[top + height // 2 :, aside] = doubtful[top + height // 2 :, aside]
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(doubtful)
-    for label in range(1, count):
-        first, last = stats[label, 1], stats[label, 1] + stats[label, 3]
-        if first > top + 0.6 * height and last <= bottom + 0.1 * height:
-            out |= (labels == label).view(np.uint8)
+    for pieces, most, lowest in (
+        (doubtful, len(body), bottom + 0.1 * height),
+        (doubtful & soft, 0.4 * height, len(body)),
+    ):
+        _, labels, stats, _ = cv2.connectedComponentsWithStats(pieces)
+        first, tall = stats[:, cv2.CC_STAT_TOP], stats[:, cv2.CC_STAT_HEIGHT]
+        fallen = (first >= top + int(0.6 * height)) & (first + tall <= lowest) & (tall <= most)
+        fallen[0] = False
+        out |= fallen.astype(np.uint8)[labels]
     return out
 
 
