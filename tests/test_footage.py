@@ -6,6 +6,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import zlib
 from collections import Counter
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from stgan_jax.data import walkers
 from stgan_jax.data.scenes import Scene
 from stgan_jax.errors import InputError
 from stgan_jax.evaluation import naturalness, noise
-from stgan_jax.footage import batch, clip, compose, masks, people
+from stgan_jax.footage import batch, clip, compose, keys, masks, people
 from stgan_jax.footage.source import Options
 from stgan_jax.video import background, io, pictures, tracking
 from stgan_jax.video.shelf import Shelf
@@ -361,6 +362,7 @@ def test_a_batch_goes_on_where_it_stopped(source, model, tmp_path):
     (folder / "cut.mkv").write_bytes(source.read_bytes()[:30_000])
     (folder / "zero.mp4").touch()
     (folder / "notes.txt").write_text("not taken for a video")
+    cv2.imwrite(str(folder / "cover.png"), np.zeros((9, 9), np.uint8))
     clips.write(folder / "one.mp4", [np.full((48, 64, 3), 90, np.uint8)])
     first = stgan_jax.anonymize(folder, checkpoint=model, seed=1, report=tmp_path / "all.json")
     by_name = {Path(one["input"]).name: one for one in first["files"]}
@@ -410,6 +412,7 @@ def test_outputs_that_would_collide_are_refused(source, tmp_path):
         ({"masks": "a", "segmenter": "b"}, "exclude each other"),
         ({"preview": "a.jpg"}, "name a .png"),
         ({"max_resolution": 1}, "--max_resolution"),
+        ({"seed": 1 << 64}, "--seed"),
     ],
 )
 def test_options_that_cannot_be_are_refused(options, word):
@@ -503,15 +506,16 @@ def test_silhouettes_come_back_as_silhouettes_and_frames_as_frames(frames, scene
 
 
 def test_a_dataset_is_done_by_several_processes(trained, tmp_path):
+    """Whose folder holds pictures of its own, too, beside the walks in it."""
     walk = walkers.silhouettes(90, 90, frames=4)
-    for number in range(3):
-        folder = tmp_path / f"data/{number}"
-        folder.mkdir(parents=True)
+    for name in ("data", "data/0", "data/1"):
+        (tmp_path / name).mkdir()
         for n, mask in enumerate(walk):
-            cv2.imwrite(str(folder / f"{n}.png"), mask * np.uint8(255))
+            cv2.imwrite(str(tmp_path / name / f"{n}.png"), mask * np.uint8(255))
     outputs = []
     for jobs in (1, 2):
         out = tmp_path / f"out{jobs}"
+        (out / "0").mkdir(parents=True)  # as by another process
         told = stgan_jax.anonymize(
             tmp_path / "data", out, checkpoint=trained / "stgan", seed=5, jobs=jobs
         )
@@ -519,6 +523,12 @@ def test_a_dataset_is_done_by_several_processes(trained, tmp_path):
         outputs.append([p.read_bytes() for p in sorted(out.rglob("*.png"))])
     assert outputs[0] == outputs[1]
     assert len(outputs[0]) == 12
+    (tmp_path / "out1/3.png").unlink()  # as of one that was killed
+    again = stgan_jax.anonymize(
+        tmp_path / "data", tmp_path / "out1", checkpoint=trained / "stgan", seed=5
+    )["files"][0]
+    assert (again["written"], again["skipped"]) == (1, 2)
+    assert (tmp_path / "out1/3.png").read_bytes() == (tmp_path / "out2/3.png").read_bytes()
 
 
 def test_a_long_walk_in_pieces_is_as_in_one(tmp_path):
@@ -558,18 +568,76 @@ def test_without_a_checkpoint_the_package_brings_weights():
         assert 0.5 < noise.best_iou(new, own).mean() < 0.97
 
 
-def test_a_folder_that_holds_more_than_pictures_is_not_replaced(tmp_path):
+def test_a_folder_that_holds_more_than_pictures_is_not_replaced(tmp_path, model, monkeypatch):
+    """Nor does any work begin."""
+    monkeypatch.setattr(clip._Clip, "run", None)
     (tmp_path / "kept").mkdir()
     note = tmp_path / "kept" / "note.txt"
     note.write_text("mine")
-    refused = pytest.raises(InputError, match=r"note\.txt, which is no picture")
-    with refused, pictures.replacing(tmp_path / "kept"):
-        pass
+    (tmp_path / "in").mkdir()
+    for name in ("1.png", "2.png"):
+        cv2.imwrite(str(tmp_path / "in" / name), np.full((64, 64, 3), (9, 99, 199), np.uint8))
+    with pytest.raises(InputError, match=r"note\.txt, which is no picture"):
+        stgan_jax.anonymize(tmp_path / "in", tmp_path / "kept", checkpoint=model, overwrite=True)
+    (tmp_path / "in" / "2.jpg").write_bytes(b"")
+    with pytest.raises(InputError, match=r"two pictures would become 2\.png"):
+        stgan_jax.anonymize(tmp_path / "in", checkpoint=model)
     assert note.read_text() == "mine"
     note.rename(tmp_path / "kept" / "old.png")
     with pictures.replacing(tmp_path / "kept") as beside:
         (beside / "new.png").write_bytes(b"")
-    assert [path.name for path in tmp_path.rglob("*.*")] == ["new.png"]
+    assert [path.name for path in (tmp_path / "kept").iterdir()] == ["new.png"]
+
+
+@pytest.fixture
+def without_rights(tmp_path, monkeypatch):
+    """The working folder; a function that makes this process one that rights hold for."""
+    mask = os.umask(0o022)
+    tmp_path.chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    root = os.geteuid() == 0
+    try:
+        yield lambda: os.setresuid(65534, 65534, 0) if root else None
+    finally:
+        if root:
+            os.setresuid(0, 0, 0)
+        os.umask(mask)
+
+
+def test_what_may_not_be_read_or_written_is_named(source, model, tmp_path, without_rights):
+    for name in ("in.mkv", "shut.mkv"):
+        (tmp_path / name).write_bytes(source.read_bytes())
+    for name in ("frames", "walks", "out"):
+        (tmp_path / name).mkdir()
+        cv2.imwrite(str(tmp_path / name / "1.png"), np.zeros((48, 64), np.uint8))
+    (tmp_path / "shut.mkv").chmod(0)
+    (tmp_path / "frames").chmod(0)
+    (tmp_path / "walks" / "1.png").chmod(0)
+    (tmp_path / "out").chmod(0o555)
+    before = sorted(os.listdir("."))
+    without_rights()
+    for given, output, word in (
+        ("shut.mkv", None, "shut.mkv: no permission to read it"),
+        ("frames", None, "frames: no permission to read it"),
+        ("walks", None, "1.png: cannot be read"),
+        ("in.mkv", "out/made.mkv", "out: cannot write there"),
+    ):
+        with pytest.raises(InputError, match=word):
+            stgan_jax.anonymize(given, output, checkpoint=model)
+    assert sorted(os.listdir(".")) == before
+
+
+def test_seeds_beyond_32_bits_are_keys_of_their_own():
+    """JAX alone would take the low half, or none; and no two walks share a key by their names."""
+    seeds = [0, 7, (1 << 32) + 7, 7 << 32, (1 << 64) - 1]
+    made = [jax.random.key_data(keys.root(seed)).tolist() for seed in seeds]
+    assert made == [[0, 0], [0, 7], [1, 7], [7, 0], [0xFFFFFFFF] * 2]
+    assert jax.random.key_data(jax.random.key(7)).tolist() == [0, 7]
+    twins = ("plumless", "buckeroo")  # of one CRC-32
+    assert zlib.crc32(twins[0].encode()) == zlib.crc32(twins[1].encode())
+    one, other = (jax.random.key_data(keys.named(keys.root(7), name)) for name in twins)
+    assert one.tolist() != other.tolist()
+    assert len({keys.random_seed() >> 32 for _ in range(8)}) == 8
 
 
 def test_a_dataset_is_not_written_into_itself(tmp_path, model):

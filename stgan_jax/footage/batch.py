@@ -5,7 +5,6 @@ import errno
 import glob
 import json
 import os
-import secrets
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from tqdm import tqdm
 
 from stgan_jax import anonymizer, files
 from stgan_jax.errors import InputError
-from stgan_jax.footage import clip, report, walks
+from stgan_jax.footage import clip, keys, report, walks
 from stgan_jax.footage.source import Options
 from stgan_jax.video import io, pictures
 
@@ -116,7 +115,7 @@ def _clip(job: Job, model: Any, overwrite: bool, report_beside: bool, options: O
 
 
 def _dataset(job: Job, model: Any, overwrite: bool, jobs: int, options: Options) -> dict:
-    seed = secrets.randbits(32) if options.seed is None else options.seed
+    seed = keys.random_seed() if options.seed is None else options.seed
     done = walks.anonymize_dataset(
         job.source, job.output, model, seed, overwrite=overwrite, jobs=jobs
     )
@@ -184,16 +183,17 @@ def _expanded(given: str | os.PathLike) -> Iterator[tuple[Path, str]]:
 
 
 def _in_folder(folder: Path) -> Iterator[tuple[Path, str]]:
-    if pictures.listing(folder):
-        yield folder, "dataset" if walks.are_silhouettes(folder) else "clip"
-        return
+    inside = pictures.listing(folder)  # or it says that there is no permission
     videos = [
         path for path in sorted(folder.iterdir())
         if path.suffix.lower() in _VIDEOS and path.is_file()
         and not path.stem.endswith(_MARK) and not path.name.startswith(".")
     ]  # fmt: skip
-    if videos:
+    if videos:  # pictures beside them may be covers and the like
         yield from ((path, "clip") for path in videos)
+        return
+    if inside:
+        yield folder, "dataset" if walks.are_silhouettes(folder) else "clip"
         return
     if next(folder.rglob("*.pkl"), None) is not None:
         yield folder, "dataset"

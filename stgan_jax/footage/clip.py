@@ -9,19 +9,17 @@ import contextlib
 import dataclasses
 import json
 import os
-import secrets
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import cv2
-import jax
 import numpy as np
 from tqdm import tqdm
 
 from stgan_jax import anonymizer, files
 from stgan_jax.errors import InputError
-from stgan_jax.footage import compose, masks, people, report
+from stgan_jax.footage import compose, keys, masks, people, report
 from stgan_jax.footage.source import Options, Source
 from stgan_jax.video import background, io, pictures, sheet, threads
 from stgan_jax.video.shelf import Shelf
@@ -124,8 +122,8 @@ class _Clip:
     def _check_outputs(self) -> None:
         source, options = self._source, self._options
         if source.is_folder:
-            if os.path.exists(self._output) and not os.path.isdir(self._output):
-                raise InputError(f"{self._output}: is a file; name a folder for a folder's frames")
+            pictures.check_folder(self._output)
+            pictures.written(source.path)
         else:
             io.codec_of(self._output, options.codec)
         for path in (self._output, self._report_file, options.contact_sheet, options.preview):
@@ -138,7 +136,7 @@ class _Clip:
 
     def run(self) -> dict[str, Any]:
         options, source = self._options, self._source
-        seed = secrets.randbits(32) if options.seed is None else options.seed
+        seed = keys.random_seed() if options.seed is None else options.seed
         detector, scene = self._look()
         tracks = self._find(detector, scene)
         if not tracks:
@@ -147,7 +145,7 @@ class _Clip:
         persons = list(
             tqdm(
                 people.anonymize(
-                    tracks, self._shape, self._fps, jax.random.key(seed),
+                    tracks, self._shape, self._fps, keys.root(seed),
                     people.model_of(self._model), self._shelf, self._model.context,
                 ),
                 desc="anonymising", unit="person", total=len(tracks),

@@ -4,7 +4,6 @@ import functools
 import multiprocessing
 import os
 import pickle
-import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -19,6 +18,7 @@ from tqdm import tqdm
 from stgan_jax import anonymizer, arrays, contour, files
 from stgan_jax.errors import InputError
 from stgan_jax.evaluation import gei
+from stgan_jax.footage import keys
 from stgan_jax.video import pictures
 
 
@@ -67,6 +67,10 @@ def anonymize_dataset(
     names = sorted(_find(Path(source)))
     if not names:
         raise InputError(f"{source}: holds no silhouettes")
+    for folder in (Path(output), *Path(output).absolute().parents):
+        if folder.exists():  # what is to be made is made there
+            files.check_output(folder / ".x")
+            break
     work = functools.partial(_one, Path(source), Path(output), seed, overwrite)
     counts: dict[str, Any] = {"walks": len(names), "written": 0, "skipped": 0, "frames": 0}
     errors = []
@@ -120,9 +124,9 @@ def _one(
 ) -> tuple[str, int, str | None]:
     """(name, frames written, what is wrong)."""
     target = output / name
-    if target.exists() and not overwrite:
+    if not overwrite and _is_done(source / name, target):
         return name, 0, None
-    key = jax.random.fold_in(jax.random.key(seed), zlib.crc32(name.encode()))
+    key = keys.named(keys.root(seed), name)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         if name.endswith(".pkl"):
@@ -132,6 +136,13 @@ def _one(
         return name, 0, str(error)
     except Exception as error:
         return name, 0, f"{name}: {type(error).__name__}: {error}"
+
+
+def _is_done(source: Path, target: Path) -> bool:
+    """Whether a walk is there; a folder alone may have come with the walks in it."""
+    if not source.is_dir() or not target.is_dir():
+        return target.exists()
+    return len(pictures.listing(target)) >= len(pictures.listing(source))
 
 
 def _pickle(source: Path, target: Path, model: anonymizer.AnyModel, key: jax.Array) -> int:
@@ -149,15 +160,16 @@ def _pickle(source: Path, target: Path, model: anonymizer.AnyModel, key: jax.Arr
 
 
 def _folder(source: Path, target: Path, model: anonymizer.AnyModel, key: jax.Array) -> int:
-    paths = pictures.listing(source)
+    paths, names = pictures.listing(source), pictures.written(source)
     images = [pictures.read(path, cv2.IMREAD_GRAYSCALE) for path in paths]
     if len({image.shape for image in images}) > 1:
         raise InputError(f"{source}: its pictures are of several sizes")
     made, squares = _reshaped(np.stack(images), model, key)
-    with pictures.replacing(target) as beside:
-        for path, mask, square in zip(paths, made, squares, strict=True):
+    nested = any(path.is_dir() for path in source.iterdir())
+    with (pictures.filling if nested else pictures.replacing)(target) as beside:
+        for name, mask, square in zip(names, made, squares, strict=True):
             placed = contour.place(mask, square, images[0].shape)
-            pictures.write(beside / f"{path.stem}.png", placed * np.uint8(255))
+            pictures.write(beside / name, placed * np.uint8(255))
     return len(paths)
 
 
