@@ -24,6 +24,7 @@ from stgan_jax.data.scenes import Scene
 from stgan_jax.errors import InputError
 from stgan_jax.evaluation import naturalness, noise
 from stgan_jax.footage import batch, clip, compose, keys, masks, people
+from stgan_jax.footage.report import summary
 from stgan_jax.footage.source import Options
 from stgan_jax.video import background, io, pictures, tracking
 from stgan_jax.video.shelf import Shelf
@@ -288,6 +289,28 @@ def test_a_segmenter_that_is_none_is_refused(tmp_path):
 
 
 # --- light, standing people ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_who_stands_in_the_background_is_covered_and_told(alone, model, tmp_path):
+    """All the while, as a picture shows that OpenCV's people detector is sure of."""
+    size, seed = (360, 480), 6
+    walking = list(Scene(seed, people=1, frames=21, size=size))
+    still = max(walking, key=lambda frame: frame.people.sum())
+    there = still.people > 0
+    passing = Scene(seed, people=0 if alone else 1, frames=13, size=size)
+    images = [np.where(there[..., None], still.image, frame.image) for frame in passing]
+    source = clips.write(tmp_path / "in.mkv", images, options={"crf": "10"})
+    report = clip.anonymize_video(source, tmp_path / "out.mkv", model, seed=1)
+    [row] = [row for row in report["covered"] if row["person"] is None]
+    assert (row["first_frame"], row["last_frame"], report["exit_code"]) == (0, 12, 3)
+    assert "1 people who stand" in summary(report)
+    left, top, right, bottom = row["box"]
+    assert there[top:bottom, left:right].sum() == there.sum()
+    assert (bottom - top) * (right - left) < 6 * there.sum()
+    differs = there & (np.abs(still.image.astype(int) - passing.background).max(-1) > 60)
+    for image in io.read_frames(tmp_path / "out.mkv"):
+        assert (np.abs(image.astype(int) - still.image).max(-1)[differs] < 25).mean() < 0.1
 
 
 def test_background_follows_light_and_not_a_person_who_stands_still():
