@@ -18,11 +18,12 @@ import pytest
 from test_detectors import field, node, tensor, value_info
 
 import stgan_jax
-from stgan_jax import anonymizer, contour
+from stgan_jax import anonymizer, contour, weights
 from stgan_jax.data import walkers
 from stgan_jax.data.scenes import Scene
 from stgan_jax.errors import InputError
-from stgan_jax.evaluation import naturalness, noise
+from stgan_jax.evaluation import naturalness
+from stgan_jax.evaluation.noise import best_iou
 from stgan_jax.footage import batch, clip, compose, keys, masks, people
 from stgan_jax.footage.report import summary
 from stgan_jax.footage.source import Options
@@ -588,7 +589,32 @@ def test_without_a_checkpoint_the_package_brings_weights():
     made = anonymizer.anonymize_walks(model, walks, [jax.random.key(n) for n in (1, 2)])
     for own, new in zip(walks, made, strict=True):
         assert naturalness.one_piece(new).all()
-        assert 0.5 < noise.best_iou(new, own).mean() < 0.97
+        assert 0.5 < best_iou(new, own).mean() < 0.97
+
+
+def test_strength_is_weights_of_stgan_or_a_share_of_the_other_walker(
+    trained, tmp_path, monkeypatch
+):
+    assert [anonymizer.load_model(strength=s).alpha for s in anonymizer.STRENGTHS] == [0.7, 1, 1]
+    with pytest.raises(InputError, match=r"one strength, that of its alpha \(0\.3\)"):
+        anonymizer.load_model(trained / "stgan", "mild")
+    weights.export(trained / "stgan", tmp_path / "stgan_strong.npz")
+    weights.export(trained / "noise", tmp_path / "noise.npz")
+    monkeypatch.setattr(weights, "_FOLDER", tmp_path)
+    loaded, before = (
+        anonymizer.load_model("stgan", "strong"),
+        anonymizer.load_model(trained / "stgan"),
+    )
+    walk, key = walkers.silhouettes(90, 90, frames=4), jax.random.key(0)
+    ours, theirs = (anonymizer.anonymize_silhouettes(m, walk, key) for m in (loaded, before))
+    assert best_iou(ours, theirs).mean() > 0.98
+    for name, strength, word in (
+        ("stgan", "mild", "no weights 'stgan_mild' come with the package"),
+        ("noise", "default", "anonymises no videos"),
+        (None, "weak", "must be one of mild, default, strong"),
+    ):
+        with pytest.raises(InputError, match=word):
+            anonymizer.load_model(name, strength)
 
 
 def test_a_folder_that_holds_more_than_pictures_is_not_replaced(tmp_path, model, monkeypatch):

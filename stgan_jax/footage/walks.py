@@ -40,6 +40,7 @@ def anonymize_dataset(
     checkpoint: str | os.PathLike | anonymizer.AnyModel | None,
     seed: int,
     *,
+    strength: str = anonymizer.STRENGTHS[1],
     overwrite: bool = False,
     jobs: int = 1,
 ) -> dict[str, Any]:
@@ -53,6 +54,7 @@ def anonymize_dataset(
       output: folder that gets the same tree.
       checkpoint: as `anonymizer.load_model` takes it; a loaded model where `jobs` is 1.
       seed: with a walk's place in the dataset decides its noise.
+      strength: as `anonymizer.load_model` takes it.
       overwrite: makes walks anew that are there.
       jobs: processes that work side by side.
 
@@ -75,7 +77,10 @@ def anonymize_dataset(
     counts: dict[str, Any] = {"walks": len(names), "written": 0, "skipped": 0, "frames": 0}
     errors = []
     for name, frames, error in tqdm(
-        _spread(work, names, checkpoint, jobs), desc="anonymising", unit="walk", total=len(names)
+        _spread(work, names, checkpoint, strength, jobs),
+        desc="anonymising",
+        unit="walk",
+        total=len(names),
     ):
         if error:
             errors.append({"walk": name, "error": error})
@@ -94,25 +99,27 @@ def _find(source: Path) -> Iterator[str]:
             yield os.fspath(here.relative_to(source))
 
 
-def _spread(work: Callable, names: list[str], checkpoint: Any, jobs: int) -> Iterator:
+def _spread(
+    work: Callable, names: list[str], checkpoint: Any, strength: str, jobs: int
+) -> Iterator:
     if jobs <= 1 or len(names) < 2:
         model = (
             checkpoint if isinstance(checkpoint, anonymizer.AnyModel)
-            else anonymizer.load_model(checkpoint)
+            else anonymizer.load_model(checkpoint, strength)
         )  # fmt: skip
         yield from (work(model, name) for name in names)
         return
     # JAX has threads, which do not live through a fork.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, context, _load, (checkpoint,)) as pool:
+    with ProcessPoolExecutor(jobs, context, _load, (checkpoint, strength)) as pool:
         yield from pool.map(functools.partial(_with_loaded, work), names, chunksize=4)
 
 
 _LOADED: list[anonymizer.AnyModel] = []
 
 
-def _load(checkpoint: Any) -> None:
-    _LOADED.append(anonymizer.load_model(checkpoint))
+def _load(checkpoint: Any, strength: str) -> None:
+    _LOADED.append(anonymizer.load_model(checkpoint, strength))
 
 
 def _with_loaded(work: Callable, name: str) -> tuple[str, int, str | None]:
