@@ -259,9 +259,12 @@ def test_people_who_meet_are_told_apart_by_their_clothes(turn):
         follower.see(frame, (red | blue).astype(np.uint8), image)
     long = [track for track in follower.tracks if len(track.sightings) > 50]
     assert len(long) == 2
-    for track, side in zip(long, (1, -1) if not turn else (-1, 1), strict=True):
-        cols = [(s.box[1] + s.box[3]) / 2 for s in track.sightings]
-        assert side * (cols[-1] - 200) > 60
+    for track, start, step in zip(long, (80, 320), (4, -4), strict=True):
+        table = track.sightings.table()
+        assert np.all(np.diff(table[:, 0]) > 0)
+        cols = table[:, [2, 4]].mean(1)[table[:, 0] >= 44]  # from where they are apart again
+        own = start + step * np.array(back if turn else path)[table[table[:, 0] >= 44, 0]]
+        assert np.abs(cols - own).max() < 12
 
 
 def test_a_group_is_told_apart_by_its_heads():
