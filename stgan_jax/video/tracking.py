@@ -12,7 +12,7 @@ from stgan_jax.video.segmentation import Box, Region, regions
 from stgan_jax.video.shelf import Shelf
 from stgan_jax.video.sightings import Sightings
 
-_LOOKS = 2  # frames alone after which clothes are compared
+_LOOKS, _MOST_LOOKS = 2, 32  # frames alone after which clothes are compared; that are kept
 _ExpectedBox = Float[np.ndarray, "4"]  # as Box, between pixels
 
 
@@ -39,14 +39,15 @@ class Track:
         self._middle = _middle(region.box)
         self._size = (region.box[2:] - region.box[:2]).astype(np.float64)
         self._speed = np.zeros(2)
-        self.met: set[Track] = set()
+        self.met: dict[Track, None] = {}  # a set in the order of meeting
         self.look: np.ndarray | None = None
         self._since: list[tuple[int, np.ndarray]] = []
 
     def dressed(self, look: Float[np.ndarray, "9"], frame: int) -> None:
         """Takes in what the person looks like, seen alone."""
         if self.met:
-            self._since.append((frame, look))
+            if len(self._since) < _MOST_LOOKS:
+                self._since.append((frame, look))
         else:
             self.look = look if self.look is None else self.look + 0.2 * (look - self.look)
 
@@ -59,14 +60,14 @@ class Track:
     def know(self, other: "Track") -> None:
         """Both have been told apart."""
         for one, two in ((self, other), (other, self)):
-            one.met.discard(two)
+            one.met.pop(two, None)
             if not one.met:
                 one._since.clear()
 
     def meet(self, others: Iterable["Track"]) -> None:
         """Shares a region with other tracks: what is seen from now on may be another person."""
-        if there := {other for other in others if other is not self}:
-            self.met |= there
+        if there := [other for other in others if other is not self]:
+            self.met |= dict.fromkeys(there)
             self._since.clear()
 
     @property
@@ -145,7 +146,7 @@ class Follower:
         """
         self._alive = [t for t in self._alive if frame - t.last_frame <= self._patience]
         for track in self._alive:
-            track.met.intersection_update(self._alive)
+            track.met = {other: None for other in track.met if other in self._alive}
         boxes = {track: track.expected(frame) for track in self._alive}
         shares: dict[Track, list[Region]] = {}
         alone: dict[Track, bool] = {}
