@@ -25,6 +25,8 @@ _FRAMES = flags.DEFINE_integer("frames", 120, "Length.", lower_bound=1)
 _SIZE = flags.DEFINE_list("size", ["640", "480"], "Width,height.")
 _FPS = flags.DEFINE_float("fps", 25.0, "Frames a second.", lower_bound=1)
 _TEXTURED = flags.DEFINE_bool("textured", True, "Patterned clothes; --notextured for plain ones.")
+_SHADOW = flags.DEFINE_float("shadow", 1.0, "How much light people's shadows leave; 1: no shadows.",
+                             lower_bound=0, upper_bound=1)  # fmt: skip
 
 
 def main(_):
@@ -38,8 +40,9 @@ def main(_):
         files.check_output(_OUTPUT.value)
         io.codec_of(_OUTPUT.value)
         scene = Scene(
-            _SEED.value, _PEOPLE.value, _FRAMES.value, (height, width), _FPS.value, _TEXTURED.value
-        )
+            _SEED.value, _PEOPLE.value, _FRAMES.value, (height, width), _FPS.value, _TEXTURED.value,
+            shadow=_SHADOW.value,
+        )  # fmt: skip
         if _TRUTH.value:
             os.makedirs(_TRUTH.value, exist_ok=True)
             background = Path(_TRUTH.value) / "background.png"

@@ -10,6 +10,7 @@ def anonymize(
     output: Any = None,
     *,
     checkpoint: Any = None,
+    strength: str = "default",
     overwrite: bool = False,
     report: Any = None,
     jobs: int = 1,
@@ -23,6 +24,7 @@ def anonymize(
       output: file or folder; by default beside each input, with `_anonymized` in its name.
       checkpoint: --workdir of a training of ST-GAN or retargeting, or what
         `anonymizer.load_model` made of it; None for the weights that come along.
+      strength: "mild", "default" or "strong", see `anonymizer.load_model`.
       overwrite: replaces outputs that are there; otherwise a batch leaves them and goes on.
       report: JSON file to write, the returned value.
       jobs: processes for datasets.
@@ -39,6 +41,6 @@ def anonymize(
     from stgan_jax.footage import batch, source  # heavy, and not needed by those who train
 
     return batch.anonymize(
-        inputs, output, checkpoint=checkpoint, overwrite=overwrite, report_file=report, jobs=jobs,
-        options=source.Options(**options),
+        inputs, output, checkpoint=checkpoint, strength=strength, overwrite=overwrite,
+        report_file=report, jobs=jobs, options=source.Options(**options),
     )  # fmt: skip

@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Array, Float, UInt8
 
 from stgan_jax import checkpoint, contour, weights
+from stgan_jax.errors import InputError
 from stgan_jax.retarget import Retargeter
 from stgan_jax.settings import RetargetSettings, StganSettings, from_dict
 from stgan_jax.steps import StganNets, used
@@ -46,29 +47,50 @@ class Model:
 AnyModel = Model | Retargeter
 
 
-def load_model(source: str | os.PathLike | None = None) -> AnyModel:
+STRENGTHS = ("mild", "default", "strong")
+_MILD = 0.7  # alpha of a mild replacement of walkers
+
+
+def load_model(source: str | os.PathLike | None = None, strength: str = STRENGTHS[1]) -> AnyModel:
     """Loads what anonymises.
 
     Args:
       source: folder of a training of ST-GAN or of retargeting, whose newest checkpoint is taken;
-        or a name of `weights.names`; None for "retarget", the weights that hold against an attacker
-        who knows of them.
+        or a name of `weights.names`; None for "retarget", the weights that hold against an
+        attacker who knows of them.
+      strength: "mild", "default" or "strong". Of ST-GAN the weights of that strength
+        ("stgan_mild", "stgan", "stgan_strong"). Retargeting leaves nothing of the own identity by
+        default, and "strong" is the same; "mild" mixes 0.3 of it in, which hides less.
 
     Raises:
-      InputError: there is no such thing, it is damaged, or of another kind of model.
+      InputError: there is no such thing, it is damaged, or of another kind of model; or a
+        strength that it does not have.
     """
-    source = "retarget" if source is None else source
-    if not os.path.isdir(source) and os.fspath(source) in weights.names():
-        settings, params = weights.load(os.fspath(source))
+    if strength not in STRENGTHS:
+        raise InputError(f"--strength must be one of {', '.join(STRENGTHS)}")
+    name = "retarget" if source is None else os.fspath(source)
+    of_stgan = name == StganSettings.kind and not os.path.isdir(name)
+    if of_stgan and strength != STRENGTHS[1]:
+        name = f"{name}_{strength}"
+    named = of_stgan or (name in weights.names() and not os.path.isdir(name))
+    if named:
+        settings, params = weights.load(name)
     else:
-        kind = (checkpoint.settings_in(source) or {}).get("kind")
-        saved = checkpoint.load(
-            source, RetargetSettings.kind if kind == RetargetSettings.kind else StganSettings.kind
-        )
+        kind = (checkpoint.settings_in(name) or {}).get("kind")
+        wanted = RetargetSettings.kind if kind == RetargetSettings.kind else StganSettings.kind
+        saved = checkpoint.load(name, wanted)
         settings, params = from_dict(saved.settings), saved.params()
     if isinstance(settings, RetargetSettings):
+        if strength == STRENGTHS[0]:
+            settings = dataclasses.replace(settings, alpha=min(settings.alpha, _MILD))
         return Retargeter(settings, params)
-    assert isinstance(settings, StganSettings)
+    if not isinstance(settings, StganSettings):
+        raise InputError(f"{name}: holds a {settings.kind!r} model, which anonymises no videos")
+    if strength != STRENGTHS[1] and not named:
+        raise InputError(
+            f"{name}: a training of ST-GAN has one strength, that of its alpha "
+            f"({settings.alpha:g}): leave --strength out"
+        )
     noise = Retargeter.load(settings.noise_checkpoint) if settings.noise == "gait" else None
     return Model(settings.nets(), params, settings.data.codec, settings.alpha, noise)
 

@@ -19,12 +19,12 @@ from stgan_jax.errors import InputError
 from stgan_jax.settings import Settings, from_dict, to_dict
 
 _SETTINGS = "settings"
+_FOLDER = resources.files("stgan_jax") / "weights"
 
 
 def names() -> tuple[str, ...]:
     """What there is, as "retarget"."""
-    folder = resources.files("stgan_jax") / "weights"
-    return tuple(sorted(p.name[:-4] for p in folder.iterdir() if p.name.endswith(".npz")))
+    return tuple(sorted(p.name[:-4] for p in _FOLDER.iterdir() if p.name.endswith(".npz")))
 
 
 def load(name: str) -> tuple[Settings, dict[str, Any]]:
@@ -35,7 +35,7 @@ def load(name: str) -> tuple[Settings, dict[str, Any]]:
     """
     if name not in names():
         raise InputError(f"no weights {name!r} come with the package: {', '.join(names())} do")
-    file = resources.files("stgan_jax") / "weights" / f"{name}.npz"
+    file = _FOLDER / f"{name}.npz"
     tree: dict[str, Any] = {}
     try:
         with file.open("rb") as stream, np.load(stream) as arrays:

@@ -122,9 +122,9 @@ def test_any_size_is_written(tmp_path, size):
 
 
 def test_8k_frames_pass(tmp_path):
-    images = [np.full((4320, 7680, 3), 90, np.uint8)] * 2
+    images = [np.full((4320, 7680, 3), 90, np.uint8)]
     source = clips.write(tmp_path / "in.mp4", images, options={"preset": "ultrafast"})
-    assert sum(1 for _ in io.read_stamped(copied(source, tmp_path / "out.mp4"))) == 2
+    assert sum(1 for _ in io.read_stamped(copied(source, tmp_path / "out.mp4"))) == 1
 
 
 def test_a_part_is_cut_out_with_its_sound(tmp_path):

@@ -1,11 +1,13 @@
 """Footage as people have it: what fails is covered, whatever it is; many inputs in many forms."""
 
+import itertools
 import json
 import os
 import pickle
 import signal
 import subprocess
 import sys
+import zlib
 from collections import Counter
 from pathlib import Path
 
@@ -17,12 +19,14 @@ import pytest
 from test_detectors import field, node, tensor, value_info
 
 import stgan_jax
-from stgan_jax import anonymizer, contour
+from stgan_jax import anonymizer, contour, weights
 from stgan_jax.data import walkers
 from stgan_jax.data.scenes import Scene
 from stgan_jax.errors import InputError
-from stgan_jax.evaluation import naturalness, noise
-from stgan_jax.footage import batch, clip, compose, masks, people
+from stgan_jax.evaluation import naturalness
+from stgan_jax.evaluation.noise import best_iou
+from stgan_jax.footage import batch, clip, compose, keys, masks, people
+from stgan_jax.footage.report import summary
 from stgan_jax.footage.source import Options
 from stgan_jax.video import background, io, pictures, tracking
 from stgan_jax.video.shelf import Shelf
@@ -185,11 +189,11 @@ def test_masks_tell_who_is_who_and_cover_all(frames, scene, source, truth, model
 def test_who_stands_still_throughout_is_hidden_by_masks(model, tmp_path):
     """A median would take them for background."""
     scene = Scene(4, people=1, frames=30, size=(240, 320))
-    middle = list(scene)[14]
-    images = [middle.image] * 30
+    middle = next(itertools.islice(scene, 14, None))
+    images = [middle.image] * 12
     folder = tmp_path / "masks"
     folder.mkdir()
-    for number in range(30):
+    for number in range(12):
         soft = cv2.GaussianBlur(middle.people * np.uint8(255), (3, 3), 0)  # grey edges are no ids
         cv2.imwrite(str(folder / f"{number:03d}.png"), soft)
     source = clips.write(tmp_path / "in.mkv", images, options={"crf": "10"})
@@ -202,7 +206,7 @@ def test_who_stands_still_throughout_is_hidden_by_masks(model, tmp_path):
     new = [
         cv2.dilate(i[..., 1], np.ones((5, 5))) > 60 for i in io.read_frames(tmp_path / "plain.mkv")
     ]
-    assert shown([middle] * 30, scene, tmp_path / "out.mkv", dilated=new).max() < 0.05
+    assert shown([middle] * 12, scene, tmp_path / "out.mkv", dilated=new).max() < 0.05
 
 
 def test_a_moving_camera_is_filled_around_masks(frames, scene, model, tmp_path):
@@ -289,6 +293,30 @@ def test_a_segmenter_that_is_none_is_refused(tmp_path):
 # --- light, standing people ---------------------------------------------------------------------
 
 
+def test_who_stands_in_the_background_is_covered_and_told(model, tmp_path):
+    """All the while, as a picture shows that OpenCV's people detector is sure of."""
+    size, seed = (360, 480), 6
+    walking = list(Scene(seed, people=1, frames=21, size=size))
+    still = max(walking, key=lambda frame: frame.people.sum())
+    there = still.people > 0
+    empty = Scene(seed, people=0, frames=1, size=size).background
+    differs = there & (np.abs(still.image.astype(int) - empty).max(-1) > 60)
+    output = tmp_path / "out.mkv"
+    for passing in ([frame.image for frame in walking[::2]], [empty] * 6):
+        images = [np.where(there[..., None], still.image, image) for image in passing]
+        source = clips.write(tmp_path / "in.mkv", images, options={"crf": "10"})
+        report = clip.anonymize_video(source, output, model, seed=1)
+        [row] = [row for row in report["covered"] if row["person"] is None]
+        assert (row["first_frame"], row["last_frame"]) == (0, len(images) - 1)
+        assert report["exit_code"] == 3
+        assert "1 people who stand" in summary(report)
+        left, top, right, bottom = row["box"]
+        assert there[top:bottom, left:right].sum() == there.sum()
+        assert (bottom - top) * (right - left) < 6 * there.sum()
+        for image in io.read_frames(output):
+            assert (np.abs(image.astype(int) - still.image).max(-1)[differs] < 25).mean() < 0.1
+
+
 def test_background_follows_light_and_not_a_person_who_stands_still():
     """Light falls by 40 % while somebody stands there for the later two thirds."""
     scene = Scene(4, people=1, frames=60, size=(240, 320))
@@ -361,6 +389,7 @@ def test_a_batch_goes_on_where_it_stopped(source, model, tmp_path):
     (folder / "cut.mkv").write_bytes(source.read_bytes()[:30_000])
     (folder / "zero.mp4").touch()
     (folder / "notes.txt").write_text("not taken for a video")
+    cv2.imwrite(str(folder / "cover.png"), np.zeros((9, 9), np.uint8))
     clips.write(folder / "one.mp4", [np.full((48, 64, 3), 90, np.uint8)])
     first = stgan_jax.anonymize(folder, checkpoint=model, seed=1, report=tmp_path / "all.json")
     by_name = {Path(one["input"]).name: one for one in first["files"]}
@@ -410,6 +439,7 @@ def test_outputs_that_would_collide_are_refused(source, tmp_path):
         ({"masks": "a", "segmenter": "b"}, "exclude each other"),
         ({"preview": "a.jpg"}, "name a .png"),
         ({"max_resolution": 1}, "--max_resolution"),
+        ({"seed": 1 << 64}, "--seed"),
     ],
 )
 def test_options_that_cannot_be_are_refused(options, word):
@@ -503,15 +533,16 @@ def test_silhouettes_come_back_as_silhouettes_and_frames_as_frames(frames, scene
 
 
 def test_a_dataset_is_done_by_several_processes(trained, tmp_path):
+    """Whose folder holds pictures of its own, too, beside the walks in it."""
     walk = walkers.silhouettes(90, 90, frames=4)
-    for number in range(3):
-        folder = tmp_path / f"data/{number}"
-        folder.mkdir(parents=True)
+    for name in ("data", "data/0", "data/1"):
+        (tmp_path / name).mkdir()
         for n, mask in enumerate(walk):
-            cv2.imwrite(str(folder / f"{n}.png"), mask * np.uint8(255))
+            cv2.imwrite(str(tmp_path / name / f"{n}.png"), mask * np.uint8(255))
     outputs = []
     for jobs in (1, 2):
         out = tmp_path / f"out{jobs}"
+        (out / "0").mkdir(parents=True)  # as by another process
         told = stgan_jax.anonymize(
             tmp_path / "data", out, checkpoint=trained / "stgan", seed=5, jobs=jobs
         )
@@ -519,6 +550,12 @@ def test_a_dataset_is_done_by_several_processes(trained, tmp_path):
         outputs.append([p.read_bytes() for p in sorted(out.rglob("*.png"))])
     assert outputs[0] == outputs[1]
     assert len(outputs[0]) == 12
+    (tmp_path / "out1/3.png").unlink()  # as of one that was killed
+    again = stgan_jax.anonymize(
+        tmp_path / "data", tmp_path / "out1", checkpoint=trained / "stgan", seed=5
+    )["files"][0]
+    assert (again["written"], again["skipped"]) == (1, 2)
+    assert (tmp_path / "out1/3.png").read_bytes() == (tmp_path / "out2/3.png").read_bytes()
 
 
 def test_a_long_walk_in_pieces_is_as_in_one(tmp_path):
@@ -555,21 +592,104 @@ def test_without_a_checkpoint_the_package_brings_weights():
     made = anonymizer.anonymize_walks(model, walks, [jax.random.key(n) for n in (1, 2)])
     for own, new in zip(walks, made, strict=True):
         assert naturalness.one_piece(new).all()
-        assert 0.5 < noise.best_iou(new, own).mean() < 0.97
+        assert 0.5 < best_iou(new, own).mean() < 0.97
 
 
-def test_a_folder_that_holds_more_than_pictures_is_not_replaced(tmp_path):
+def test_strength_is_weights_of_stgan_or_a_share_of_the_other_walker(
+    trained, tmp_path, monkeypatch
+):
+    assert [anonymizer.load_model(strength=s).alpha for s in anonymizer.STRENGTHS] == [0.7, 1, 1]
+    with pytest.raises(InputError, match=r"one strength, that of its alpha \(0\.3\)"):
+        anonymizer.load_model(trained / "stgan", "mild")
+    weights.export(trained / "stgan", tmp_path / "stgan_strong.npz")
+    weights.export(trained / "noise", tmp_path / "noise.npz")
+    monkeypatch.setattr(weights, "_FOLDER", tmp_path)
+    loaded, before = (
+        anonymizer.load_model("stgan", "strong"),
+        anonymizer.load_model(trained / "stgan"),
+    )
+    walk, key = walkers.silhouettes(90, 90, frames=4), jax.random.key(0)
+    ours, theirs = (anonymizer.anonymize_silhouettes(m, walk, key) for m in (loaded, before))
+    assert best_iou(ours, theirs).mean() > 0.98
+    for name, strength, word in (
+        ("stgan", "mild", "no weights 'stgan_mild' come with the package"),
+        ("noise", "default", "anonymises no videos"),
+        (None, "weak", "must be one of mild, default, strong"),
+    ):
+        with pytest.raises(InputError, match=word):
+            anonymizer.load_model(name, strength)
+
+
+def test_a_folder_that_holds_more_than_pictures_is_not_replaced(tmp_path, model, monkeypatch):
+    """Nor does any work begin."""
+    monkeypatch.setattr(clip._Clip, "run", None)
     (tmp_path / "kept").mkdir()
     note = tmp_path / "kept" / "note.txt"
     note.write_text("mine")
-    refused = pytest.raises(InputError, match=r"note\.txt, which is no picture")
-    with refused, pictures.replacing(tmp_path / "kept"):
-        pass
+    (tmp_path / "in").mkdir()
+    for name in ("1.png", "2.png"):
+        cv2.imwrite(str(tmp_path / "in" / name), np.full((64, 64, 3), (9, 99, 199), np.uint8))
+    with pytest.raises(InputError, match=r"note\.txt, which is no picture"):
+        stgan_jax.anonymize(tmp_path / "in", tmp_path / "kept", checkpoint=model, overwrite=True)
+    (tmp_path / "in" / "2.jpg").write_bytes(b"")
+    with pytest.raises(InputError, match=r"two pictures would become 2\.png"):
+        stgan_jax.anonymize(tmp_path / "in", checkpoint=model)
     assert note.read_text() == "mine"
     note.rename(tmp_path / "kept" / "old.png")
     with pictures.replacing(tmp_path / "kept") as beside:
         (beside / "new.png").write_bytes(b"")
-    assert [path.name for path in tmp_path.rglob("*.*")] == ["new.png"]
+    assert [path.name for path in (tmp_path / "kept").iterdir()] == ["new.png"]
+
+
+@pytest.fixture
+def without_rights(tmp_path, monkeypatch):
+    """The working folder; a function that makes this process one that rights hold for."""
+    mask = os.umask(0o022)
+    tmp_path.chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    root = os.geteuid() == 0
+    try:
+        yield lambda: os.setresuid(65534, 65534, 0) if root else None
+    finally:
+        if root:
+            os.setresuid(0, 0, 0)
+        os.umask(mask)
+
+
+def test_what_may_not_be_read_or_written_is_named(source, model, tmp_path, without_rights):
+    for name in ("in.mkv", "shut.mkv"):
+        (tmp_path / name).write_bytes(source.read_bytes())
+    for name in ("frames", "walks", "out"):
+        (tmp_path / name).mkdir()
+        cv2.imwrite(str(tmp_path / name / "1.png"), np.zeros((48, 64), np.uint8))
+    (tmp_path / "shut.mkv").chmod(0)
+    (tmp_path / "frames").chmod(0)
+    (tmp_path / "walks" / "1.png").chmod(0)
+    (tmp_path / "out").chmod(0o555)
+    before = sorted(os.listdir("."))
+    without_rights()
+    for given, output, word in (
+        ("shut.mkv", None, "shut.mkv: no permission to read it"),
+        ("frames", None, "frames: no permission to read it"),
+        ("walks", None, "1.png: cannot be read"),
+        ("in.mkv", "out/made.mkv", "out: cannot write there"),
+    ):
+        with pytest.raises(InputError, match=word):
+            stgan_jax.anonymize(given, output, checkpoint=model)
+    assert sorted(os.listdir(".")) == before
+
+
+def test_seeds_beyond_32_bits_are_keys_of_their_own():
+    """JAX alone would take the low half, or none; and no two walks share a key by their names."""
+    seeds = [0, 7, (1 << 32) + 7, 7 << 32, (1 << 64) - 1]
+    made = [jax.random.key_data(keys.root(seed)).tolist() for seed in seeds]
+    assert made == [[0, 0], [0, 7], [1, 7], [7, 0], [0xFFFFFFFF] * 2]
+    assert jax.random.key_data(jax.random.key(7)).tolist() == [0, 7]
+    twins = ("plumless", "buckeroo")  # of one CRC-32
+    assert zlib.crc32(twins[0].encode()) == zlib.crc32(twins[1].encode())
+    one, other = (jax.random.key_data(keys.named(keys.root(7), name)) for name in twins)
+    assert one.tolist() != other.tolist()
+    assert len({keys.random_seed() >> 32 for _ in range(8)}) == 8
 
 
 def test_a_dataset_is_not_written_into_itself(tmp_path, model):

@@ -135,7 +135,8 @@ def moved(image, matrix):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_a_static_camera_is_told_from_a_moving_one(seed):
-    still = [f.image for f in Scene(seed, frames=60, size=(360, 480), textured=seed % 2 == 0)][::2]
+    shot = Scene(seed, frames=30, size=(360, 480), fps=12.5, textured=seed % 2 == 0)
+    still = [frame.image for frame in shot]
     rng = np.random.default_rng(seed)
     motions = {
         "pan": [[[1, 0, 0.3 * i], [0, 1, 0]] for i in range(30)],
@@ -177,6 +178,33 @@ def test_foreground_finds_the_people(scene, frames):
     found = np.stack(masks).astype(bool)
     assert (found & truth).sum() > 0.93 * truth.sum()  # whom it misses is covered
     assert (found & ~truth).sum() < 0.12 * truth.sum()
+
+
+def seen_and_shaded(scene, dark=None):
+    """Of a scene's frames: how much of the people, and of shadows beside them, is foreground.
+
+    With `dark`, named garments are what the shadow makes of the ground, plain.
+    """
+    ground = scene.background[-60:].reshape(-1, 3).mean(0) * 0.55
+    for garment in dark or ():
+        scene._walks[0]._clothes[garment] = np.broadcast_to(np.float32(ground), (32, 32, 3))
+    threshold = np.full(scene.size, 16, np.uint8)
+    shares = []
+    for t, frame in enumerate(scene):
+        mask = segmentation.foreground(frame.image, scene.background, threshold) > 0
+        person, shade = frame.people > 0, (scene.shadows(t) > 0.5) & (frame.people == 0)
+        if person.sum() > 500:
+            shares.append((mask[person].mean(), mask[shade].mean()))
+    return np.mean(shares, axis=0)
+
+
+def test_shadows_are_not_taken_for_people_nor_dark_clothes_for_shadows():
+    everything = ["bottom", "shoe", "top", "coat", "bag", "skin", "hair"]
+    for dark in ([], ["bottom"], ["bottom", "shoe"], everything):
+        scene = Scene(5, people=1, frames=10, size=(240, 320), shadow=0.55)
+        seen, shaded = seen_and_shaded(scene, dark)
+        assert seen > 0.9
+        assert shaded < (1.01 if dark else 0.25)
 
 
 def test_every_person_has_one_track_while_they_are_apart():
@@ -226,9 +254,12 @@ def test_people_who_meet_are_told_apart_by_their_clothes(turn):
         follower.see(frame, (red | blue).astype(np.uint8), image)
     long = [track for track in follower.tracks if len(track.sightings) > 50]
     assert len(long) == 2
-    for track, side in zip(long, (1, -1) if not turn else (-1, 1), strict=True):
-        cols = [(s.box[1] + s.box[3]) / 2 for s in track.sightings]
-        assert side * (cols[-1] - 200) > 60
+    for track, start, step in zip(long, (80, 320), (4, -4), strict=True):
+        table = track.sightings.table()
+        assert np.all(np.diff(table[:, 0]) > 0)
+        cols = table[:, [2, 4]].mean(1)[table[:, 0] >= 44]  # from where they are apart again
+        own = start + step * np.array(back if turn else path)[table[table[:, 0] >= 44, 0]]
+        assert np.abs(cols - own).max() < 12
 
 
 def test_a_group_is_told_apart_by_its_heads():

@@ -14,6 +14,7 @@ from jaxtyping import Float, UInt8
 from stgan_jax.data import body, identity, walkers
 
 METRES = 1.7  # a stature
+_HORIZON = 0.58  # where the ground begins, as a share of a scene's height
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +48,7 @@ class Scene:
         fps: float = 25.0,
         textured: bool = True,
         noise: float = 2.0,
+        shadow: float = 1.0,
     ):
         """Sets the scene.
 
@@ -58,11 +60,17 @@ class Scene:
           fps: frames a second.
           textured: clothes with patterns, or plain ones.
           noise: standard deviation of the sensor noise, in grey levels.
+          shadow: factor by which the ground is darker where people cast a shadow; 1 for none.
         """
         rng = np.random.default_rng([seed, 0x5C])
         self.size, self.fps, self.frames = size, fps, frames
         self.background = street(rng, size)
-        self._seed, self._noise = seed, noise
+        self._seed, self._noise, self._shadow = seed, noise, shadow
+        sun = np.random.default_rng([seed, 0x5A])
+        # Where the shadow of a point falls, (row, col) from the ground point, a unit of its height.
+        self._cast = np.array(
+            [sun.uniform(-0.25, 0.4), sun.choice([-1, 1]) * sun.uniform(0.5, 1.3)]
+        )
         self._walks = [
             _Walk(rng, index, people, frames, size, fps, textured) for index in range(people)
         ]
@@ -73,10 +81,24 @@ class Scene:
         for t in range(self.frames):
             image = self.background.astype(np.float32)
             people = np.zeros(self.size, np.uint8)
+            if self._shadow < 1.0:
+                image *= 1.0 - (1.0 - self._shadow) * self.shadows(t)[..., None]
             for walk in nearest_last:
                 walk.draw(t, image, people, walk.label)
             grain = np.random.default_rng([self._seed, t]).normal(0, self._noise, image.shape)
             yield Frame(np.clip(np.rint(image + grain), 0, 255).astype(np.uint8), people)
+
+    def shadows(self, t: int) -> Float[np.ndarray, "H W"]:
+        """Share of each pixel that lies in somebody's shadow on the ground at frame t.
+
+        Note: bodies are flat to the sun: it throws the outlines that the camera sees.
+        """
+        cover = np.zeros(self.size, np.uint8)
+        for walk in self._walks:
+            walk.draw_shadow(t, cover, self._cast)
+        cover[: round(_HORIZON * self.size[0])] = 0
+        soft = cv2.GaussianBlur(cover, (0, 0), max(0.5, self.size[0] / 400))
+        return soft.astype(np.float32) / 255
 
 
 class DressedWalker:
@@ -123,6 +145,18 @@ class DressedWalker:
             ends = [self._projected[part.spheres[i]][0][t] * scale + foot for i in (0, -1)]
             cloth = self._clothes[part.garment]
             _dress(image, people, self.outline(t, part.name), ends, scale, cloth, label)
+
+    def draw_shadow(
+        self, t: int, cover: UInt8[np.ndarray, "H W"], cast: Float[np.ndarray, "2"]
+    ) -> None:
+        """Marks where the body's shadow falls with 255; `cast` as in `Scene`."""
+        foot = self._foot[t]
+        for part in self._parts:
+            outline = self.outline(t, part.name)
+            height = np.maximum(foot[0] - outline[:, :1], 0.0)
+            fallen = np.stack([np.full(len(outline), foot[0]), outline[:, 1]], -1) + height * cast
+            points = np.rint(fallen[:, ::-1] * 16).astype(np.int32)
+            cv2.fillConvexPoly(cover, points, 255, cv2.LINE_AA, 4)
 
     def outline(self, t: int, part: str) -> Float[np.ndarray, "N 2"]:
         """Convex outline of one part at frame t, (row, col) in pixels."""
@@ -224,7 +258,7 @@ def _patterned(rng: np.random.Generator, color: np.ndarray) -> np.ndarray:
 def street(rng: np.random.Generator, size: tuple[int, int]) -> UInt8[np.ndarray, "H W 3"]:
     """A house front of bricks and windows above a pavement, with light and dirt."""
     height, width = size
-    horizon = round(0.58 * height)
+    horizon = round(_HORIZON * height)
     image = np.empty((height, width, 3), np.float32)
     y, x = np.mgrid[:height, :width]
     brick_height, brick_width = max(4, height // 60), max(9, height // 24)

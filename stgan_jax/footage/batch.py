@@ -5,7 +5,6 @@ import errno
 import glob
 import json
 import os
-import secrets
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from tqdm import tqdm
 
 from stgan_jax import anonymizer, files
 from stgan_jax.errors import InputError
-from stgan_jax.footage import clip, report, walks
+from stgan_jax.footage import clip, keys, report, walks
 from stgan_jax.footage.source import Options
 from stgan_jax.video import io, pictures
 
@@ -37,6 +36,7 @@ def anonymize(
     output: str | os.PathLike | None = None,
     *,
     checkpoint: str | os.PathLike | anonymizer.AnyModel | None = None,
+    strength: str = anonymizer.STRENGTHS[1],
     overwrite: bool = False,
     report_file: str | os.PathLike | None = None,
     report_beside: bool = False,
@@ -68,10 +68,11 @@ def anonymize(
     if alone:
         _readable(todo[0].source)
     model = checkpoint
-    if not isinstance(model, anonymizer.AnyModel) and (
-        jobs <= 1 or any(job.kind == "clip" for job in todo)
-    ):
-        model = anonymizer.load_model(model)
+    if isinstance(model, anonymizer.AnyModel):
+        if strength != anonymizer.STRENGTHS[1]:
+            raise InputError("a loaded model has its strength: leave strength out")
+    elif jobs <= 1 or any(job.kind == "clip" for job in todo):
+        model = anonymizer.load_model(model, strength)
     told = []
     for job in tqdm(todo, desc="all", unit="file", disable=len(todo) < 2):
         files.sweep(job.output)
@@ -80,7 +81,7 @@ def anonymize(
         try:
             if job.kind == "dataset":
                 network = checkpoint if jobs > 1 else model
-                told.append(_dataset(job, network, overwrite, jobs, options))
+                told.append(_dataset(job, network, strength, overwrite, jobs, options))
             else:
                 told.append(_clip(job, model, overwrite, report_beside, options))
         except (InputError, OSError) as error:
@@ -115,10 +116,12 @@ def _clip(job: Job, model: Any, overwrite: bool, report_beside: bool, options: O
     return clip.anonymize_video(job.source, job.output, model, report=beside, options=options)
 
 
-def _dataset(job: Job, model: Any, overwrite: bool, jobs: int, options: Options) -> dict:
-    seed = secrets.randbits(32) if options.seed is None else options.seed
+def _dataset(
+    job: Job, model: Any, strength: str, overwrite: bool, jobs: int, options: Options
+) -> dict:
+    seed = keys.random_seed() if options.seed is None else options.seed
     done = walks.anonymize_dataset(
-        job.source, job.output, model, seed, overwrite=overwrite, jobs=jobs
+        job.source, job.output, model, seed, strength=strength, overwrite=overwrite, jobs=jobs
     )
     named = {"input": os.fspath(job.source), "output": os.fspath(job.output)}
     return named | done | ({"seed": seed} if options.store_seed else {})
@@ -184,16 +187,17 @@ def _expanded(given: str | os.PathLike) -> Iterator[tuple[Path, str]]:
 
 
 def _in_folder(folder: Path) -> Iterator[tuple[Path, str]]:
-    if pictures.listing(folder):
-        yield folder, "dataset" if walks.are_silhouettes(folder) else "clip"
-        return
+    inside = pictures.listing(folder)  # or it says that there is no permission
     videos = [
         path for path in sorted(folder.iterdir())
         if path.suffix.lower() in _VIDEOS and path.is_file()
         and not path.stem.endswith(_MARK) and not path.name.startswith(".")
     ]  # fmt: skip
-    if videos:
+    if videos:  # pictures beside them may be covers and the like
         yield from ((path, "clip") for path in videos)
+        return
+    if inside:
+        yield folder, "dataset" if walks.are_silhouettes(folder) else "clip"
         return
     if next(folder.rglob("*.pkl"), None) is not None:
         yield folder, "dataset"

@@ -35,6 +35,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--output", help="File for one IN, folder for several. Default: beside, as *_anonymized.")
     add("--checkpoint", help="--workdir of a training of stgan.py or retarget.py. Default: the "
         "weights that come along, which draw another walker.")  # fmt: skip
+    add(
+        "--strength",
+        choices=["mild", "default", "strong"],
+        default="default",
+        help="mild changes people less and hides them less. strong: with ST-GAN's weights alone.",
+    )
     add("--overwrite", action="store_true", help="Replace outputs that are there.")
     add("--seed", type=int, help="Decides everybody's noise. Random by default.")
     add("--store_seed", action="store_true", help="Put the seed into the report.")
@@ -97,7 +103,8 @@ def _run(given: argparse.Namespace) -> dict[str, Any]:
     options = source.Options(**named, segmenter_input=(side[0], side[1], side[2]))
     with _device(given.device):
         return batch.anonymize(
-            inputs, given.output, checkpoint=given.checkpoint, overwrite=given.overwrite,
+            inputs, given.output, checkpoint=given.checkpoint, strength=given.strength,
+            overwrite=given.overwrite,
             report_file=given.report, report_beside=given.report is None,
             jobs=given.jobs, options=options,
         )  # fmt: skip

@@ -9,21 +9,19 @@ import contextlib
 import dataclasses
 import json
 import os
-import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import cv2
-import jax
 import numpy as np
 from tqdm import tqdm
 
 from stgan_jax import anonymizer, files
 from stgan_jax.errors import InputError
-from stgan_jax.footage import compose, masks, people, report
+from stgan_jax.footage import compose, keys, masks, people, report
 from stgan_jax.footage.source import Options, Source
-from stgan_jax.video import background, io, pictures, sheet, threads
+from stgan_jax.video import background, io, pictures, segmentation, sheet, standing, threads
 from stgan_jax.video.shelf import Shelf
 
 _STILL = 0.004  # camera motion, in frame diagonals, that a static camera's noise can look like
@@ -31,12 +29,17 @@ _STILL = 0.004  # camera motion, in frame diagonals, that a static camera's nois
 
 @dataclasses.dataclass
 class _Scene:
-    """What is behind the people: a picture in changing light, frames, or what is around them."""
+    """What is behind the people: a picture in changing light, frames, or what is around them.
+
+    `standing`: boxes of people who are in the picture itself; what is shown is filled there.
+    """
 
     picture: background.Scene | None
     fps: float
     given: Source | None = None
     unions: people.Unions | None = None
+    standing: Sequence[segmentation.Box] = ()
+    _filled: tuple[np.ndarray, np.ndarray] | None = None
 
     def behind(
         self, frames: Iterator[io.Stamped], blanks: people.Blanks
@@ -59,9 +62,20 @@ class _Scene:
     def canvas(self, number: int, image: np.ndarray, empty: np.ndarray | None) -> np.ndarray:
         """The frame without its people; black where that is not known."""
         if empty is not None:
-            return empty.copy()
+            return self.vacated(empty)
         union = self.unions[number] if self.unions is not None else None
         return np.zeros_like(image) if union is None else masks.fill(image, union)
+
+    def vacated(self, empty: np.ndarray) -> np.ndarray:
+        """A copy of an empty scene, without those who stand in it."""
+        if not self.standing:
+            return empty.copy()
+        if (last := self._filled) is None or last[0] is not empty:  # light changes seldom
+            mask = np.zeros(empty.shape[:2], np.uint8)
+            for top, left, bottom, right in self.standing:
+                mask[top:bottom, left:right] = 1
+            self._filled = last = (empty, masks.fill(empty, mask))
+        return last[1].copy()
 
 
 def anonymize_video(
@@ -124,8 +138,8 @@ class _Clip:
     def _check_outputs(self) -> None:
         source, options = self._source, self._options
         if source.is_folder:
-            if os.path.exists(self._output) and not os.path.isdir(self._output):
-                raise InputError(f"{self._output}: is a file; name a folder for a folder's frames")
+            pictures.check_folder(self._output)
+            pictures.written(source.path)
         else:
             io.codec_of(self._output, options.codec)
         for path in (self._output, self._report_file, options.contact_sheet, options.preview):
@@ -138,16 +152,16 @@ class _Clip:
 
     def run(self) -> dict[str, Any]:
         options, source = self._options, self._source
-        seed = secrets.randbits(32) if options.seed is None else options.seed
+        seed = keys.random_seed() if options.seed is None else options.seed
         detector, scene = self._look()
         tracks = self._find(detector, scene)
-        if not tracks:
+        if not tracks and not scene.standing:
             raise InputError(f"{source.path}: no walking person found, nothing to anonymise")
         cells: dict[int, list[sheet.Cell]] = {}
         persons = list(
             tqdm(
                 people.anonymize(
-                    tracks, self._shape, self._fps, jax.random.key(seed),
+                    tracks, self._shape, self._fps, keys.root(seed),
                     people.model_of(self._model), self._shelf, self._model.context,
                 ),
                 desc="anonymising", unit="person", total=len(tracks),
@@ -167,7 +181,7 @@ class _Clip:
         told = report.told(
             source, self._output, self._model, options, persons, self._times,
             self._blanks.reasons, time.monotonic() - self._started,
-            seed if options.store_seed else None,
+            seed if options.store_seed else None, scene.standing,
         )  # fmt: skip
         if options.contact_sheet and cells:
             sheet.write(options.contact_sheet, [c for column in cells.values() for c in column])
@@ -198,7 +212,8 @@ class _Clip:
             picture = background.Scene(scene.picture.empty, background.thresholds(noise))
             scene = _Scene(picture, self._fps)
         else:
-            scene = _Scene(background.scene_behind(samples), self._fps)
+            picture = background.scene_behind(samples)
+            scene = _Scene(picture, self._fps, standing=standing.people_in(picture.empty))
         assert scene.picture is not None
         return masks.ByBackground(scene.picture.threshold), scene
 
@@ -294,7 +309,8 @@ class _Clip:
                 return number, frame, compose.compose(canvas, frame.image, present, plain)
             except Exception as error:
                 self._blanks.add(number, "composing", error)
-                blank = np.zeros_like(frame.image) if empty is None or plain else empty.copy()
+                nothing = np.zeros_like(frame.image)
+                blank = nothing if empty is None or plain else scene.vacated(empty)
                 return number, frame, compose.Composed(blank, [])
 
         work = ((entry, presence.of(entry[0])) for entry in self._entries(scene))

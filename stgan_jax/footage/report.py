@@ -7,6 +7,7 @@ from typing import Any
 from stgan_jax import anonymizer
 from stgan_jax.footage.people import Person
 from stgan_jax.footage.source import Options, Source
+from stgan_jax.video import segmentation
 
 
 def told(
@@ -19,16 +20,25 @@ def told(
     blanked: dict[int, str],
     seconds: float,
     seed: int | None,
+    standing: Sequence[segmentation.Box] = (),
 ) -> dict[str, Any]:
     """The report of a clip.
 
     Returns:
       what was read and written; `people`, of each what `Person.row` gives; `covered`, each time
       that somebody is seen and not shown: frames, seconds, the box (left, top, right, bottom)
-      that holds them, and why; `blanked_frames`, in which nobody is shown; `exit_code`, 3 if
-      there is any of these and 0 if not; and the `seed`, if it is to be stored.
+      that holds them, and why (`person` is None of those who stand there all the while);
+      `blanked_frames`, in which nobody is shown; `exit_code`, 3 if there is any of these and 0
+      if not; and the `seed`, if it is to be stored.
     """
     covered = [row for i, person in enumerate(persons, 1) for row in _covered(person, i, times)]
+    for top, left, bottom, right in standing:
+        covered.append({
+            "person": None, "first_frame": 0, "last_frame": len(times) - 1,
+            "from": round(times[0], 3), "to": round(times[-1], 3),
+            "box": [int(left), int(top), int(right), int(bottom)],
+            "why": "stands in the background",
+        })  # fmt: skip
     blanks = [
         {"frame": number, "time": round(times[number], 3), "why": why}
         for number, why in sorted(blanked.items())
@@ -98,9 +108,11 @@ def sentence(report: dict[str, Any]) -> str:
     """A report in a line."""
     covered = sum(row["frames_covered"] for row in report["people"])
     blanked = len(report["blanked_frames"])
+    standing = sum(row["person"] is None for row in report["covered"])
     return (
         f"{report['output']}: {report['frames']} frames in {report['seconds']:.1f} s "
         f"({report['frames_per_second']:.1f} a second), {len(report['people'])} people, "
         f"{covered} sightings covered by background"
+        + (f", {standing} people who stand in the background, too" if standing else "")
         + (f", {blanked} frames without people for a failure" if blanked else "")
     )

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from stgan_jax.errors import InputError
+from stgan_jax.footage import keys
 from stgan_jax.video import background, io, pictures
 from stgan_jax.video.audio import Audio
 
@@ -65,6 +66,8 @@ class Options:
             raise InputError("--crf must be from 0 to 51")
         if self.masks and self.segmenter:
             raise InputError("--masks and --segmenter exclude each other")
+        if self.seed is not None and not 0 <= self.seed < 1 << keys.BITS:
+            raise InputError(f"--seed must be from 0 to 2**{keys.BITS} - 1")
         for path in (self.preview, self.contact_sheet):
             if path is not None and not os.fspath(path).lower().endswith(".png"):
                 raise InputError(f"{path}: name a .png file for the picture")
@@ -124,7 +127,7 @@ class Source:
     def writer(self, output: str | os.PathLike, options: Options) -> Any:
         """A context that yields `append(Stamped)`, see `io.video_writer`."""
         if self.is_folder:
-            return pictures.writer(output, [path.name for path in pictures.listing(self.path)])
+            return pictures.writer(output, pictures.written(self.path))
         sound = Audio(self.path, options.start, options.end) if options.keep_audio else None
         return io.video_writer(
             output, self.shape, self.info.fps, options.crf,

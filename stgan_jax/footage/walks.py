@@ -4,7 +4,6 @@ import functools
 import multiprocessing
 import os
 import pickle
-import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -19,6 +18,7 @@ from tqdm import tqdm
 from stgan_jax import anonymizer, arrays, contour, files
 from stgan_jax.errors import InputError
 from stgan_jax.evaluation import gei
+from stgan_jax.footage import keys
 from stgan_jax.video import pictures
 
 
@@ -40,6 +40,7 @@ def anonymize_dataset(
     checkpoint: str | os.PathLike | anonymizer.AnyModel | None,
     seed: int,
     *,
+    strength: str = anonymizer.STRENGTHS[1],
     overwrite: bool = False,
     jobs: int = 1,
 ) -> dict[str, Any]:
@@ -53,6 +54,7 @@ def anonymize_dataset(
       output: folder that gets the same tree.
       checkpoint: as `anonymizer.load_model` takes it; a loaded model where `jobs` is 1.
       seed: with a walk's place in the dataset decides its noise.
+      strength: as `anonymizer.load_model` takes it.
       overwrite: makes walks anew that are there.
       jobs: processes that work side by side.
 
@@ -67,11 +69,18 @@ def anonymize_dataset(
     names = sorted(_find(Path(source)))
     if not names:
         raise InputError(f"{source}: holds no silhouettes")
+    for folder in (Path(output), *Path(output).absolute().parents):
+        if folder.exists():  # what is to be made is made there
+            files.check_output(folder / ".x")
+            break
     work = functools.partial(_one, Path(source), Path(output), seed, overwrite)
     counts: dict[str, Any] = {"walks": len(names), "written": 0, "skipped": 0, "frames": 0}
     errors = []
     for name, frames, error in tqdm(
-        _spread(work, names, checkpoint, jobs), desc="anonymising", unit="walk", total=len(names)
+        _spread(work, names, checkpoint, strength, jobs),
+        desc="anonymising",
+        unit="walk",
+        total=len(names),
     ):
         if error:
             errors.append({"walk": name, "error": error})
@@ -90,25 +99,27 @@ def _find(source: Path) -> Iterator[str]:
             yield os.fspath(here.relative_to(source))
 
 
-def _spread(work: Callable, names: list[str], checkpoint: Any, jobs: int) -> Iterator:
+def _spread(
+    work: Callable, names: list[str], checkpoint: Any, strength: str, jobs: int
+) -> Iterator:
     if jobs <= 1 or len(names) < 2:
         model = (
             checkpoint if isinstance(checkpoint, anonymizer.AnyModel)
-            else anonymizer.load_model(checkpoint)
+            else anonymizer.load_model(checkpoint, strength)
         )  # fmt: skip
         yield from (work(model, name) for name in names)
         return
     # JAX has threads, which do not live through a fork.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, context, _load, (checkpoint,)) as pool:
+    with ProcessPoolExecutor(jobs, context, _load, (checkpoint, strength)) as pool:
         yield from pool.map(functools.partial(_with_loaded, work), names, chunksize=4)
 
 
 _LOADED: list[anonymizer.AnyModel] = []
 
 
-def _load(checkpoint: Any) -> None:
-    _LOADED.append(anonymizer.load_model(checkpoint))
+def _load(checkpoint: Any, strength: str) -> None:
+    _LOADED.append(anonymizer.load_model(checkpoint, strength))
 
 
 def _with_loaded(work: Callable, name: str) -> tuple[str, int, str | None]:
@@ -120,9 +131,9 @@ def _one(
 ) -> tuple[str, int, str | None]:
     """(name, frames written, what is wrong)."""
     target = output / name
-    if target.exists() and not overwrite:
+    if not overwrite and _is_done(source / name, target):
         return name, 0, None
-    key = jax.random.fold_in(jax.random.key(seed), zlib.crc32(name.encode()))
+    key = keys.named(keys.root(seed), name)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         if name.endswith(".pkl"):
@@ -132,6 +143,13 @@ def _one(
         return name, 0, str(error)
     except Exception as error:
         return name, 0, f"{name}: {type(error).__name__}: {error}"
+
+
+def _is_done(source: Path, target: Path) -> bool:
+    """Whether a walk is there; a folder alone may have come with the walks in it."""
+    if not source.is_dir() or not target.is_dir():
+        return target.exists()
+    return len(pictures.listing(target)) >= len(pictures.listing(source))
 
 
 def _pickle(source: Path, target: Path, model: anonymizer.AnyModel, key: jax.Array) -> int:
@@ -149,15 +167,16 @@ def _pickle(source: Path, target: Path, model: anonymizer.AnyModel, key: jax.Arr
 
 
 def _folder(source: Path, target: Path, model: anonymizer.AnyModel, key: jax.Array) -> int:
-    paths = pictures.listing(source)
+    paths, names = pictures.listing(source), pictures.written(source)
     images = [pictures.read(path, cv2.IMREAD_GRAYSCALE) for path in paths]
     if len({image.shape for image in images}) > 1:
         raise InputError(f"{source}: its pictures are of several sizes")
     made, squares = _reshaped(np.stack(images), model, key)
-    with pictures.replacing(target) as beside:
-        for path, mask, square in zip(paths, made, squares, strict=True):
+    nested = any(path.is_dir() for path in source.iterdir())
+    with (pictures.filling if nested else pictures.replacing)(target) as beside:
+        for name, mask, square in zip(names, made, squares, strict=True):
             placed = contour.place(mask, square, images[0].shape)
-            pictures.write(beside / f"{path.stem}.png", placed * np.uint8(255))
+            pictures.write(beside / name, placed * np.uint8(255))
     return len(paths)
 
 

@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -19,14 +20,33 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 
 
 def listing(folder: str | os.PathLike) -> list[Path]:
-    """The pictures of a folder in the order of the numbers in their names."""
+    """The pictures of a folder in the order of the numbers in their names.
+
+    Raises `InputError` where the folder cannot be read.
+    """
 
     def order(path: Path) -> list[Any]:
         return [
             (0, int(p), "") if p.isdigit() else (1, 0, p) for p in re.split(r"(\d+)", path.name)
         ]
 
-    return sorted((p for p in Path(folder).iterdir() if p.suffix.lower() in SUFFIXES), key=order)
+    try:
+        found = [path for path in Path(folder).iterdir() if path.suffix.lower() in SUFFIXES]
+    except PermissionError as error:
+        raise InputError(f"{folder}: no permission to read it") from error
+    return sorted(found, key=order)
+
+
+def written(folder: str | os.PathLike) -> list[str]:
+    """Names under which a folder's pictures are written: as PNGs, whose colours are exact.
+
+    Raises:
+      InputError: two of them would get one name.
+    """
+    names = [f"{path.stem}.png" for path in listing(folder)]
+    if twins := [name for name, times in Counter(names).items() if times > 1]:
+        raise InputError(f"{folder}: two pictures would become {twins[0]}, rename one of them")
+    return names
 
 
 def read(path: str | os.PathLike, flags: int = cv2.IMREAD_COLOR) -> np.ndarray:
@@ -75,14 +95,14 @@ def writer(folder: str | os.PathLike, names: list[str]) -> Iterator[Callable]:
 
     Args:
       folder: replaced if it is there.
-      names: of the pictures; JPEGs become PNGs, whose colours are exact.
+      names: of the pictures, see `written`.
     """
     with replacing(folder) as beside:
         left = iter(names)
 
         def append(frame: Frame | Stamped) -> None:
             image = frame.image if isinstance(frame, Stamped) else frame
-            write(beside / f"{Path(next(left)).stem}.png", image[..., ::-1])
+            write(beside / next(left), image[..., ::-1])
 
         yield append
 
@@ -91,6 +111,41 @@ def write(path: Path, image: np.ndarray) -> None:
     """Writes a PNG of what OpenCV takes. Raises `OSError` where the disk is full."""
     _, data = cv2.imencode(".png", image)
     path.write_bytes(data.tobytes())
+
+
+def check_folder(folder: str | os.PathLike) -> None:
+    """Raises `InputError` where a folder is there that `replacing` would not replace."""
+    if not os.path.exists(folder):
+        return
+    if not os.path.isdir(folder):
+        raise InputError(f"{folder}: is a file; name a folder for pictures")
+    others = [p for p in Path(folder).iterdir() if p.is_dir() or p.suffix.lower() not in SUFFIXES]
+    if others:
+        raise InputError(
+            f"{folder}: holds {others[0].name}, which is no picture and would be lost: name "
+            "another folder"
+        )
+
+
+@contextlib.contextmanager
+def filling(folder: str | os.PathLike) -> Iterator[Path]:
+    """A folder whose pictures, on success, take the place of those in another one.
+
+    That one keeps its subfolders. Pictures come one after the other, the old ones go first, so
+    that what is interrupted has too few.
+    """
+    folder = Path(os.path.abspath(folder))
+    folder.mkdir(parents=True, exist_ok=True)
+    beside = folder / f".{os.getpid()}.part"
+    try:
+        beside.mkdir()
+        yield beside
+        for path in listing(folder):
+            path.unlink()
+        for path in listing(beside):
+            path.rename(folder / path.name)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -102,13 +157,7 @@ def replacing(folder: str | os.PathLike) -> Iterator[Path]:
     """
     folder = Path(os.path.abspath(folder))
     beside = folder.with_name(f".{folder.name}.{os.getpid()}.part")
-    if folder.exists():
-        others = [p for p in folder.iterdir() if p.is_dir() or p.suffix.lower() not in SUFFIXES]
-        if others:
-            raise InputError(
-                f"{folder}: holds {others[0].name}, which is no picture and would be lost: name "
-                "another folder"
-            )
+    check_folder(folder)
     before = beside.with_suffix(".before")
     try:
         beside.mkdir()

@@ -89,7 +89,7 @@ def _windows(mask: np.ndarray, margin: int, cell: int = 16) -> list[tuple[slice,
 def _cleaned(
     frame: np.ndarray, background: np.ndarray, mask: np.ndarray, unit: float
 ) -> np.ndarray:
-    mask = mask & ~_shadow(frame, background, mask)
+    mask = mask & ~_shadow(frame, background, mask, unit)
     mask = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, _disc(5 * unit))
     # Thin things stay where they hang on something thick, as arms do and twigs do not.
     thick = cv2.morphologyEx(mask, cv2.MORPH_OPEN, _disc(7 * unit))
@@ -97,19 +97,54 @@ def _cleaned(
     return cv2.morphologyEx(cv2.dilate(thick, reach) & mask, cv2.MORPH_OPEN, _disc(3 * unit))
 
 
-def _shadow(frame: np.ndarray, background: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """1 where a region's foot dims the ground by about the same factor in every channel.
+def _shadow(frame: np.ndarray, background: np.ndarray, mask: np.ndarray, unit: float) -> np.ndarray:
+    """1 where the ground beside somebody is dimmed by about the same factor in every channel.
 
-    Higher up the same look is a dark head before a dark wall.
+    Dark clothes may look the same. So a shadow is what looks so and lies on the ground to the
+    side of a body that does not, or at its feet where these are seen themselves. All else is kept.
     """
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask)
-    at = np.nonzero(mask.view(bool))
-    lit = (cv2.blur(frame, (3, 3))[at] + 8.0) / (cv2.blur(background, (3, 3))[at] + 8.0)
-    darkest, brightest = lit.min(-1), lit.max(-1)
-    knee = stats[:, cv2.CC_STAT_TOP] + 0.6 * stats[:, cv2.CC_STAT_HEIGHT]
-    shadow = (darkest > 0.65) & (brightest < 0.98) & (brightest - darkest < 0.08)
+    lit = (cv2.blur(frame, (3, 3)) + np.float32(8)) / (cv2.blur(background, (3, 3)) + np.float32(8))
+    red, green, blue = cv2.split(lit)
+    darkest, brightest = cv2.min(cv2.min(red, green), blue), cv2.max(cv2.max(red, green), blue)
+    dim = (darkest > 0.3) & (brightest < 0.98) & (brightest - darkest < 0.12 * brightest)
+    body = cv2.morphologyEx(mask & ~dim.view(np.uint8), cv2.MORPH_OPEN, _disc(5 * unit))
+    body = cv2.dilate(body, _disc(5 * unit)) & mask
     out = np.zeros_like(mask)
-    out[at] = shadow & (at[0] > knee[labels[at]])
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(cv2.dilate(mask, _disc(9 * unit)))
+    for label in range(1, count):
+        left, top, width, height, _ = stats[label]
+        window = np.s_[top : top + height, left : left + width]
+        here = (labels[window] == label).astype(np.uint8)
+        doubtful = mask[window] & ~body[window] & here
+        out[window] |= _on_the_ground(body[window] & here, doubtful, darkest[window] > 0.65)
+    return out
+
+
+def _on_the_ground(body: np.ndarray, doubtful: np.ndarray, soft: np.ndarray) -> np.ndarray:
+    """1 where the doubtful pixels beside a body (0/1) can hardly be a part of it.
+
+    Below it they may be dark legs, unless they are few and dimmed a little (`soft`) alone.
+    """
+    out = np.zeros_like(body)
+    rows = np.flatnonzero(body.any(1))
+    if not len(rows) or body.sum() < 0.4 * doubtful.sum():
+        return out
+    top, bottom = rows[0], rows[-1] + 1
+    height = bottom - top
+    upright = (np.count_nonzero(body, axis=0) >= 0.25 * height).astype(np.uint8)[None]
+    stride = np.ones((1, 2 * int(0.2 * height) + 1), np.uint8)
+    aside = cv2.dilate(upright, stride)[0] == 0
+    if not aside.all():
+        out[top + height // 2 :, aside] = doubtful[top + height // 2 :, aside]
+    for pieces, most, lowest in (
+        (doubtful, len(body), bottom + 0.1 * height),
+        (doubtful & soft, 0.4 * height, len(body)),
+    ):
+        _, labels, stats, _ = cv2.connectedComponentsWithStats(pieces)
+        first, tall = stats[:, cv2.CC_STAT_TOP], stats[:, cv2.CC_STAT_HEIGHT]
+        fallen = (first >= top + int(0.6 * height)) & (first + tall <= lowest) & (tall <= most)
+        fallen[0] = False
+        out |= fallen.astype(np.uint8)[labels]
     return out
 
 

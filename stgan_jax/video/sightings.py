@@ -52,6 +52,17 @@ class Sightings(Sequence[Sighting]):
         slip = self._shelf.put(region.mask)
         self._rows.extend((frame, *map(int, region.box), region.area, *slip))
 
+    def exchange(self, other: "Sightings", first: int) -> None:
+        """What was seen from a frame on goes to the other one, and the other way round."""
+        at, its = self._row_of(first), other._row_of(first)
+        self._rows[at:], other._rows[its:] = other._rows[its:], self._rows[at:]
+
+    def _row_of(self, frame: int) -> int:
+        count = len(self)
+        while count and self._rows[(count - 1) * self._WIDTH] >= frame:
+            count -= 1
+        return count * self._WIDTH
+
     def __len__(self) -> int:
         return len(self._rows) // self._WIDTH
 

@@ -65,16 +65,18 @@ def mapped(
 ) -> Iterator[Result]:
     """`map` by several threads, results in the items' order, a few items in flight."""
     pending: deque[Future] = deque()
-    with ThreadPoolExecutor(workers) as pool:
-        try:
-            for item in items:
-                pending.append(pool.submit(function, item))
-                if len(pending) > workers + 1:
-                    yield pending.popleft().result()
-            while pending:
+    pool = ThreadPoolExecutor(workers, name := f"mapped-{id(pending)}")
+    try:
+        for item in items:
+            pending.append(pool.submit(function, item))
+            if len(pending) > workers + 1:
                 yield pending.popleft().result()
-        finally:
-            for future in pending:
-                future.cancel()
-            if hasattr(items, "close"):
-                items.close()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        for future in pending:
+            future.cancel()
+        # One of the threads may be the one to collect garbage.
+        pool.shutdown(wait=not threading.current_thread().name.startswith(name))
+        if hasattr(items, "close"):
+            items.close()

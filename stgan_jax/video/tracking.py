@@ -1,6 +1,7 @@
 """Who is who from frame to frame: foreground regions divided among people and followed."""
 
 import itertools
+from collections.abc import Iterable
 
 import cv2
 import numpy as np
@@ -11,6 +12,7 @@ from stgan_jax.video.segmentation import Box, Region, regions
 from stgan_jax.video.shelf import Shelf
 from stgan_jax.video.sightings import Sightings
 
+_LOOKS, _MOST_LOOKS = 2, 32  # frames alone after which clothes are compared; that are kept
 _ExpectedBox = Float[np.ndarray, "4"]  # as Box, between pixels
 
 
@@ -37,12 +39,36 @@ class Track:
         self._middle = _middle(region.box)
         self._size = (region.box[2:] - region.box[:2]).astype(np.float64)
         self._speed = np.zeros(2)
-        self.met: set[Track] = set()
+        self.met: dict[Track, None] = {}  # a set in the order of meeting
         self.look: np.ndarray | None = None
+        self._since: list[tuple[int, np.ndarray]] = []
 
-    def dressed(self, look: Float[np.ndarray, "9"]) -> None:
+    def dressed(self, look: Float[np.ndarray, "9"], frame: int) -> None:
         """Takes in what the person looks like, seen alone."""
-        self.look = look if self.look is None else self.look + 0.2 * (look - self.look)
+        if self.met:
+            if len(self._since) < _MOST_LOOKS:
+                self._since.append((frame, look))
+        else:
+            self.look = look if self.look is None else self.look + 0.2 * (look - self.look)
+
+    def parted(self) -> tuple[int, np.ndarray] | None:
+        """When the person first was alone again, and the looks since; None if too few tell."""
+        if len(self._since) < _LOOKS:
+            return None
+        return self._since[0][0], np.median([look for _, look in self._since], axis=0)
+
+    def know(self, other: "Track") -> None:
+        """Both have been told apart."""
+        for one, two in ((self, other), (other, self)):
+            one.met.pop(two, None)
+            if not one.met:
+                one._since.clear()
+
+    def meet(self, others: Iterable["Track"]) -> None:
+        """Shares a region with other tracks: what is seen from now on may be another person."""
+        if there := [other for other in others if other is not self]:
+            self.met |= dict.fromkeys(there)
+            self._since.clear()
 
     @property
     def middle(self) -> Float[np.ndarray, "2"]:
@@ -54,8 +80,11 @@ class Track:
         self.add(region, frame, alone=True)
         self._middle, self._speed = _middle(region.box), np.zeros(2)
 
-    def swap_places(self, other: "Track") -> None:
-        """Each goes on where the other is."""
+    def swap_places(self, other: "Track", first: int) -> None:
+        """Each goes on where the other is, and has been since a frame."""
+        self.sightings.exchange(other.sightings, first)
+        self._since, other._since = other._since, self._since
+        self.last_frame, other.last_frame = other.last_frame, self.last_frame
         mine = self._middle, self._size, self._speed, self.area
         self._middle, self._size, self._speed, self.area = (
             other._middle, other._size, other._speed, other.area,
@@ -116,6 +145,8 @@ class Follower:
         clothes, where these tell; otherwise by where they were going.
         """
         self._alive = [t for t in self._alive if frame - t.last_frame <= self._patience]
+        for track in self._alive:
+            track.met = {other: None for other in track.met if other in self._alive}
         boxes = {track: track.expected(frame) for track in self._alive}
         shares: dict[Track, list[Region]] = {}
         alone: dict[Track, bool] = {}
@@ -131,7 +162,7 @@ class Follower:
             for track, part in zip(mine, parts, strict=False):
                 shares.setdefault(track, []).append(part)
                 alone[track] = alone.get(track, True) and len(seeds) == 1
-                track.met.update(other for other in mine if other is not track)
+                track.meet(mine)
             for part in parts[len(mine) :]:
                 newcomers.append(part)
         wholes: dict[Track, Region] = {}
@@ -143,7 +174,7 @@ class Follower:
             if whole is not None:
                 wholes[track] = whole
         if image is not None:
-            _by_clothes(wholes, alone, image)
+            _by_clothes(wholes, alone, image, frame)
             missing = [t for t in self._alive if t not in wholes]
             newcomers = _resumed(missing, newcomers, image, frame)
         for part in newcomers:
@@ -167,26 +198,28 @@ def appearance(image: UInt8[np.ndarray, "H W 3"], region: Region) -> Float[np.nd
     return np.resize(np.array(means), 9)
 
 
-def _by_clothes(wholes: dict[Track, Region], alone: dict[Track, bool], image: np.ndarray) -> None:
-    """Exchanges, in place, the regions of two who met and part, if their clothes say so."""
-    looks = {track: appearance(image, whole) for track, whole in wholes.items() if alone[track]}
-    for track in list(looks):
+def _by_clothes(
+    wholes: dict[Track, Region], alone: dict[Track, bool], image: np.ndarray, frame: int
+) -> None:
+    """Exchanges, in place, two who met and parted, if their clothes since then say so."""
+    for track, whole in wholes.items():
+        if alone[track]:
+            track.dressed(appearance(image, whole), frame)
+    for track in list(wholes):
         for other in list(track.met):
-            if other not in looks:
+            mine, its = track.parted(), other.parted()
+            if mine is None or its is None or other not in wholes:
                 continue
-            track.met.discard(other)
-            other.met.discard(track)
-            if track.look is None or other.look is None:
-                continue
-            stay = _apart(track.look, looks[track]) + _apart(other.look, looks[other])
-            change = _apart(track.look, looks[other]) + _apart(other.look, looks[track])
-            if change < 0.6 * stay and stay - change > 40:
-                track.swap_places(other)
+            known = [(t.look, own, its_own) for t, own, its_own in (
+                (track, mine[1], its[1]), (other, its[1], mine[1])
+            ) if t.look is not None]  # fmt: skip
+            stay = sum(_apart(look, own) for look, own, _ in known)
+            change = sum(_apart(look, new) for look, _, new in known)
+            if change < 0.6 * stay and stay - change > 20 * len(known):
+                track.swap_places(other, min(mine[0], its[0]))
                 wholes[track], wholes[other] = wholes[other], wholes[track]
-                looks[track], looks[other] = looks[other], looks[track]
-    for track, look in looks.items():
-        if not track.met:
-            track.dressed(look)
+                alone[track], alone[other] = alone[other], alone[track]
+            track.know(other)
 
 
 def _resumed(
