@@ -113,6 +113,6 @@ def sentence(report: dict[str, Any]) -> str:
         f"{report['output']}: {report['frames']} frames in {report['seconds']:.1f} s "
         f"({report['frames_per_second']:.1f} a second), {len(report['people'])} people, "
         f"{covered} sightings covered by background"
-        + (f", {standing} people who stand in the background, too" if standing else "")
+        + (f", {standing} standing in the background picture, too" if standing else "")
         + (f", {blanked} frames without people for a failure" if blanked else "")
     )
