@@ -188,6 +188,7 @@ class StganSettings(RunSettings):
         the folder of a training of retarget.py, which use needs, too.
       noise_run: the noise GAN's settings, filled in from its checkpoint.
       balance: of L_Rec and L_Per, "printed" or "convex", see `losses.generator`.
+      closed: see `models.stgan.Generator`; of resampled contours.
       (the others): see `configs/stgan.py`.
     """
 
@@ -206,6 +207,7 @@ class StganSettings(RunSettings):
     saturating: bool = False
     adversarial_weight: float = 0.1
     balance: str = "printed"
+    closed: bool = False
     noise_run: NoiseSettings | None = None
 
     def __post_init__(self):
@@ -224,6 +226,10 @@ class StganSettings(RunSettings):
             self.balance == "printed" or self.alpha <= 1,
             'alpha must be at most 1 with balance "convex"',
         )
+        require(
+            not self.closed or self.data.codec == "resampled",
+            'closed=True takes data.codec "resampled": padded contours end in zeros',
+        )
         # Of a contour that is not filled no other walker can be told.
         require(
             self.noise != "gait" or self.data.codec == "resampled",
@@ -240,7 +246,14 @@ class StganSettings(RunSettings):
                 raise InputError("noise_run is missing: it is filled in from the noise checkpoint")
             noise = self.noise_run.nets()
         return StganNets(
-            Generator(self.features, self.kernel, self.share_encoder, self.dtype, self.convolution),
+            Generator(
+                self.features,
+                self.kernel,
+                self.share_encoder,
+                self.dtype,
+                self.convolution,
+                self.closed,
+            ),
             SpatialDiscriminator(self.features, self.kernel, self.dtype, self.convolution),
             TemporalDiscriminator(self.lstm_units, self.dtype),
             noise,

@@ -63,6 +63,18 @@ def test_shared_encoder_cannot_tell_gait_from_noise_and_separate_ones_can():
         assert np.allclose(one, swapped, atol=1e-5) == share
 
 
+def test_a_closed_contour_may_begin_anywhere():
+    y, z = contours(2, 3), contours(2, 3)
+    open_ended, closed = stgan.Generator(kernel=5), stgan.Generator(kernel=5, closed=True)
+    variables = open_ended.init(KEY, y, z)
+    made = closed.apply(variables, y, z)
+    turned = closed.apply(variables, jnp.roll(y, 100, -1), jnp.roll(z, 100, -1))
+    np.testing.assert_allclose(turned, jnp.roll(made, 100, -1), atol=1e-6)
+    np.testing.assert_allclose(
+        made[..., 4:-4], open_ended.apply(variables, y, z)[..., 4:-4], atol=1e-6
+    )
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_generator_starts_near_the_mean_of_its_inputs_and_alive(seed):
     model = stgan.Generator()

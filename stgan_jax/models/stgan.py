@@ -98,6 +98,8 @@ class Generator(nn.Module):
         symmetric in its inputs, blind to which is the noise; ST-GAN has two.
       dtype: what is computed in; weights are float32. bfloat16 resolves half a pixel of 240.
       convolution: how, one of `CONVOLUTIONS`: the same function.
+      closed: beyond a vector's ends its other end goes on, as a resampled contour's does, in
+        place of zeros, which leave a dent at the top of the head. Note: not in the papers.
     """
 
     features: int = 16
@@ -105,6 +107,7 @@ class Generator(nn.Module):
     share_encoder: bool = False
     dtype: Any = None
     convolution: str = "auto"
+    closed: bool = False
 
     @nn.compact
     def __call__(
@@ -125,8 +128,13 @@ class Generator(nn.Module):
         # One noise contour stands for all frames (ST-GAN 3.3).
         noise = noise[:, None] if noise.ndim == 2 else noise
         own, noise = (_cast(2.0 * x - 1.0, self.dtype) for x in (contours, noise))
-        mixed = _convolution(self.convolution).mixed
-        return mixed(weights, own, noise).astype(contours.dtype)
+        reach = 2 * (taps // 2) if self.closed else 0  # of both layers
+        if reach:
+            own, noise = (
+                jnp.concatenate([x[..., -reach:], x, x[..., :reach]], -1) for x in (own, noise)
+            )
+        made = _convolution(self.convolution).mixed(weights, own, noise)
+        return made[..., reach : made.shape[-1] - reach].astype(contours.dtype)
 
 
 class SpatialDiscriminator(nn.Module):
