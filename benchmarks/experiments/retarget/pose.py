@@ -73,7 +73,9 @@ def main(_):
         inputs = np.concatenate([_features(model, masks) for masks, _ in learnt])
         scaler, truth = StandardScaler().fit(inputs), np.concatenate([t for _, t in learnt])
         units = truth.std(0)
-        reader = MLPRegressor((256, 128), alpha=1e-3, early_stopping=True, random_state=0)
+        reader = MLPRegressor(
+            hidden_layer_sizes=(256, 128), alpha=1e-3, early_stopping=True, random_state=0
+        )
         reader.fit(scaler.transform(inputs), truth / units)
         rows = []
         for view in tqdm(walkers.VIEWS, "views"):

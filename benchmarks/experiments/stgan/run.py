@@ -84,11 +84,11 @@ def _curves(report: dict, path: Path) -> None:
                     else by["conditions"]["nm"]["rank1"]["accuracy"]
                     for by in method["privacy"][attack].values()
                 ]
-                points.append((natural["self_crossing"], 1 - max(found)))
+                points.append((natural["leg_amplitude_ratio"], 1 - max(found)))
             axis.plot(*zip(*points, strict=True), "o-", markersize=3, label=name)
         axis.set(
             title="all views" if view is None else f"{view} degrees",
-            xlabel="frames whose contour crosses itself", ylabel=f"success, {attack}",
+            xlabel="swing of the legs that is kept", ylabel=f"success, {attack}",
             ylim=(0, 1.02),
         )  # fmt: skip
         axis.grid(alpha=0.3)
