@@ -67,11 +67,14 @@ def anonymize(
         raise InputError(f"{todo[0].output}: is there already; --overwrite replaces it")
     if alone:
         _readable(todo[0].source)
+    jobs = 1 if options.tempo is not None else jobs  # a model that is set cannot be sent on
     model = checkpoint
     if not isinstance(model, anonymizer.AnyModel) and (
         jobs <= 1 or any(job.kind == "clip" for job in todo)
     ):
         model = anonymizer.load_model(model)
+    if options.tempo is not None and isinstance(model, anonymizer.AnyModel):
+        model = anonymizer.with_tempo(model, options.tempo)
     told = []
     for job in tqdm(todo, desc="all", unit="file", disable=len(todo) < 2):
         files.sweep(job.output)
