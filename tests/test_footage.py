@@ -555,7 +555,7 @@ def test_a_long_walk_in_pieces_is_as_in_one(tmp_path):
 
 
 def test_a_re_timed_walk_is_one_and_fails_closed(tmp_path, monkeypatch):
-    frames, shelf, root = 150, Shelf(tmp_path), jax.random.key(1)
+    frames, shelf, root = 120, Shelf(tmp_path), jax.random.key(1)
     model = anonymizer.with_tempo(anonymizer.load_model(), 0.3)
     whole = anonymizer.whole_walks(model)
 
