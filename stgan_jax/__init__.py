@@ -30,7 +30,7 @@ def anonymize(
       jobs: processes for datasets.
       **options: of `footage.source.Options`: keep_audio, codec, crf, start, end,
         max_resolution, silhouettes_only, masks, segmenter, segmenter_input, background, seed,
-        store_seed, preview, contact_sheet.
+        tempo, store_seed, preview, contact_sheet.
 
     Returns:
       `files`, a report for each input, and `exit_code`, the command's.

@@ -7,7 +7,7 @@ silhouettes. Whatever model takes ST-GAN's place is called there.
 import dataclasses
 import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -93,6 +93,26 @@ def load_model(source: str | os.PathLike | None = None, strength: str = STRENGTH
         )
     noise = Retargeter.load(settings.noise_checkpoint) if settings.noise == "gait" else None
     return Model(settings.nets(), params, settings.data.codec, settings.alpha, noise)
+
+
+def with_tempo(model: AnyModel, largest: float) -> AnyModel:
+    """The model, changing cadence by up to `largest`, see `Retargeter`.
+
+    Raises:
+      InputError: it cannot.
+    """
+    if not isinstance(model, Retargeter):
+        if largest:
+            raise InputError("ST-GAN cannot change cadence: leave --tempo out, or --checkpoint")
+        return model
+    changed = Retargeter(model.settings, model.params)
+    changed.tempo = largest
+    return changed
+
+
+def whole_walks(model: AnyModel) -> Callable | None:
+    """`Retargeter.in_pieces` where what is drawn depends on all of a walk, else None."""
+    return model.in_pieces if isinstance(model, Retargeter) and model.tempo else None
 
 
 def anonymize_walks(

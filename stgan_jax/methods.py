@@ -125,7 +125,9 @@ def trained(workdir: str | os.PathLike, which: str = checkpoint.LATEST) -> Metho
 
 def _method(name: str, settings: Settings, params, digest: str) -> Method:
     if isinstance(settings, RetargetSettings):
-        return retargeted(name, Retargeter(settings, params), settings.alpha, digest)
+        return retargeted(
+            name, Retargeter(settings, params), settings.alpha, digest, settings.tempo
+        )
     if isinstance(settings, StganSettings):
         apply = _stgan(settings, params)
     else:
@@ -134,7 +136,9 @@ def _method(name: str, settings: Settings, params, digest: str) -> Method:
     return Method(name, settings.kind, settings.data.codec, apply, settings.alpha, digest)
 
 
-def retargeted(name: str, model: Retargeter, alpha: float, digest: str = "") -> Method:
+def retargeted(
+    name: str, model: Retargeter, alpha: float, digest: str = "", tempo: float = 0.0
+) -> Method:
     """Retargeting networks as an anonymiser of contours.
 
     Args:
@@ -142,16 +146,18 @@ def retargeted(name: str, model: Retargeter, alpha: float, digest: str = "") -> 
       model: the networks.
       alpha: share of the new identity.
       digest: of its weights.
+      tempo: largest relative change of cadence.
     """
     codec = "resampled"
 
     def apply(own, walks, seed):
         before = contour.decode(contour.to_pixels(own), codec)
         keys = _keys(walks, seed)
-        after = np.stack([model(b, key, alpha) for b, key in zip(before, keys, strict=True)])
+        after = np.stack([model(b, k, alpha, tempo) for b, k in zip(before, keys, strict=True)])
         return contour.to_unit(contour.encode(after, codec))
 
-    return Method(name, RetargetSettings.kind, codec, apply, alpha, f"{digest} {alpha:g}")
+    digest = f"{digest} {alpha:g}" + (f" tempo {tempo:g}" if tempo else "")
+    return Method(name, RetargetSettings.kind, codec, apply, alpha, digest)
 
 
 def _stgan(settings: StganSettings, params) -> Apply:

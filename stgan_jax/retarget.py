@@ -1,16 +1,16 @@
 """The same walk, another walker: trained retargeting networks at work on silhouettes."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 
-from stgan_jax import checkpoint, contour, fields, weights
+from stgan_jax import checkpoint, contour, fields, tempo, weights
 from stgan_jax.data import identity
 from stgan_jax.errors import InputError
 from stgan_jax.models import retarget as models
@@ -26,11 +26,12 @@ class Retargeter:
     Attributes:
       settings: of the networks' training.
       params: of the networks, by name.
+      tempo: the largest relative change of cadence, the settings' unless it is set.
     """
 
     def __init__(self, settings: RetargetSettings, params: Mapping[str, Any]):
         """Takes what `weights.load` or a checkpoint gives."""
-        self.settings, self.params = settings, dict(params)
+        self.settings, self.params, self.tempo = settings, dict(params), settings.tempo
         self._nets = settings.nets()
         self._read = jax.jit(self._read_plain)
         self._drawn = jax.jit(self._draw_plain)
@@ -66,6 +67,7 @@ class Retargeter:
         silhouettes: UInt8[np.ndarray, "T 240 240"],
         key: jax.Array,
         alpha: float | None = None,
+        tempo: float | None = None,
     ) -> UInt8[np.ndarray, "T 240 240"]:
         """One person's walk as another person's.
 
@@ -79,36 +81,103 @@ class Retargeter:
           alpha: 0 for the own body, as far as it can be told from the silhouettes, 1 for another
             one, which leaves nothing of it; in between, identities in between. The settings' by
             default.
+          tempo: the gait becomes up to so much faster or slower, as the key decides
+            (`tempo.factor`); 0.12 for an eighth. Whole walks alone, see `in_pieces` for long ones.
+            A gait without a clear period keeps its own. The model's by default.
 
         Returns:
           1 inside, 0 outside; one part a frame, without holes.
 
         Raises:
-          ValueError: another shape, or alpha outside of 0 to 1.
+          ValueError: another shape, or alpha or tempo outside of 0 to 1.
         """
-        alpha = self.settings.alpha if alpha is None else alpha
-        if not 0.0 <= alpha <= 1.0:
-            raise ValueError(f"alpha must be from 0 to 1, not {alpha}")
-        seen = np.flatnonzero(silhouettes.any((1, 2)))
+        alpha, largest = self._options(alpha, tempo)
         out = np.zeros(silhouettes.shape, np.uint8)
+        seen = silhouettes.any((1, 2))
+        if seen.any():
+            code, shown = self._codes(silhouettes)
+            code = self._retimed(code, key, largest)
+            out[seen] = self._silhouettes(code, self._who(key, alpha, shown[seen].mean(0)))[seen]
+        return out
+
+    def in_pieces(
+        self, crops: Callable[[range], UInt8[np.ndarray, "_ 240 240"]], frames: int, key: jax.Array
+    ) -> Iterator[tuple[range, UInt8[np.ndarray, "_ 240 240"]]]:
+        """A long walk as by a call, without all of its silhouettes in memory at a time.
+
+        Pose codes of all frames, which are few numbers, are re-timed together: what is drawn
+        does not depend on where it is cut.
+
+        Args:
+          crops: silhouettes of some consecutive frames.
+          frames: of the walk.
+          key: as in a call.
+
+        Yields:
+          frames and what is drawn there.
+        """
+        length = 2 * _CHUNK - 2 * self.context
+        pieces = [range(i, min(i + length, frames)) for i in range(0, frames, length)]
+        codes, people, seen = [], [], []
+        for piece in pieces:
+            first = max(piece.start - self.context, 0)
+            around = crops(range(first, min(piece.stop + self.context, frames)))
+            kept = slice(piece.start - first, piece.stop - first)
+            code, shown = self._codes(around)
+            codes.append(code[kept])
+            people.append(shown[kept])
+            seen.append(around[kept].any((1, 2)))
+        there = np.concatenate(seen)
+        if there.any():
+            alpha, largest = self._options(None, None)
+            code = self._retimed(np.concatenate(codes), key, largest)
+            who = self._who(key, alpha, np.concatenate(people)[there].mean(0))
+        for piece in pieces:
+            out = np.zeros((len(piece), contour.SIZE, contour.SIZE), np.uint8)
+            here = there[piece.start : piece.stop]
+            if here.any():
+                out[here] = self._silhouettes(code[piece.start : piece.stop], who)[here]
+            yield piece, out
+
+    def _options(self, alpha: float | None, largest: float | None) -> tuple[float, float]:
+        alpha = self.settings.alpha if alpha is None else alpha
+        largest = self.tempo if largest is None else largest
+        for name, value in (("alpha", alpha), ("tempo", largest)):
+            if not 0.0 <= value <= 1.0:
+                raise ValueError(f"{name} must be from 0 to 1, not {value}")
+        return alpha, largest
+
+    def _codes(
+        self, silhouettes: UInt8[np.ndarray, "T 240 240"]
+    ) -> tuple[Float[np.ndarray, "T C"], Float[np.ndarray, "T I"]]:
+        """Pose codes, and what each frame tells of the person."""
+        here, seen = np.arange(len(silhouettes)), np.flatnonzero(silhouettes.any((1, 2)))
         if not len(seen):
-            return out
+            seen = here[:1]
         # Where nobody is seen, the nearest frame with somebody stands in for the window's sake.
-        after = np.minimum(np.searchsorted(seen, np.arange(len(out))), len(seen) - 1)
+        after = np.minimum(np.searchsorted(seen, here), len(seen) - 1)
         before = np.maximum(after - 1, 0)
-        here = np.arange(len(out))
         later = np.abs(seen[after] - here) <= np.abs(seen[before] - here)
         rows = np.where(later, after, before)
-        count = -(-len(out) // _CHUNK) * _CHUNK
-        filled = rows[np.minimum(np.arange(count), len(out) - 1)]
-        encoded = fields.encode(silhouettes[seen])[filled]
+        encoded = fields.encode(silhouettes[seen])[rows[_filled(len(here))]]
         code, shown = self._read(self.params, encoded[None])
-        person = jnp.asarray(self.person(key))
-        own = np.asarray(shown)[0, seen].mean(0)
-        person = alpha * person + (1.0 - alpha) * own if alpha < 1.0 else person
-        drawn = np.asarray(self._drawn(self.params, code, person[None]))[0, seen]
-        out[seen] = fields.decode(drawn.reshape(-1, fields.SIDE, fields.SIDE))
-        return out
+        return np.asarray(code)[0, : len(here)], np.asarray(shown)[0, : len(here)]
+
+    def _retimed(
+        self, code: Float[np.ndarray, "T C"], key: jax.Array, largest: float
+    ) -> Float[np.ndarray, "T C"]:
+        return tempo.retimed(code, tempo.factor(key, largest)) if largest else code
+
+    def _who(self, key: jax.Array, alpha: float, own: Float[np.ndarray, " I"]) -> np.ndarray:
+        person = self.person(key)
+        return alpha * person + (1.0 - alpha) * own if alpha < 1.0 else person
+
+    def _silhouettes(
+        self, code: Float[np.ndarray, "T C"], person: np.ndarray
+    ) -> UInt8[np.ndarray, "T 240 240"]:
+        filled = jnp.asarray(code[_filled(len(code))][None])
+        drawn = np.asarray(self._drawn(self.params, filled, jnp.asarray(person)[None]))
+        return fields.decode(drawn[0, : len(code)].reshape(-1, fields.SIDE, fields.SIDE))
 
     def noise_gait(
         self, own: Float[np.ndarray, "T 4000"], key: jax.Array
@@ -124,7 +193,7 @@ class Retargeter:
         """
         codec = "resampled"
         before = contour.decode(contour.to_pixels(own), codec)
-        return contour.to_unit(contour.encode(self(before, key, 1.0), codec))
+        return contour.to_unit(contour.encode(self(before, key, 1.0, 0.0), codec))
 
     def person(self, key: jax.Array) -> Float[np.ndarray, " I"]:
         """A random identity, in numbers of about zero mean and unit variance.
@@ -146,3 +215,8 @@ class Retargeter:
     def _draw_plain(self, params, code, person):
         made = self._nets.decoder.apply(used(params)["decoder"], code, person)
         return models.field(params["basis"], made)
+
+
+def _filled(frames: int) -> Int[np.ndarray, " N"]:
+    """Numbers of frames, the last again and again up to a multiple of `_CHUNK`."""
+    return np.minimum(np.arange(-(-frames // _CHUNK) * _CHUNK), frames - 1)

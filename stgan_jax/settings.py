@@ -319,6 +319,7 @@ class RetargetSettings(RunSettings):
 
     Attributes:
       alpha: share of the new identity, the rest is the own one's; of use alone.
+      tempo: largest relative change of cadence; of use alone.
       components: of the basis in which silhouettes are written.
       inputs: how many of them the encoders look at.
       window: frames that a pose code is read from.
@@ -331,6 +332,7 @@ class RetargetSettings(RunSettings):
     data: PairData = dataclasses.field(default_factory=PairData)  # type: ignore[assignment]
     validation_subjects: tuple[int, ...] = ()
     alpha: float = 1.0
+    tempo: float = 0.0
     components: int = 256
     inputs: int = 100
     window: int = 15
@@ -347,6 +349,7 @@ class RetargetSettings(RunSettings):
         require(self.window % 2 == 1, "window must be odd")
         require(self.inputs <= self.components, "inputs must be at most components")
         require(0 <= self.alpha <= 1, "alpha must be from 0 to 1")
+        require(0 <= self.tempo <= 1, "tempo must be from 0 to 1")
 
     def nets(self) -> RetargetNets:
         """The networks these settings describe."""

@@ -435,6 +435,7 @@ def test_outputs_that_would_collide_are_refused(source, tmp_path):
     [
         ({"start": 3, "end": 2}, "--end must be later"),
         ({"crf": 99}, "--crf"),
+        ({"tempo": -0.1}, "--tempo"),
         ({"masks": "a", "start": 1}, "leave --start out"),
         ({"masks": "a", "segmenter": "b"}, "exclude each other"),
         ({"preview": "a.jpg"}, "name a .png"),
@@ -558,14 +559,18 @@ def test_a_dataset_is_done_by_several_processes(trained, tmp_path):
     assert (tmp_path / "out1/3.png").read_bytes() == (tmp_path / "out2/3.png").read_bytes()
 
 
-def test_a_long_walk_in_pieces_is_as_in_one(tmp_path):
-    frames, reach = 150, 7
-    shelf = Shelf(tmp_path)
+def long_walk(frames, shelf):
     follower = tracking.Follower((240, 400), shelf=shelf)
     for number, mask in enumerate(walkers.silhouettes(3, 90, frames=frames)):
         follower.see(number, np.pad(mask, ((0, 0), (number, 160 - number))))
     [track] = follower.tracks
-    seen = []
+    return track
+
+
+def test_a_long_walk_in_pieces_is_as_in_one(tmp_path):
+    frames, reach = 150, 7
+    shelf = Shelf(tmp_path)
+    track, seen = long_walk(frames, shelf), []
 
     def blurred(walks, keys):
         """A model whose every frame depends on so many before and after it."""
@@ -584,6 +589,41 @@ def test_a_long_walk_in_pieces_is_as_in_one(tmp_path):
     [whole] = blurred([crops], [key])
     for i in range(frames):
         np.testing.assert_array_equal(person.silhouette(i), whole[i])
+
+
+def test_a_re_timed_walk_is_one_and_fails_closed(tmp_path, monkeypatch):
+    frames, shelf, root = 120, Shelf(tmp_path), jax.random.key(1)
+    model = anonymizer.with_tempo(anonymizer.load_model(), 0.3)
+    whole = anonymizer.whole_walks(model)
+
+    def made(track, whole=whole):
+        [person] = people.anonymize([track], (240, 400), 25, root, list, shelf, 7, whole)
+        return person
+
+    person = made(long_walk(frames, shelf))
+    crops = np.stack([people._crop(person, i) for i in range(frames)])
+    key = jax.random.fold_in(root, 0)
+    at_once, own_time = model(crops, key), model(crops, key, tempo=0.0)
+    assert np.mean(at_once != own_time) > 0.005
+    for i in range(frames):  # sums in another order: a pixel here and there
+        assert np.count_nonzero(person.silhouette(i) != at_once[i]) < 20
+
+    crop = people._crop
+    monkeypatch.setattr(people, "_crop", lambda p, i: crop(p, i) if i != 70 else 1 / 0)
+    hidden = made(long_walk(frames, shelf)).hidden
+    assert [i for i in range(frames) if hidden[i]] == [70]
+
+    def broken(crops, frames, key):
+        yield from [next(whole(crops, frames, key))]
+        raise RuntimeError
+
+    assert all(made(long_walk(30, shelf), broken).hidden)
+
+
+def test_stgan_refuses_to_change_cadence(model):
+    assert anonymizer.with_tempo(model, 0.0) is model
+    with pytest.raises(InputError, match="cannot change cadence"):
+        anonymizer.with_tempo(model, 0.1)
 
 
 def test_without_a_checkpoint_the_package_brings_weights():
@@ -697,3 +737,8 @@ def test_a_dataset_is_not_written_into_itself(tmp_path, model):
     for output in (tmp_path, tmp_path / "out"):
         with pytest.raises(InputError, match="lies in the input"):
             stgan_jax.anonymize(tmp_path, output, checkpoint=model, overwrite=True)
+
+
+def test_a_dataset_is_told_by_its_walks():
+    told = {"output": "out", "walks": 3, "written": 2, "frames": 99, "skipped": 1, "errors": []}
+    assert batch._line(told) == "out: 2 of 3 walks, 99 frames, 1 were there already, 0 failed"

@@ -9,9 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stgan_jax import checkpoint, fields, retargeting, settings, weights
+from stgan_jax import checkpoint, fields, retargeting, settings, tempo, weights
 from stgan_jax.data import identity, pairs, splits, walkers
 from stgan_jax.errors import InputError
+from stgan_jax.evaluation import naturalness
 from stgan_jax.models import retarget as models
 from stgan_jax.retarget import Retargeter
 from stgan_jax.train import train
@@ -148,6 +149,30 @@ def test_keys_are_people(shipped):
     assert np.abs(shipped.person(jax.random.key(0)) - shipped.person(jax.random.key(1))).max() > 0.1
     assert 0.4 < iou(np.delete(one, 4, 0), np.delete(other, 4, 0)) < 0.97
     assert not shipped(np.zeros_like(walk), jax.random.key(0)).any()
+
+
+def test_tempo_changes_the_cadence_and_nothing_else(shipped):
+    walk = walkers.silhouettes(3, 54.0)
+    walk[30] = 0
+    key, factors = jax.random.key(3), []
+    kept = shipped(walk, key)
+    for drawn in (key, jax.random.key(2)):
+        factors.append(tempo.factor(drawn, 0.15))
+        made = shipped(walk, drawn, tempo=0.15)
+        cycles = [naturalness.leg_cycle(w) for w in (shipped(walk, drawn), made)]
+        assert naturalness.period_ratio(*cycles) == pytest.approx(1 / factors[-1], rel=0.02)
+        assert 0.85 < naturalness.leg_amplitude_ratio(*cycles) < 1.2
+        assert not made[30].any()
+        assert naturalness.one_piece(np.delete(made, 30, 0)).all()
+    assert abs(factors[0] - factors[1]) > 0.05
+    again = shipped(walk, key, tempo=0.15)
+    np.testing.assert_array_equal(again, shipped(walk, key, tempo=0.15))
+    assert iou(again[24:26], kept[24:26]) > 0.97 > iou(again[:4], kept[:4])
+    # Somebody who stands has no cadence.
+    still = np.repeat(walk[:1], 40, 0)
+    np.testing.assert_array_equal(shipped(still, key, tempo=0.15), shipped(still, key))
+    with pytest.raises(ValueError, match="tempo must be"):
+        shipped(walk, key, tempo=-0.1)
 
 
 def test_shipped_weights_draw_the_other_in_the_same_pose(shipped):

@@ -67,12 +67,15 @@ def anonymize(
         raise InputError(f"{todo[0].output}: is there already; --overwrite replaces it")
     if alone:
         _readable(todo[0].source)
+    jobs = 1 if options.tempo is not None else jobs  # a model that is set cannot be sent on
     model = checkpoint
     if isinstance(model, anonymizer.AnyModel):
         if strength != anonymizer.STRENGTHS[1]:
             raise InputError("a loaded model has its strength: leave strength out")
     elif jobs <= 1 or any(job.kind == "clip" for job in todo):
         model = anonymizer.load_model(model, strength)
+    if options.tempo is not None and isinstance(model, anonymizer.AnyModel):
+        model = anonymizer.with_tempo(model, options.tempo)
     told = []
     for job in tqdm(todo, desc="all", unit="file", disable=len(todo) < 2):
         files.sweep(job.output)
@@ -231,12 +234,12 @@ def summary(result: dict[str, Any]) -> str:
 def _line(one: dict[str, Any]) -> str:
     if "error" in one:
         return f"error: {one['error']}"
-    if "skipped" in one:
-        return f"{one['output']}: {one['skipped']}, left (--overwrite replaces it)"
     if "walks" in one:
         wrong = [f"error: {e['error']}" for e in one["errors"]]
         return "\n".join([
             *wrong, f"{one['output']}: {one['written']} of {one['walks']} walks, {one['frames']} "
             f"frames, {one['skipped']} were there already, {len(wrong)} failed",
         ])  # fmt: skip
+    if "skipped" in one:
+        return f"{one['output']}: {one['skipped']}, left (--overwrite replaces it)"
     return report.sentence(one)

@@ -163,6 +163,7 @@ class _Clip:
                 people.anonymize(
                     tracks, self._shape, self._fps, keys.root(seed),
                     people.model_of(self._model), self._shelf, self._model.context,
+                    anonymizer.whole_walks(self._model),
                 ),
                 desc="anonymising", unit="person", total=len(tracks),
             )

@@ -23,6 +23,9 @@ _PIECE = 64  # frames of a walk, those around it that its shapes depend on among
 _GROUP = 8  # pieces that are worked on together
 _LEAST = 24  # pixels in height of somebody who can be anonymised
 Reshape = Callable[[Sequence[np.ndarray], Sequence[jax.Array]], list[np.ndarray]]
+Whole = Callable[
+    [Callable[[range], np.ndarray], int, jax.Array], Iterator[tuple[range, np.ndarray]]
+]
 
 
 def is_fatal(error: Exception) -> bool:
@@ -155,6 +158,7 @@ def anonymize(
     reshape: Reshape,
     shelf: Shelf,
     context: int = 0,
+    whole: Whole | None = None,
 ) -> Iterator[Person]:
     """Gives everybody another shape, many people and frames in one call of the model.
 
@@ -166,6 +170,8 @@ def anonymize(
       reshape: the model: silhouettes of several walks and a key each -> silhouettes.
       shelf: where the new silhouettes are put.
       context: how many frames before and after one decide its shape.
+      whole: takes the place of `reshape` where a frame's shape depends on all of the walk, see
+        `anonymizer.whole_walks`.
 
     Yields:
       a person a track, in the tracks' order. Who cannot be anonymised is hidden.
@@ -183,7 +189,9 @@ def anonymize(
         )
         key = jax.random.fold_in(root, number)
         length = _PIECE - 2 * context
-        for start in range(0, len(table), length):
+        if whole is not None and None in person.hidden:
+            _as_one(person, key, whole)
+        for start in range(0, len(table) if whole is None else 0, length):
             piece = range(start, min(start + length, len(table)))
             if any(person.hidden[i] is None for i in piece):
                 waiting.append((person, key, piece))
@@ -213,11 +221,7 @@ def _work_off(
             skipped.append(piece.start - first)
         made = reshape(crops, [key for _, key, _ in waiting])
         for (person, _, piece), walk, skip in zip(waiting, made, skipped, strict=True):
-            for i, silhouette in zip(piece, walk[skip : skip + len(piece)], strict=True):
-                if silhouette.any():
-                    person.slips[i] = person.shelf.put(silhouette)
-                elif person.hidden[i] is None:
-                    person.hidden[i] = "nothing generated"
+            _keep(person, piece, walk[skip : skip + len(piece)])
     except Exception as error:
         if is_fatal(error):
             raise
@@ -229,7 +233,39 @@ def _work_off(
             for i in piece:
                 _work_off([(person, key, range(i, i + 1))], reshape, context)
         else:
-            person.hidden[piece[0]] = f"anonymising failed ({type(error).__name__})"
+            person.hidden[piece[0]] = _failed(error)
+
+
+def _keep(person: Person, piece: range, made: Iterable[np.ndarray]) -> None:
+    for i, silhouette in zip(piece, made, strict=True):
+        if silhouette.any():
+            person.slips[i] = person.shelf.put(silhouette)
+        elif person.hidden[i] is None:
+            person.hidden[i] = "nothing generated"
+
+
+def _as_one(person: Person, key: jax.Array, whole: Whole) -> None:
+    """A walk from end to end; where that fails, the person is not shown."""
+
+    def crop(i: int) -> np.ndarray:
+        try:
+            return _crop(person, i)
+        except Exception as error:
+            person.hidden[i] = _failed(error)
+            return np.zeros((contour.SIZE, contour.SIZE), np.uint8)
+
+    frames = len(person.hidden)
+    try:
+        for piece, made in whole(lambda piece: np.stack([*map(crop, piece)]), frames, key):
+            _keep(person, piece, made)
+    except Exception as error:
+        person.hidden[:] = [reason or _failed(error) for reason in person.hidden]
+
+
+def _failed(error: Exception) -> str:
+    if is_fatal(error):
+        raise error
+    return f"anonymising failed ({type(error).__name__})"
 
 
 def _crop(person: Person, i: int) -> UInt8[np.ndarray, "240 240"]:

@@ -33,6 +33,7 @@ class Options:
       segmenter_input: its input's height and width, and the class (channel) of people.
       background: picture of the empty scene, or a video or folder with a frame a frame.
       seed: decides everybody's noise; random by default.
+      tempo: largest relative change of everybody's cadence; None for the model's.
       store_seed: puts the seed into the report. Whoever has it can repeat the noise.
       preview: PNG to write: a few frames of the result.
       contact_sheet: PNG to write: before and after. It shows the original people.
@@ -50,6 +51,7 @@ class Options:
     segmenter_input: tuple[int, int, int] = (512, 512, 0)
     background: str | os.PathLike | None = None
     seed: int | None = None
+    tempo: float | None = None
     store_seed: bool = False
     preview: str | os.PathLike | None = None
     contact_sheet: str | os.PathLike | None = None
@@ -64,6 +66,8 @@ class Options:
             raise InputError("--max_resolution must be 16 pixels or more")
         if not 0 <= self.crf <= 51:
             raise InputError("--crf must be from 0 to 51")
+        if self.tempo is not None and not 0.0 <= self.tempo <= 0.5:
+            raise InputError("--tempo must be from 0 to 0.5")
         if self.masks and self.segmenter:
             raise InputError("--masks and --segmenter exclude each other")
         if self.seed is not None and not 0 <= self.seed < 1 << keys.BITS:

@@ -1,0 +1,107 @@
+"""Another cadence: a walk's pose codes at warped times, so that the person stays where they are.
+
+Note: the papers name cadence as future work. Where somebody is in each frame is not changed, only
+which moment of their gait is drawn there. So feet slip by as much as the tempo changes.
+"""
+
+import jax
+import numpy as np
+from jaxtyping import Float
+
+SHORTEST = 7  # frames a repetition, of a run at 10 frames a second
+_LONGEST = 150  # and of a slow walk at 100 frames a second
+_LIKENESS = 0.5  # correlation from which on a walk repeats itself
+_FADE = 8  # frames in which one repetition passes over into another
+
+
+def factor(key: jax.Array, largest: float) -> float:
+    """By how much a gait becomes faster: from 1 / (1 + largest) to 1 + largest.
+
+    Uniform in the logarithm, 1 included: who knows how it is drawn then learns least. Away from 1
+    the nearest cadence would be the wrong one, but people could be ruled out in the middle, too.
+
+    Args:
+      key: decides it.
+      largest: relative change, at least 0; 0 always gives 1.
+    """
+    share = float(jax.random.uniform(jax.random.fold_in(key, 0x7E), minval=-1.0, maxval=1.0))
+    return float((1.0 + largest) ** share)
+
+
+def period(codes: Float[np.ndarray, "T C"]) -> float:
+    """Frames after which pose codes repeat themselves, a step or a cycle; 0 where none is clear.
+
+    The first high peak of the autocorrelation, between frames by a parabola. What changes evenly
+    over the walk, as the view does, is taken out before.
+    """
+    frames = len(codes)
+    lags = min(3 * frames // 4, _LONGEST)
+    if lags < SHORTEST + 2:
+        return 0.0
+    time = np.linspace(-1.0, 1.0, frames)[:, None]
+    moved = codes.astype(np.float64) - codes.mean(0)
+    moved -= time * (time * moved).sum(0) / (time**2).sum()
+    # Each lag by its own spread: what comes at the ends must not look like a repetition.
+    alike = np.zeros(lags)
+    for k in range(1, lags):
+        a, b = moved[k:], moved[: frames - k]
+        alike[k] = np.sum(a * b) / max(np.sqrt(np.sum(a * a) * np.sum(b * b)), 1e-9)
+    inner = alike[SHORTEST:-1]
+    peak = (inner >= alike[SHORTEST - 1 : -2]) & (inner >= alike[SHORTEST + 1 :])
+    if not peak.any() or inner[peak].max() < _LIKENESS:
+        return 0.0
+    best = SHORTEST + int(np.flatnonzero(peak & (inner >= 0.9 * inner[peak].max()))[0])
+    left, here, right = alike[best - 1 : best + 2]
+    bend = left - 2 * here + right
+    return best + float(np.clip(0.5 * (left - right) / bend, -0.5, 0.5) if bend < 0 else 0.0)
+
+
+def times(frames: int, period: float, factor: float) -> Float[np.ndarray, "T 3"]:
+    """For each frame the times to draw, two where one repetition passes over into another.
+
+    Time runs `factor` times as fast and steps back by whole repetitions, so that it stays within
+    half a repetition and `_FADE` frames of the true one. A short walk is true in its middle.
+
+    Returns:
+      a time in frames, another one a repetition away, and its weight from 0 to 0.5.
+    """
+    here = np.arange(frames, dtype=np.float64)
+    ahead = (factor - 1.0) * (here - (frames - 1) / 2)
+    off = ahead / period - np.round(ahead / period)  # repetitions, from -0.5 to 0.5
+    near = np.abs(factor - 1.0) * _FADE / 2 / period  # of the fade's first half
+    weight = 0.5 * np.clip(1.0 - (0.5 - np.abs(off)) / max(near, 1e-9), 0.0, 1.0)
+    one = here + off * period
+    return np.stack([one, one - np.sign(off) * period, weight], 1)
+
+
+def retimed(codes: Float[np.ndarray, "T C"], factor: float) -> Float[np.ndarray, "T C"]:
+    """A whole walk's codes as if the gait were `factor` times as fast; unchanged without a gait.
+
+    Beyond both ends the walk goes on as it did a repetition before.
+    """
+    length = period(codes)
+    if not length or factor == 1.0:
+        return codes
+    frames = len(codes)
+    margin = int(np.ceil(length / 2 + _FADE)) + 1
+    at = np.arange(-margin, frames + margin, dtype=np.float64)
+    over, under = np.ceil((at - frames + 1) / length), np.floor(at / length)
+    inside = at - length * (over.clip(0) + under.clip(None, 0))
+    known = _at(codes, inside)
+    # No jump at the ends: what the repetition is off by there fades out.
+    for edge, order in ((margin, -1), (margin + frames - 1, 1)):
+        beyond = np.arange(1, margin + 1)
+        jump = codes[0 if order < 0 else -1] - _at(codes, inside[[edge + order]] - order)[0]
+        known[edge + order * beyond] += np.clip(1 - beyond / _FADE, 0, 1)[:, None] * jump
+    first, second, weight = times(frames, length, factor).T
+    weight = weight[:, None]
+    mixed = (1 - weight) * _at(known, first + margin) + weight * _at(known, second + margin)
+    return mixed.astype(codes.dtype)
+
+
+def _at(codes: np.ndarray, time: Float[np.ndarray, " N"]) -> Float[np.ndarray, "N C"]:
+    """Codes between frames."""
+    time = np.clip(time, 0, len(codes) - 1)
+    low = np.minimum(time.astype(int), max(len(codes) - 2, 0))
+    part = (time - low)[:, None]
+    return (1 - part) * codes[low] + part * codes[np.minimum(low + 1, len(codes) - 1)]
