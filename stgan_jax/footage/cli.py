@@ -51,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--segmenter_input", default="512,512,0", help="Its height, width, class of people.")
     add("--background", help="Picture of the empty scene; with masks also a video of it.")
     add("--silhouettes_only", action="store_true", help="White people on black.")
+    add("--face", default="blur", help="Original heads: blur, fill (one colour) or keep.")
     add("--preview", help="PNG to write: a few frames of the result.")
     add("--contact_sheet", help="PNG to write, before and after. It shows the original people.")
     add("--report", help="JSON file to write. Default: one beside each output.")
@@ -92,7 +93,7 @@ def _run(given: argparse.Namespace) -> dict[str, Any]:
 
     named = {name: getattr(given, name) for name in (
         "keep_audio", "codec", "crf", "start", "end", "max_resolution", "silhouettes_only", "masks",
-        "segmenter", "background", "seed", "store_seed", "preview", "contact_sheet",
+        "segmenter", "background", "seed", "store_seed", "preview", "contact_sheet", "face",
     )}  # fmt: skip
     options = source.Options(**named, segmenter_input=(side[0], side[1], side[2]))
     with _device(given.device):

@@ -280,7 +280,7 @@ class _Clip:
     ) -> Iterator[tuple[int, io.Stamped, compose.Composed]]:
         """The second pass: each frame and what is shown in its place."""
         presence = compose.Presence(persons)
-        plain = self._options.silhouettes_only
+        plain, look = self._options.silhouettes_only, compose.Look(self._options.face)
 
         def make(work):
             (number, frame, empty), present = work
@@ -291,7 +291,7 @@ class _Clip:
                 )  # fmt: skip
                 if number in self._blanks.reasons:
                     return number, frame, compose.Composed(canvas, [])
-                return number, frame, compose.compose(canvas, frame.image, present, plain)
+                return number, frame, compose.compose(canvas, frame.image, present, plain, look)
             except Exception as error:
                 self._blanks.add(number, "composing", error)
                 blank = np.zeros_like(frame.image) if empty is None or plain else empty.copy()

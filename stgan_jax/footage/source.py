@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from stgan_jax.errors import InputError
-from stgan_jax.video import background, io, pictures
+from stgan_jax.video import background, head, io, pictures
 from stgan_jax.video.audio import Audio
 
 _ENOUGH = 30  # key frames that are spread over the video stand for all frames
@@ -27,6 +27,7 @@ class Options:
       start, end: seconds; frames before and after are left out.
       max_resolution: pixels of the shorter side, to which larger frames are scaled down.
       silhouettes_only: white people on black.
+      face: what becomes of the original heads before, of `head.HOW`.
       masks: folder of a PNG a frame, whose values tell people apart, 0 nobody.
       segmenter: ONNX file, see `masks.Segmenter`.
       segmenter_input: its input's height and width, and the class (channel) of people.
@@ -44,6 +45,7 @@ class Options:
     end: float | None = None
     max_resolution: int | None = None
     silhouettes_only: bool = False
+    face: str = "blur"
     masks: str | os.PathLike | None = None
     segmenter: str | os.PathLike | None = None
     segmenter_input: tuple[int, int, int] = (512, 512, 0)
@@ -61,6 +63,8 @@ class Options:
             raise InputError("--masks are counted from the first frame: leave --start out")
         if self.max_resolution is not None and self.max_resolution < 16:
             raise InputError("--max_resolution must be 16 pixels or more")
+        if self.face not in head.HOW:
+            raise InputError(f"--face must be one of {', '.join(head.HOW)}")
         if not 0 <= self.crf <= 51:
             raise InputError("--crf must be from 0 to 51")
         if self.masks and self.segmenter:
