@@ -16,8 +16,9 @@ import numpy as np
 from jaxtyping import Array, Float, UInt8
 
 from stgan_jax import checkpoint, contour, weights
+from stgan_jax.dcgan import SilhouetteAnonymizer
 from stgan_jax.retarget import Retargeter
-from stgan_jax.settings import RetargetSettings, StganSettings, from_dict
+from stgan_jax.settings import RetargetSettings, SilhouetteSettings, StganSettings, from_dict
 from stgan_jax.steps import StganNets, used
 
 Silhouettes = UInt8[np.ndarray, "T 240 240"]
@@ -38,7 +39,7 @@ class Model:
 
 
 # Of each: `alpha`, and `context`, how many frames before and after one decide its shape.
-AnyModel = Model | Retargeter
+AnyModel = Model | Retargeter | SilhouetteAnonymizer
 
 
 def load_model(source: str | os.PathLike | None = None) -> AnyModel:
@@ -54,7 +55,10 @@ def load_model(source: str | os.PathLike | None = None) -> AnyModel:
     """
     source = "retarget" if source is None else source
     named = not os.path.isdir(source) and os.fspath(source) in weights.names()
-    if named or (checkpoint.settings_in(source) or {}).get("kind") == RetargetSettings.kind:
+    kind = (checkpoint.settings_in(source) or {}).get("kind")
+    if kind == SilhouetteSettings.kind or (named and os.fspath(source) == SilhouetteSettings.kind):
+        return SilhouetteAnonymizer.load(source)
+    if named or kind == RetargetSettings.kind:
         return Retargeter.load(source)
     saved = checkpoint.load(source, StganSettings.kind)
     settings = from_dict(saved.settings)
@@ -77,7 +81,7 @@ def anonymize_walks(
     Returns:
       for each walk its anonymised silhouettes. An empty silhouette stays empty.
     """
-    if isinstance(model, Retargeter):
+    if isinstance(model, Retargeter | SilhouetteAnonymizer):
         return [model(walk, key) for walk, key in zip(walks, keys, strict=True)]
     contours = [contour.encode(walk, model.codec) for walk in walks]
     out = []

@@ -111,15 +111,8 @@ class Retargeter:
         return out
 
     def person(self, key: jax.Array) -> Float[np.ndarray, " I"]:
-        """A random identity, in numbers of about zero mean and unit variance.
-
-        Somebody who might be, of `identity.sample_identity`: G_N's generalisation from a contour
-        to a body and how it walks.
-        """
-        high, low = (int(x) for x in np.asarray(jax.random.bits(key, (2,), jnp.uint32)))
-        drawn = identity.vector(identity.sample_identity((1 << 64) + (high << 32) + low))
-        people = self.params["people"]
-        return (drawn - np.asarray(people["mean"])) / np.asarray(people["scale"])
+        """A random identity, see `stranger`."""
+        return stranger(self.params["people"], key)
 
     def _read_plain(self, params, encoded):
         gen, basis = used(params), params["basis"]
@@ -130,3 +123,18 @@ class Retargeter:
     def _draw_plain(self, params, code, person):
         made = self._nets.decoder.apply(used(params)["decoder"], code, person)
         return models.field(params["basis"], made)
+
+
+def stranger(people: Mapping[str, Any], key: jax.Array) -> Float[np.ndarray, " I"]:
+    """A random identity, in numbers of about zero mean and unit variance.
+
+    Somebody who might be, of `identity.sample_identity`: G_N's generalisation from a contour
+    to a body and how it walks.
+
+    Args:
+      people: "mean" and "scale" of identities' numbers.
+      key: decides who.
+    """
+    high, low = (int(x) for x in np.asarray(jax.random.bits(key, (2,), jnp.uint32)))
+    drawn = identity.vector(identity.sample_identity((1 << 64) + (high << 32) + low))
+    return (drawn - np.asarray(people["mean"])) / np.asarray(people["scale"])

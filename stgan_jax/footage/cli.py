@@ -51,6 +51,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--segmenter_input", default="512,512,0", help="Its height, width, class of people.")
     add("--background", help="Picture of the empty scene; with masks also a video of it.")
     add("--silhouettes_only", action="store_true", help="White people on black.")
+    add(
+        "--silhouette",
+        default="contour",
+        choices=["contour", "dcgan"],
+        help="dcgan: bodies by the network of 2019 that comes along, in place of --checkpoint.",
+    )
+    add("--color", default="nearest", help="Of the nearest pixel, or by a transfer network.")
     add("--face", default="blur", help="Original heads: blur, fill (one colour) or keep.")
     add("--preview", help="PNG to write: a few frames of the result.")
     add("--contact_sheet", help="PNG to write, before and after. It shows the original people.")
@@ -86,6 +93,10 @@ def _run(given: argparse.Namespace) -> dict[str, Any]:
     side = numbers("--segmenter_input", given.segmenter_input.split(","))
     if len(side) != 3:
         raise InputError("--segmenter_input needs three numbers, as 512,512,0")
+    if given.silhouette == "dcgan":
+        if given.checkpoint:
+            raise InputError("--silhouette=dcgan and --checkpoint exclude each other")
+        given.checkpoint = "silhouette"
     if given.jobs < 1:
         raise InputError("--jobs must be 1 or more")
 
@@ -94,6 +105,7 @@ def _run(given: argparse.Namespace) -> dict[str, Any]:
     named = {name: getattr(given, name) for name in (
         "keep_audio", "codec", "crf", "start", "end", "max_resolution", "silhouettes_only", "masks",
         "segmenter", "background", "seed", "store_seed", "preview", "contact_sheet", "face",
+        "color",
     )}  # fmt: skip
     options = source.Options(**named, segmenter_input=(side[0], side[1], side[2]))
     with _device(given.device):

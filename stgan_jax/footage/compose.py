@@ -5,10 +5,11 @@ from collections.abc import Iterable, Iterator
 
 import cv2
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Int, UInt8
 
 from stgan_jax import contour
 from stgan_jax.footage.people import Person
+from stgan_jax.recolor import Recolorer
 from stgan_jax.video import color, head, sheet
 from stgan_jax.video.segmentation import Region
 
@@ -22,9 +23,11 @@ class Look:
 
     Attributes:
       face: of `head.HOW`: what becomes of the original's head.
+      transfer: the network that gives colours; None for the nearest pixel's (Eq. 9).
     """
 
     face: str = "blur"
+    transfer: Recolorer | None = None
 
 
 PLAIN = Look()
@@ -108,7 +111,7 @@ def _paint(canvas: Image, frame: Image, one: Present, plain: bool, look: Look) -
         part[placed > 0] = 255
     else:
         own = Region(box - np.tile(corner, 2), sighting.mask).on(shape)
-        colorize(part, frame[window], own, placed, look, _stature(one))
+        colorize(part, frame[window], own, placed, look, _stature(one), square - [*corner, 0])
     canvas[window] = part
 
 
@@ -125,13 +128,19 @@ def colorize(
     new: UInt8[np.ndarray, "H W"],
     look: Look = PLAIN,
     stature: float = 0.0,
+    square: Int[np.ndarray, "3"] | None = None,
 ) -> None:
     """Colours one person's new silhouette in place: the one place to put another way.
 
     `canvas` shows the scene, `frame` the original, `own` and `new` are the silhouettes,
-    `stature` is the person's height in pixels as far as it is known.
+    `stature` is the person's height in pixels as far as it is known, `square` (top, left, side)
+    the crop, which a network needs.
     """
-    color.paint(canvas, head.hide(frame, own, look.face, stature), own, new)
+    frame = head.hide(frame, own, look.face, stature)
+    if look.transfer is None or square is None:
+        color.paint(canvas, frame, own, new)
+    else:
+        look.transfer.paint(canvas, frame, own, new, square, stature)
 
 
 def sheet_cells(

@@ -1,0 +1,39 @@
+"""Colour transfer (Colour 2020), and the network of its baseline (APSIPA 2019).
+
+    python launch/train.py --config=configs/color.py --workdir=runs/color
+    python launch/train.py --config=configs/color.py:baseline --workdir=runs/color_baseline
+
+Wants synthetic_walkers/rgb (or casia_b/rgb) built. TODO figures
+"""
+
+from ml_collections import config_dict
+
+from stgan_jax.settings import ColorSettings, to_dict
+from stgan_jax.training_data import ColorData
+
+
+def get_config(which: str = "transfer") -> config_dict.ConfigDict:
+    settings = ColorSettings(
+        data=ColorData(first_subject=51, last_subject=76, frames=5),
+        validation_subjects=(77, 84),
+        alpha=0.1,
+        radius=2,
+        center="overlap",
+        steps=2000,
+        batch_size=16,
+        learning_rate=2e-3,
+        schedule="cosine",
+        warmup_steps=50,
+        clip_norm=1.0,
+        jitter=0.3,
+        log_every=20,
+        save_every=500,
+        evaluate_every=500,
+        picture_every=250,
+    )
+    config = config_dict.ConfigDict(to_dict(settings))
+    if which == "baseline":
+        config.form, config.target = "plain", "pseudo"
+    elif which != "transfer":
+        raise ValueError(f"unknown network {which!r}: choose transfer or baseline")
+    return config

@@ -1,0 +1,29 @@
+"""Silhouette-to-silhouette anonymiser, in the manner of APSIPA 2019.
+
+    python launch/train.py --config=configs/silhouette.py --workdir=runs/silhouette
+
+TODO figures
+"""
+
+from ml_collections import config_dict
+
+from stgan_jax.settings import PairData, SilhouetteSettings, to_dict
+
+
+def get_config() -> config_dict.ConfigDict:
+    settings = SilhouetteSettings(
+        data=PairData(walks=2000, validation_walks=60, frames=8),
+        code_size=24,
+        temporal=False,
+        adversarial_weight=0.3,
+        steps=3000,
+        batch_size=8,
+        learning_rate=1e-3,
+        disc_learning_rate=2e-4,
+        schedule="cosine",
+        log_every=50,
+        save_every=500,
+        evaluate_every=500,
+        picture_every=500,
+    )
+    return config_dict.ConfigDict(to_dict(settings))
