@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 ROWS, COLUMNS = 8, 4  # the 32 masks
+_SMALL = 0.05  # of a channel's range
 _LEAST = 6.0  # pixels of a centre patch that others may look to
 
 
@@ -92,6 +93,7 @@ def style(
     generated: Float[Array, "B H W C"],
     center: Float[Array, "B H W"],
     edge: Float[Array, "B H W"],
+    means: bool = True,
 ) -> Float[Array, ""]:
     """L_Style (Eq. 2): sum over patches of || Gram of the centre's - Gram of the edge's ||_1.
 
@@ -104,7 +106,12 @@ def style(
         as x_bi, x_bi.)
       center: Mp(x_bi).
       edge: x_bi - Mp(x_bi).
+      means: Note: colours count with a fourth channel of ones, so that Gram matrices hold the mean
+        colour, too. By the products alone, as printed, light and dark dots make up a plain cloth.
     """
+    if means:
+        one = jnp.ones((*colors.shape[:-1], 1))
+        colors, generated = (jnp.concatenate([x, one], -1) for x in (colors, generated))
     grid = patch_masks(colors.shape[1])
     masks = jnp.asarray(grid)
     wanted, areas = gram_matrices(colors, center, masks)
@@ -121,10 +128,13 @@ def reconstruction(
     generated: Float[Array, "B H W C"],
     region: Float[Array, "B H W"],
 ) -> Float[Array, ""]:
-    """L_Rec: absolute error in a region, summed over channels; mean over pixels, then the batch.
+    """L_Rec: the error in a region, summed over channels; mean over pixels, then the batch.
 
-    Note: the slides name it and do not print it. The baseline's is this over all of x_bi, against
-    a pseudo ground truth.
+    Note: the slides name it and do not print it. It is the absolute error, square below 0.05
+    (Huber 1964), as a network that copies the centre would else be pushed to copy all the rest.
+    The baseline's is this over all of x_bi, against a pseudo ground truth.
     """
-    error = jnp.sum(jnp.abs(colors - generated), -1)
+    apart = jnp.abs(colors - generated)
+    smooth = jnp.where(apart < _SMALL, jnp.square(apart) / (2 * _SMALL), apart - _SMALL / 2)
+    error = jnp.sum(smooth, -1)
     return jnp.mean(jnp.sum(region * error, (1, 2)) / jnp.maximum(jnp.sum(region, (1, 2)), 1.0))

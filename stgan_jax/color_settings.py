@@ -22,6 +22,7 @@ class ColorSettings(RunSettings):
       alpha: weight of L_Style; 1 as printed, with an L_Rec that is not printed.
       radius: pixels of Mp, of the network's 128.
       center: "overlap" or "erosion", see `color_losses.regions`.
+      means: whether L_Style looks at mean colours, see `color_losses.style`.
       widths: of `models.color.ColorNet`.
       jitter: how far gains of the colour channels are drawn from 1.
     """
@@ -34,6 +35,7 @@ class ColorSettings(RunSettings):
     alpha: float = 0.1
     radius: int = 2
     center: str = "overlap"
+    means: bool = True
     widths: tuple[int, ...] = (24, 40, 64, 96)
     jitter: float = 0.3
     learning_rate: float = 2e-3
@@ -58,7 +60,7 @@ class ColorSettings(RunSettings):
 
     def loss(self) -> ColorLoss:
         """What is minimised."""
-        return ColorLoss(self.target, self.radius, self.center, self.jitter)
+        return ColorLoss(self.target, self.radius, self.center, self.means, self.jitter)
 
     def optimizers(self) -> Optimizers:
         """Update rule of the network."""

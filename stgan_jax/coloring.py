@@ -26,6 +26,7 @@ class ColorLoss:
     target: str = "style"
     radius: int = 2
     center: str = "overlap"
+    means: bool = True
     jitter: float = 0.0
 
 
@@ -69,7 +70,7 @@ def color_cost(
     center, edge = color_losses.regions(anonymized, loss.radius, known)
     terms = {
         "rec": color_losses.reconstruction(colors, made, center),
-        "style": color_losses.style(colors, made, center, edge),
+        "style": color_losses.style(colors, made, center, edge, loss.means),
     }
     total = terms["rec"] + alpha * terms["style"]
     return total, {"loss/gen": total, **{f"loss/gen_{k}": v for k, v in terms.items()}}

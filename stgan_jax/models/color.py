@@ -46,19 +46,21 @@ class ColorNet(nn.Module):
           anonymized: 0 or 1.
         """
         both = jnp.concatenate([2.0 * colors - 1.0, anonymized[..., None]], -1)
-        conv = lambda width: nn.Conv(width, (3, 3), dtype=self.dtype)  # noqa: E731
-        x = nn.leaky_relu(conv(self.widths[0])(folded(both)), 0.1)
+        dense = lambda x, width: nn.Dense(width, dtype=self.dtype)(x)  # noqa: E731
+        conv = lambda x: nn.Conv(x.shape[-1], (3, 3), dtype=self.dtype)(x)  # noqa: E731
+        active = lambda x: nn.leaky_relu(x, 0.1)  # noqa: E731
+        x = active(dense(folded(both), self.widths[0]))
         skips = []
         for width in self.widths[1:]:
             skips.append(x)
-            x = nn.leaky_relu(nn.Dense(width, dtype=self.dtype)(folded(x)), 0.1)
-            x = nn.leaky_relu(conv(width)(x), 0.1)
-        for skip in reversed(skips):
-            x = unfolded(nn.Dense(4 * skip.shape[-1], dtype=self.dtype)(x))
-            x = nn.leaky_relu(x + skip if self.form == "transfer" else x, 0.1)
-            x = nn.leaky_relu(conv(skip.shape[-1])(x), 0.1)
-        x = unfolded(conv(16)(x)).astype(jnp.float32)
-        made = jax.nn.sigmoid(x[..., :3])
+            x = active(conv(active(dense(folded(x), width))))
+        for level, skip in reversed(list(enumerate(skips))):
+            x = unfolded(nn.Dense(4 * skip.shape[-1], use_bias=False, dtype=self.dtype)(x))
+            x = active(x + skip if self.form == "transfer" else x)
+            # At the widest level pixels are mixed by folding alone: convolutions cost most there.
+            x = active(conv(x) if level else dense(x, self.widths[0]))
+        x = unfolded(dense(x, 16)).astype(jnp.float32)
+        made = smoothed(jax.nn.sigmoid(x[..., :3]))
         if self.form == "plain":
             return made, jnp.zeros(made.shape[:-1])
         return made, jax.nn.sigmoid(x[..., 3])
@@ -73,6 +75,14 @@ def blended(
     """The output: the network's colours and the kept ones, times the binary gait."""
     mixed = made + kept[..., None] * (colors - made)
     return mixed * anonymized[..., None]
+
+
+def smoothed(x: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
+    """Binomial 3x3 mean: what is unfolded of one pixel's channels has no grid of its own then."""
+    for axis in (1, 2):
+        before, after = jnp.roll(x, 1, axis), jnp.roll(x, -1, axis)
+        x = 0.5 * x + 0.25 * (before + after)
+    return x
 
 
 def folded(x: Float[Array, "B H W C"]) -> Float[Array, "B h w c"]:
