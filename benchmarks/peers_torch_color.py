@@ -1,7 +1,7 @@
 """The colour network's training step in PyTorch: the same network, losses and update.
 
 As straightforward as PyTorch's own layers make it, and given what helps there: channels last,
-strided and transposed convolutions where ours fold pixels into channels, one einsum over the
+strided convolutions where ours fold pixels into channels, one einsum over the
 masks, fused Adam.
 """
 
@@ -32,12 +32,10 @@ class ColorNet(nn.Module):
         self.first = nn.Conv2d(4, widths[0], 2, stride=2)
         self.narrow = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in pairs)
         self.inner = nn.ModuleList(nn.Conv2d(b, b, 3, padding=1) for _, b in pairs)
-        self.widen = nn.ModuleList(
-            nn.ConvTranspose2d(b, a, 2, stride=2, bias=False) for a, b in reversed(pairs)
-        )
+        self.widen = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in reversed(pairs))
         self.outer = nn.ModuleList(nn.Conv2d(a, a, 3, padding=1) for a, _ in reversed(pairs[1:]))
         self.outer.append(nn.Conv2d(widths[0], widths[0], 1))
-        self.last = nn.Conv2d(widths[0], 16, 1)
+        self.last = nn.Conv2d(widths[0], 4, 1)
 
     def forward(self, colors, anonymized):
         active = lambda x: functional.leaky_relu(x, 0.1, inplace=True)  # noqa: E731
@@ -47,12 +45,11 @@ class ColorNet(nn.Module):
         for narrow, inner in zip(self.narrow, self.inner, strict=True):
             skips.append(x)
             x = active(inner(active(narrow(x))))
+        even = lambda x: x * torch.rsqrt(x.square().mean(1, keepdim=True) + 1e-6)  # noqa: E731
         for widen, outer in zip(self.widen, self.outer, strict=True):
-            x = active(outer(active(widen(x) + skips.pop())))
-        x = functional.pixel_shuffle(self.last(x), 2).sigmoid()
+            x = active(outer(active(_grown(widen(even(x))) + skips.pop())))
+        x = _grown(self.last(even(x))).sigmoid()
         made, kept = x[:, :3], x[:, 3:]
-        for axis in (2, 3):
-            made = 0.5 * made + 0.25 * (made.roll(1, axis) + made.roll(-1, axis))
         return (made + kept * (colors - made)) * anonymized[:, None]
 
     def load(self, params: dict[str, Any]) -> None:
@@ -66,27 +63,30 @@ class ColorNet(nn.Module):
             if inner is not None:
                 _fill_conv(inner, next(convs))
         for widen, outer in zip(self.widen, self.outer, strict=True):
-            kernel = next(denses)["kernel"].reshape(-1, 2, 2, widen.out_channels)
-            _fill(widen, kernel.transpose(0, 3, 1, 2))
+            _fill_dense(widen, next(denses))
             if outer.kernel_size == (1, 1):
-                dense = next(denses)
-                _fill(outer, dense["kernel"].T[..., None, None], dense["bias"])
+                _fill_dense(outer, next(denses))
             else:
                 _fill_conv(outer, next(convs))
-        last = next(denses)
-        order = np.arange(16).reshape(4, 4).T.ravel()  # pixel_shuffle's channels among ours
-        _fill(self.last, last["kernel"][:, order].T[..., None, None], last["bias"][order])
+        _fill_dense(self.last, next(denses))
 
 
 def _fill_conv(layer: nn.Module, weights: dict[str, np.ndarray]) -> None:
     _fill(layer, weights["kernel"].transpose(3, 2, 0, 1), weights["bias"])
 
 
-def _fill(layer: nn.Module, kernel: np.ndarray, bias: np.ndarray | None = None) -> None:
+def _fill_dense(layer: nn.Module, weights: dict[str, np.ndarray]) -> None:
+    _fill(layer, weights["kernel"].T[..., None, None], weights["bias"])
+
+
+def _fill(layer: nn.Module, kernel: np.ndarray, bias: np.ndarray) -> None:
     with torch.no_grad():
         layer.weight.copy_(torch.tensor(np.array(kernel)))
-        if bias is not None:
-            layer.bias.copy_(torch.tensor(np.array(bias)))
+        layer.bias.copy_(torch.tensor(np.array(bias)))
+
+
+def _grown(x):
+    return functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 
 
 class Step:

@@ -16,20 +16,20 @@ def get_config(which: str = "transfer") -> config_dict.ConfigDict:
     settings = ColorSettings(
         data=ColorData(first_subject=51, last_subject=76, frames=5),
         validation_subjects=(77, 84),
-        alpha=0.1,
+        alpha=0.2,
         radius=2,
         center="overlap",
-        steps=2000,
+        steps=1200,
         batch_size=16,
-        learning_rate=2e-3,
+        learning_rate=1.5e-3,
         schedule="cosine",
-        warmup_steps=50,
+        warmup_steps=100,
         clip_norm=1.0,
         jitter=0.3,
         log_every=20,
-        save_every=500,
-        evaluate_every=500,
-        picture_every=250,
+        save_every=300,
+        evaluate_every=300,
+        picture_every=300,
     )
     config = config_dict.ConfigDict(to_dict(settings))
     if which == "baseline":

@@ -12,18 +12,18 @@ from stgan_jax.settings import PairData, SilhouetteSettings, to_dict
 
 def get_config() -> config_dict.ConfigDict:
     settings = SilhouetteSettings(
-        data=PairData(walks=2000, validation_walks=60, frames=8),
+        data=PairData(walks=1200, validation_walks=50, frames=4),
         code_size=24,
         temporal=False,
         adversarial_weight=0.3,
-        steps=3000,
+        steps=1500,
         batch_size=8,
         learning_rate=1e-3,
         disc_learning_rate=2e-4,
         schedule="cosine",
         log_every=50,
-        save_every=500,
-        evaluate_every=500,
-        picture_every=500,
+        save_every=250,
+        evaluate_every=250,
+        picture_every=250,
     )
     return config_dict.ConfigDict(to_dict(settings))

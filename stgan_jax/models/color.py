@@ -55,12 +55,12 @@ class ColorNet(nn.Module):
             skips.append(x)
             x = active(conv(active(dense(folded(x), width))))
         for level, skip in reversed(list(enumerate(skips))):
-            x = unfolded(nn.Dense(4 * skip.shape[-1], use_bias=False, dtype=self.dtype)(x))
+            x = grown(dense(even(x), skip.shape[-1]))
             x = active(x + skip if self.form == "transfer" else x)
-            # At the widest level pixels are mixed by folding alone: convolutions cost most there.
+            # None at the widest level, where they cost most.
             x = active(conv(x) if level else dense(x, self.widths[0]))
-        x = unfolded(dense(x, 16)).astype(jnp.float32)
-        made = smoothed(jax.nn.sigmoid(x[..., :3]))
+        x = grown(dense(even(x), 4).astype(jnp.float32))
+        made = jax.nn.sigmoid(x[..., :3])
         if self.form == "plain":
             return made, jnp.zeros(made.shape[:-1])
         return made, jax.nn.sigmoid(x[..., 3])
@@ -77,11 +77,25 @@ def blended(
     return mixed * anonymized[..., None]
 
 
-def smoothed(x: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
-    """Binomial 3x3 mean: what is unfolded of one pixel's channels has no grid of its own then."""
+def even(x: Float[Array, "*batch C"]) -> Float[Array, "*batch C"]:
+    """Features of mean square 1: no share is driven so near to 0 or 1 that it stays there."""
+    return x * jax.lax.rsqrt(jnp.mean(jnp.square(x), -1, keepdims=True) + 1e-6)
+
+
+def grown(x: Float[Array, "B h w C"]) -> Float[Array, "B H W C"]:
+    """Twice the size, bilinear: unlike transposed convolutions it leaves no grid in plain cloth."""
     for axis in (1, 2):
-        before, after = jnp.roll(x, 1, axis), jnp.roll(x, -1, axis)
-        x = 0.5 * x + 0.25 * (before + after)
+        size = x.shape[axis]
+        first, last = (jax.lax.slice_in_dim(x, i, i + 1, axis=axis) for i in (0, size - 1))
+        inner = lambda start, x=x, axis=axis, n=size: jax.lax.slice_in_dim(  # noqa: E731
+            x, start, start + n - 1, axis=axis
+        )
+        before = jnp.concatenate([first, inner(0)], axis)
+        after = jnp.concatenate([inner(1), last], axis)
+        pair = jnp.stack([0.75 * x + 0.25 * before, 0.75 * x + 0.25 * after], axis + 1)
+        shape = list(x.shape)
+        shape[axis] *= 2
+        x = pair.reshape(shape)
     return x
 
 

@@ -11,6 +11,7 @@ Parts, each a file of a line a walk in --out, summed up by --part=summary:
   unsteady the colours are.
 * matched: whether colouring changes what a recogniser finds: energy images of silhouettes cut out
   of coloured frames, against recorded walks of synthetic_walkers/full in --gallery_dir.
+* pictures: people of each of the four sets, side by side.
 * broken: how often broken silhouettes come out in one piece, from the 2019 anonymiser
   (--silhouette) and by way of contours (--contour).
 """
@@ -36,7 +37,7 @@ from stgan_jax.evaluation.image_quality import image_quality
 from stgan_jax.recolor import Recolorer
 from stgan_jax.retarget import Retargeter
 
-PARTS = ("tables", "truth", "matched", "broken", "summary")
+PARTS = ("tables", "truth", "matched", "broken", "pictures", "summary")
 _PART = flags.DEFINE_enum("part", "summary", PARTS, "What to measure.")
 _COLOR = flags.DEFINE_string("color", "color", "Colour transfer: a training, or shipped weights.")
 _BASELINE = flags.DEFINE_string("baseline", "color_baseline", "The network of 2019, as well.")
@@ -50,12 +51,6 @@ _FRAMES = flags.DEFINE_integer("frames", 3, "Of each walk, for tables.", lower_b
 _OUT = flags.DEFINE_string("out", "runs/color_measured", "Folder.")
 
 Painter = Callable[[color_examples.Crops], np.ndarray]
-SETS = {
-    "plain": {"clothes": "plain"},
-    "textural": {"clothes": "textural"},
-    "complete": {"completeness": "complete"},
-    "incomplete": {"completeness": "incomplete"},
-}
 
 
 def painters() -> dict[str, Painter]:
@@ -232,6 +227,29 @@ def broken(name: datasets.Walk, walk: records.ColorWalk, number: int) -> dict[st
     return out
 
 
+def pictures(people: int = 4) -> np.ndarray:
+    """A row a person: frame, silhouette, new silhouette, then each colouring on the scene.
+
+    Above those in plain clothes, below those in patterned ones; of each, complete silhouettes
+    first, then incomplete ones. In two columns.
+    """
+    rows = []
+    every = list(walks())
+    kinds = itertools.product(("plain", "textural"), ("complete", "incomplete"))
+    for kind in kinds:
+        chosen = [entry for entry in every if (entry[0].clothes, entry[0].completeness) == kind]
+        for walk, read, number in chosen[7 :: len(chosen) // people][:people]:
+            shown = read()
+            new, places = anonymized(shown, number)
+            crop = color_examples.crops(shown, new, places, np.array([len(new) // 2]))
+            masks = [np.repeat(255 * m[0][..., None], 3, -1) for m in (crop.own, crop.anonymized)]
+            made = paint_all(crop)
+            rows.append([crop.colors[0], *masks, *(made[name][0] for name in all_painters())])
+            print(f"{walk.subject:03d} {walk.view:3d}", *kind)
+    cut = [np.hstack([cell[:, 20:108] for cell in row]) for row in rows]
+    return np.hstack([np.vstack(cut[::2]), np.vstack(cut[1::2])]).astype(np.uint8)
+
+
 def main(_):
     with one_sentence():
         folder = Path(_OUT.value)
@@ -240,6 +258,9 @@ def main(_):
             import summary
 
             print(summary.text(folder, _GALLERY_DIR.value))
+            return
+        if _PART.value == "pictures":
+            cv2.imwrite(str(folder / "sets.png"), pictures()[..., ::-1])
             return
         path = folder / f"{_PART.value}.jsonl"
         lines = path.read_text().splitlines() if path.exists() else []
