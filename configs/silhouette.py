@@ -14,16 +14,17 @@ def get_config() -> config_dict.ConfigDict:
     settings = SilhouetteSettings(
         data=PairData(walks=1200, validation_walks=50, frames=4),
         code_size=24,
+        widths=(8, 16, 32, 64),
         temporal=False,
         adversarial_weight=0.3,
-        steps=1500,
+        steps=1200,
         batch_size=8,
         learning_rate=1e-3,
         disc_learning_rate=2e-4,
         schedule="cosine",
         log_every=50,
-        save_every=250,
-        evaluate_every=250,
-        picture_every=250,
+        save_every=200,
+        evaluate_every=200,
+        picture_every=200,
     )
     return config_dict.ConfigDict(to_dict(settings))

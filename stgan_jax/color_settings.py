@@ -83,7 +83,7 @@ class SilhouetteSettings(RunSettings):
     data: PairData = dataclasses.field(default_factory=PairData)  # type: ignore[assignment]
     validation_subjects: tuple[int, ...] = ()
     code_size: int = 24
-    widths: tuple[int, ...] = (16, 32, 64, 96)
+    widths: tuple[int, ...] = (8, 16, 32, 64)
     temporal: bool = False
     adversarial_weight: float = 0.3
     learning_rate: float = 1e-3

@@ -5,7 +5,12 @@ import numpy as np
 import pytest
 
 from stgan_jax.data import color_walks
+from stgan_jax.errors import InputError
+from stgan_jax.footage.source import Options
 from stgan_jax.video import color, head
+from stgan_jax.video.segmentation import Region
+from stgan_jax.video.shelf import Shelf
+from stgan_jax.video.sightings import Sightings
 
 
 @pytest.fixture(scope="module")
@@ -85,3 +90,17 @@ def test_tiny_people_and_thin_masks_do_not_fail():
             out = head.hide(frame, own, how)
             assert out.shape == frame.shape
             np.testing.assert_array_equal(out[own == 0], frame[own == 0])
+
+
+def test_boxes_are_a_slice_of_the_sightings():
+    shelf = Shelf()
+    sightings = Sightings(shelf)
+    for frame, height in enumerate((50, 120, 60)):
+        sightings.add(frame, Region(np.array([0, 0, height, 9]), np.ones((height, 9), np.uint8)))
+    np.testing.assert_array_equal(sightings.boxes(1, 9)[:, 2], [120, 60])
+
+
+def test_what_cannot_be_is_refused():
+    for name in ("face", "color"):
+        with pytest.raises(InputError, match=f"--{name} must be one of"):
+            Options(**{name: "nothing"})
