@@ -1,10 +1,11 @@
 """Time of a training step of the colour network at 128x128 beside PyTorch's, batch 16:
 
-    python benchmarks/color_step.py --peer=torch,torch_compile --out=FILE.json
+    python benchmarks/color_step.py --peer=torch --out=FILE.json
 
 Both start from the same parameters on the same batch, must come to the same losses in two steps,
 and are timed by turns. Ours is the step that `configs/color.py` trains, random mirroring and tints
-apart, which the peer does not have.
+apart, which the peer does not have. (torch_compile did not come to the same losses with PyTorch 2.13 and
+is refused then.)
 """
 
 import functools

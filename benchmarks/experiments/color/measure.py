@@ -48,6 +48,7 @@ _DATA_DIR = flags.DEFINE_string("data_dir", "data", "Where synthetic_walkers/rgb
 _GALLERY_DIR = flags.DEFINE_string("gallery_dir", "data", "Where synthetic_walkers/full is.")
 _VIEWS = flags.DEFINE_list("views", ["0", "36", "54", "90", "126"], "Degrees.")
 _FRAMES = flags.DEFINE_integer("frames", 3, "Of each walk, for tables.", lower_bound=1)
+_PEOPLE = flags.DEFINE_integer("people", 40, "How many of the test people.", lower_bound=1)
 _OUT = flags.DEFINE_string("out", "runs/color_measured", "Folder.")
 
 Painter = Callable[[color_examples.Crops], np.ndarray]
@@ -76,8 +77,9 @@ def walks() -> Iterator[tuple[datasets.Walk, Callable[[], records.ColorWalk], in
     """The test people's colour walks, and a number that keys their noise."""
     views = [int(view) for view in _VIEWS.value]
     sequences = datasets.Sequences(
-        "synthetic_walkers/rgb", _DATA_DIR.value, splits.subjects("stgan/test")["test"], views
-    )
+        "synthetic_walkers/rgb", _DATA_DIR.value,
+        splits.subjects("stgan/test")["test"][: _PEOPLE.value], views,
+    )  # fmt: skip
     for i, walk in enumerate(sequences.walks):
         number = ((walk.subject * 181) + walk.view) * 10 + walk.repetition
         yield walk, functools.partial(sequences.color, i), number
