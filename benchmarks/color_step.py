@@ -4,8 +4,8 @@
 
 Both start from the same parameters on the same batch, must come to the same losses in two steps,
 and are timed by turns. Ours is the step that `configs/color.py` trains, random mirroring and tints
-apart, which the peer does not have. (torch_compile did not come to the same losses with PyTorch 2.13 and
-is refused then.)
+apart, which the peer does not have. (torch_compile of PyTorch 2.13 does not come to the same losses,
+and is refused then.)
 """
 
 import functools
