@@ -4,7 +4,7 @@
 
 Both start from the same parameters on the same batch, must come to the same losses in two steps,
 and are timed by turns. Ours is the step that `configs/color.py` trains, random mirroring and tints
-apart, which the peer does not have. (torch_compile of PyTorch 2.13 does not come to the same losses,
+apart, which the peer does not have. (torch_compile of PyTorch 2.13 comes to other losses,
 and is refused then.)
 """
 
