@@ -2,7 +2,8 @@
 
     python launch/train.py --config=configs/silhouette.py --workdir=runs/silhouette
 
-TODO figures
+Written and tried for a few steps; it has not been trained to its end yet, so that there are neither
+figures nor weights.
 """
 
 from ml_collections import config_dict

@@ -56,7 +56,7 @@ def load_model(source: str | os.PathLike | None = None) -> AnyModel:
     source = "retarget" if source is None else source
     named = not os.path.isdir(source) and os.fspath(source) in weights.names()
     kind = (checkpoint.settings_in(source) or {}).get("kind")
-    if kind == SilhouetteSettings.kind or (named and os.fspath(source) == SilhouetteSettings.kind):
+    if kind == SilhouetteSettings.kind and not named:
         return SilhouetteAnonymizer.load(source)
     if named or kind == RetargetSettings.kind:
         return Retargeter.load(source)

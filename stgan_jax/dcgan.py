@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, ClassVar
 
 import jax
@@ -10,8 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from stgan_jax import checkpoint, fields, weights
-from stgan_jax.errors import InputError
+from stgan_jax import checkpoint, fields
 from stgan_jax.retarget import stranger
 from stgan_jax.settings import SilhouetteSettings, from_dict
 from stgan_jax.steps import used
@@ -37,20 +35,16 @@ class SilhouetteAnonymizer:
         self._run = jax.jit(self._run_plain)
 
     @classmethod
-    def load(cls, source: str | os.PathLike = "silhouette") -> "SilhouetteAnonymizer":
-        """Of the weights that come with the package, by name, or of a training's folder.
+    def load(cls, workdir: str | os.PathLike) -> "SilhouetteAnonymizer":
+        """Of a training's folder.
 
         Raises:
           InputError: there is no such thing, or it is of another kind of model.
         """
-        if str(source) in weights.names() and not Path(source).is_dir():
-            settings, params = weights.load(str(source))
-        else:
-            saved = checkpoint.load(source, SilhouetteSettings.kind)
-            settings, params = from_dict(saved.settings), saved.params()
-        if not isinstance(settings, SilhouetteSettings):
-            raise InputError(f"{source}: holds a {settings.kind!r} model, not a 'silhouette' model")
-        return cls(settings, params)
+        saved = checkpoint.load(workdir, SilhouetteSettings.kind)
+        settings = from_dict(saved.settings)
+        assert isinstance(settings, SilhouetteSettings)
+        return cls(settings, saved.params())
 
     def __call__(
         self, silhouettes: UInt8[np.ndarray, "T 240 240"], key: jax.Array
