@@ -112,16 +112,20 @@ def trained(workdir: str | os.PathLike, which: str = checkpoint.LATEST) -> Metho
     Raises:
       InputError: nothing there, damaged, or a model that anonymises nothing.
     """
-    if str(workdir) in weights.names() and not Path(workdir).is_dir():
+    named = str(workdir) in weights.names() and not Path(workdir).is_dir()
+    if named:
         settings, params = weights.load(str(workdir))
-        return _method(str(workdir), settings, params, checkpoint.digest(params))
-    kind = (checkpoint.settings_in(workdir) or {}).get("kind", StganSettings.kind)
+        kind = settings.kind
+    else:
+        kind = (checkpoint.settings_in(workdir) or {}).get("kind", StganSettings.kind)
     known = StganSettings, WifsSettings, RetargetSettings, SilhouetteSettings
-    if kind not in [settings.kind for settings in known]:
+    if kind not in [one.kind for one in known]:
         raise InputError(
             f"{workdir}: holds a {kind!r} model, which anonymises nothing by itself: give the "
             "--workdir of a training of stgan.py, wifs.py, retarget.py or silhouette.py"
         )
+    if named:
+        return _method(str(workdir), settings, params, checkpoint.digest(params))
     saved = checkpoint.load(workdir, kind, which)
     name = Path(workdir).absolute().name
     return _method(name, from_dict(saved.settings), saved.params(), checkpoint.digest(saved.state))
