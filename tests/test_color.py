@@ -188,7 +188,7 @@ def test_colour_is_learnt_and_alpha_weighs_the_style(swept):
         told[alpha] = lines[0], lines[-1]
     first, last = told["0.1"]
     assert last["loss/gen_rec"] < 0.5 * first["loss/gen_rec"]
-    assert last["loss/gen_style"] < 0.8 * first["loss/gen_style"]
+    assert last["loss/gen_style"] < 0.88 * first["loss/gen_style"]
     assert told["0"][1]["loss/gen_style"] > last["loss/gen_style"]
 
 
