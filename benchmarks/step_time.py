@@ -15,7 +15,7 @@ Without --peer also the noise GAN's step.
 """
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import cases
@@ -24,6 +24,7 @@ import numpy as np
 import peers_flax
 import timing
 from absl import flags
+from timing import require_same_losses
 
 from stgan_jax import settings, steps
 from stgan_jax.contour import DIM
@@ -91,28 +92,6 @@ def peer(name: str, case: cases.Case) -> Any:
     except ModuleNotFoundError as error:
         raise InputError(f"{error.name} is not installed: pip install '.[bench]'") from error
     return peers_torch.Step(case, compile=name == "torch_compile")
-
-
-def require_same_losses(candidates: Mapping[str, Any], tolerance: float) -> None:
-    """Two steps of each, to be sure that all do the same work as "ours".
-
-    The second step's losses are those of the updated networks, so that gradients and updates
-    are compared as well.
-
-    Raises:
-      InputError: a loss term of a peer is not ours.
-    """
-    for number in (1, 2):
-        for step in candidates.values():
-            step()
-        expected = candidates["ours"].losses()
-        for name, step in candidates.items():
-            for term, value in step.losses().items():
-                if not np.isclose(value, expected[term], rtol=tolerance, atol=tolerance):
-                    raise InputError(
-                        f"--peer={name}: {term} is {value:.6g} in step {number} and ours "
-                        f"{expected[term]:.6g}: not the same work, so it is not timed"
-                    )
 
 
 def noise_step() -> Callable[[], None]:

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from absl import app, flags
 
 from stgan_jax import files
@@ -95,6 +96,28 @@ class Step:
     def losses(self) -> dict[str, float]:
         """The last call's loss terms."""
         return {k: float(v) for k, v in self.metrics.items() if k.startswith("loss/")}
+
+
+def require_same_losses(candidates: Mapping[str, Any], tolerance: float) -> None:
+    """Two steps of each, to be sure that all do the same work as "ours".
+
+    The second step's losses are those of the updated networks, so that gradients and updates
+    are compared as well.
+
+    Raises:
+      InputError: a loss term of a peer is not ours.
+    """
+    for number in (1, 2):
+        for step in candidates.values():
+            step()
+        expected = candidates["ours"].losses()
+        for name, step in candidates.items():
+            for term, value in step.losses().items():
+                if not np.isclose(value, expected[term], rtol=tolerance, atol=tolerance):
+                    raise InputError(
+                        f"--peer={name}: {term} is {value:.6g} in step {number} and ours "
+                        f"{expected[term]:.6g}: not the same work, so it is not timed"
+                    )
 
 
 def piece(function: Callable, *arguments) -> Callable[[], Any]:

@@ -16,9 +16,10 @@ import numpy as np
 from jaxtyping import Array, Float, UInt8
 
 from stgan_jax import checkpoint, contour, weights
+from stgan_jax.dcgan import SilhouetteAnonymizer
 from stgan_jax.errors import InputError
 from stgan_jax.retarget import Retargeter
-from stgan_jax.settings import RetargetSettings, StganSettings, from_dict
+from stgan_jax.settings import RetargetSettings, SilhouetteSettings, StganSettings, from_dict
 from stgan_jax.steps import StganNets, used
 
 Silhouettes = UInt8[np.ndarray, "T 240 240"]
@@ -44,7 +45,7 @@ class Model:
 
 
 # Of each: `alpha`, and `context`, how many frames before and after one decide its shape.
-AnyModel = Model | Retargeter
+AnyModel = Model | Retargeter | SilhouetteAnonymizer
 
 
 STRENGTHS = ("mild", "default", "strong")
@@ -77,13 +78,18 @@ def load_model(source: str | os.PathLike | None = None, strength: str = STRENGTH
         settings, params = weights.load(name)
     else:
         kind = (checkpoint.settings_in(name) or {}).get("kind")
-        wanted = RetargetSettings.kind if kind == RetargetSettings.kind else StganSettings.kind
+        others = RetargetSettings.kind, SilhouetteSettings.kind
+        wanted = kind if kind in others else StganSettings.kind
         saved = checkpoint.load(name, wanted)
         settings, params = from_dict(saved.settings), saved.params()
     if isinstance(settings, RetargetSettings):
         if strength == STRENGTHS[0]:
             settings = dataclasses.replace(settings, alpha=min(settings.alpha, _MILD))
         return Retargeter(settings, params)
+    if isinstance(settings, SilhouetteSettings):
+        if strength != STRENGTHS[1]:
+            raise InputError(f"{name}: has one strength: leave --strength out")
+        return SilhouetteAnonymizer(settings, params)
     if not isinstance(settings, StganSettings):
         raise InputError(f"{name}: holds a {settings.kind!r} model, which anonymises no videos")
     if strength != STRENGTHS[1] and not named:
@@ -103,7 +109,9 @@ def with_tempo(model: AnyModel, largest: float) -> AnyModel:
     """
     if not isinstance(model, Retargeter):
         if largest:
-            raise InputError("ST-GAN cannot change cadence: leave --tempo out, or --checkpoint")
+            raise InputError(
+                "only retargeting can change cadence: leave --tempo out, or --checkpoint"
+            )
         return model
     changed = Retargeter(model.settings, model.params)
     changed.tempo = largest
@@ -130,7 +138,7 @@ def anonymize_walks(
     Returns:
       for each walk its anonymised silhouettes. An empty silhouette stays empty.
     """
-    if isinstance(model, Retargeter):
+    if isinstance(model, Retargeter | SilhouetteAnonymizer):
         return [model(walk, key) for walk, key in zip(walks, keys, strict=True)]
     contours = [contour.encode(walk, model.codec) for walk in walks]
     out = []

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -11,57 +10,33 @@ import numpy as np
 from jaxtyping import Float, UInt, UInt8, UInt16
 from tqdm import tqdm
 
-from stgan_jax import checkpoint, contour, fields, losses, parallel, steps
+from stgan_jax import checkpoint, color_experiments, contour, fields, losses, steps
 from stgan_jax.data import walkers
 from stgan_jax.errors import InputError
 from stgan_jax.evaluation import noise as noise_evaluation
+from stgan_jax.experiment import Experiment, step_of, with_average
 from stgan_jax.models.noise import ContourBasis
 from stgan_jax.models.retarget import field
 from stgan_jax.retarget import Retargeter
 from stgan_jax.retargeting import objective, retarget_step, unpacked
 from stgan_jax.settings import (
+    ColorSettings,
     NoiseSettings,
     RetargetSettings,
     Settings,
+    SilhouetteSettings,
     StganSettings,
     WalkerData,
     WifsSettings,
     from_dict,
 )
-from stgan_jax.state import Optimizers, TrainState
+from stgan_jax.state import TrainState
 
 if TYPE_CHECKING:
     from stgan_jax.data import pipeline
 
 _SAMPLES = 256  # noise contours a validation draws
 _CHUNK = 8  # sequences a call of G in validation
-
-
-@dataclasses.dataclass(frozen=True)
-class Experiment:
-    """A training, ready to be run.
-
-    Attributes:
-      config: its settings, with everything filled in.
-      source: what it draws its batches from.
-      start: the first state, a function of the seed.
-      step: (state, batch, alpha, axis) -> (state, metrics), pure; see `steps`.
-      validate: params, alpha -> `validation/...` figures, `validation/loss` among them; None
-        where there are no validation subjects.
-      pictures: params -> pictures by name.
-    """
-
-    config: Settings
-    source: "pipeline.Source"
-    start: Callable[[int], TrainState]
-    step: parallel.Step
-    validate: Callable[[Mapping[str, Any], float], dict[str, float]] | None
-    pictures: Callable[[Mapping[str, Any]], dict[str, UInt8[np.ndarray, "H W"]]]
-
-    @property
-    def alpha(self) -> float:
-        """The weight of the noise; 0 where there is none."""
-        return getattr(self.config, "alpha", 0.0)
 
 
 def prepare(config: Settings) -> Experiment:
@@ -77,6 +52,10 @@ def prepare(config: Settings) -> Experiment:
         return _noise(config)
     if isinstance(config, RetargetSettings):
         return _retarget(config)
+    if isinstance(config, ColorSettings):
+        return color_experiments.color(config)
+    if isinstance(config, SilhouetteSettings):
+        return color_experiments.silhouette(config)
     return _stgan(config) if isinstance(config, StganSettings) else _wifs(config)
 
 
@@ -195,7 +174,7 @@ def _noise(config: NoiseSettings) -> Experiment:
         return {"noise": noise_evaluation.grid(masks)}
 
     source = pipeline.array_source(frames)
-    step = _step(update, config, optimizers)
+    step = step_of(update, config, optimizers)
     return Experiment(config, source, start, step, None if unseen is None else validate, pictures)
 
 
@@ -215,7 +194,7 @@ def _stgan(config: StganSettings) -> Experiment:
 
     def start(seed: int) -> TrainState:
         params = nets.init(jax.random.key(seed), frozen, config.data.frames)
-        return TrainState.create(seed, _with_average(params, config), optimizers)
+        return TrainState.create(seed, with_average(params, config), optimizers)
 
     update = functools.partial(steps.stgan_step, nets=nets, loss=config.loss())
 
@@ -259,7 +238,7 @@ def _stgan(config: StganSettings) -> Experiment:
         made = anonymize(params, *shown)[0]
         return {"anonymized": _before_after(shown[0], made, config.data.codec)}
 
-    step = _step(update, config, optimizers)
+    step = step_of(update, config, optimizers)
     return Experiment(config, source, start, step, None if unseen is None else validate, pictures)
 
 
@@ -288,7 +267,7 @@ def _wifs(config: WifsSettings) -> Experiment:
     def start(seed: int) -> TrainState:
         zeros = jnp.zeros((1, config.data.frames, contour.DIM))
         params = {"gen": net.init(jax.random.key(seed), zeros, zeros)}
-        return TrainState.create(seed, _with_average(params, config), optimizers)
+        return TrainState.create(seed, with_average(params, config), optimizers)
 
     update = functools.partial(steps.wifs_step, net=net)
     modify = jax.jit(lambda params, own, noise: net.apply(steps.used(params), own, noise))
@@ -299,7 +278,7 @@ def _wifs(config: WifsSettings) -> Experiment:
         made = modify(params, pairs[:, 0], pairs[:, 1])
         return {"modified": _before_after(pairs[:, 0], made, config.data.codec)}
 
-    step = _step(update, config, optimizers)
+    step = step_of(update, config, optimizers)
     return Experiment(config, source, start, step, None, pictures)
 
 
@@ -317,7 +296,7 @@ def _retarget(config: RetargetSettings) -> Experiment:
 
     def start(seed: int) -> TrainState:
         params = jax.jit(nets.init, static_argnums=2)(jax.random.key(seed), fixed, frames)
-        return TrainState.create(seed, _with_average(params, config), optimizers)
+        return TrainState.create(seed, with_average(params, config), optimizers)
 
     update = functools.partial(retarget_step, frames=frames, nets=nets, loss=config.loss())
     update_of = lambda state, batch, alpha, **rest: update(state, batch, **rest)  # noqa: E731
@@ -348,7 +327,7 @@ def _retarget(config: RetargetSettings) -> Experiment:
                 drawn += list(fields.decode(cells))
         return {"own, retargeted, wanted": noise_evaluation.grid(np.stack(drawn), len(every))}
 
-    step = _step(update_of, config, optimizers)
+    step = step_of(update_of, config, optimizers)
     source = pipeline.array_source(rows)
     return Experiment(config, source, start, step, None if unseen is None else validate, pictures)
 
@@ -358,22 +337,6 @@ def noise_subject(config: WifsSettings) -> int:
     rng = np.random.default_rng([config.seed, 0x4E])
     drawn = int(rng.integers(config.data.first_subject, config.data.last_subject + 1))
     return config.noise_subject or drawn
-
-
-def _step(update: Callable, config: Settings, optimizers: Optimizers) -> parallel.Step:
-    """An update of `steps` with a run's rules and options."""
-    options = config.options()
-
-    def step(state, batch, alpha, axis):
-        own = dataclasses.replace(options, axis=axis)
-        return update(state, batch, alpha, optimizers=optimizers, options=own)
-
-    return step
-
-
-def _with_average(params: dict[str, Any], config: Settings) -> dict[str, Any]:
-    average = {"gen_ema": jax.tree.map(jnp.copy, params["gen"])} if config.ema else {}
-    return {**params, **average}
 
 
 def _before_after(

@@ -12,12 +12,14 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from stgan_jax import checkpoint, contour, experiments, weights
+from stgan_jax.dcgan import SilhouetteAnonymizer
 from stgan_jax.errors import InputError
 from stgan_jax.retarget import Retargeter
 from stgan_jax.settings import (
     NoiseSettings,
     RetargetSettings,
     Settings,
+    SilhouetteSettings,
     StganSettings,
     WifsSettings,
     from_dict,
@@ -39,7 +41,8 @@ class Method:
 
     Attributes:
       name: what tables call it.
-      kind: "unprotected", "linear_mix", "stgan", "wifs" or "retarget".
+      kind: "unprotected", "linear_mix", "stgan", "wifs", "retarget" or
+        "silhouette".
       codec: of the contours it works on.
       apply: gaits in, gaits out. The seed and a walk's name decide its noise, whatever else
         is in the batch.
@@ -109,15 +112,20 @@ def trained(workdir: str | os.PathLike, which: str = checkpoint.LATEST) -> Metho
     Raises:
       InputError: nothing there, damaged, or a model that anonymises nothing.
     """
-    if str(workdir) in weights.names() and not Path(workdir).is_dir():
+    named = str(workdir) in weights.names() and not Path(workdir).is_dir()
+    if named:
         settings, params = weights.load(str(workdir))
-        return _method(str(workdir), settings, params, checkpoint.digest(params))
-    kind = (checkpoint.settings_in(workdir) or {}).get("kind", StganSettings.kind)
-    if kind not in (StganSettings.kind, WifsSettings.kind, RetargetSettings.kind):
+        kind = settings.kind
+    else:
+        kind = (checkpoint.settings_in(workdir) or {}).get("kind", StganSettings.kind)
+    known = StganSettings, WifsSettings, RetargetSettings, SilhouetteSettings
+    if kind not in [one.kind for one in known]:
         raise InputError(
             f"{workdir}: holds a {kind!r} model, which anonymises nothing by itself: give the "
-            "--workdir of a training of stgan.py, wifs.py or retarget.py"
+            "--workdir of a training of stgan.py, wifs.py, retarget.py or silhouette.py"
         )
+    if named:
+        return _method(str(workdir), settings, params, checkpoint.digest(params))
     saved = checkpoint.load(workdir, kind, which)
     name = Path(workdir).absolute().name
     return _method(name, from_dict(saved.settings), saved.params(), checkpoint.digest(saved.state))
@@ -128,6 +136,9 @@ def _method(name: str, settings: Settings, params, digest: str) -> Method:
         return retargeted(
             name, Retargeter(settings, params), settings.alpha, digest, settings.tempo
         )
+    if isinstance(settings, SilhouetteSettings):
+        apply = _redrawn(SilhouetteAnonymizer(settings, params))
+        return Method(name, settings.kind, "resampled", apply, digest=digest)
     if isinstance(settings, StganSettings):
         apply = _stgan(settings, params)
     else:
@@ -148,16 +159,21 @@ def retargeted(
       digest: of its weights.
       tempo: largest relative change of cadence.
     """
-    codec = "resampled"
+    apply = _redrawn(lambda walk, key: model(walk, key, alpha, tempo))
+    digest = f"{digest} {alpha:g}" + (f" tempo {tempo:g}" if tempo else "")
+    return Method(name, RetargetSettings.kind, "resampled", apply, alpha, digest)
+
+
+def _redrawn(draw: Callable[[np.ndarray, jax.Array], np.ndarray]) -> Apply:
+    """What gives silhouettes other shapes, as it is applied to resampled contours."""
 
     def apply(own, walks, seed):
-        before = contour.decode(contour.to_pixels(own), codec)
+        before = contour.decode(contour.to_pixels(own), "resampled")
         keys = _keys(walks, seed)
-        after = np.stack([model(b, k, alpha, tempo) for b, k in zip(before, keys, strict=True)])
-        return contour.to_unit(contour.encode(after, codec))
+        after = np.stack([draw(b, key) for b, key in zip(before, keys, strict=True)])
+        return contour.to_unit(contour.encode(after, "resampled"))
 
-    digest = f"{digest} {alpha:g}" + (f" tempo {tempo:g}" if tempo else "")
-    return Method(name, RetargetSettings.kind, codec, apply, alpha, digest)
+    return apply
 
 
 def _stgan(settings: StganSettings, params) -> Apply:

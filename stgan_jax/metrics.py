@@ -40,13 +40,14 @@ class Log:
         for name, value in values.items():
             self._events.add_scalar(name, value, step)
 
-    def picture(self, step: int, name: str, image: UInt8[np.ndarray, "H W"]) -> None:
-        """Keeps a picture of a step."""
+    def picture(self, step: int, name: str, image: UInt8[np.ndarray, "H W *channels"]) -> None:
+        """Keeps a picture of a step, grey or RGB."""
         folder = self._folder / "pictures"
         folder.mkdir(exist_ok=True)
         with files.replacing(folder / f"{name}_{step:07d}.png") as beside:
-            cv2.imwrite(os.fspath(beside), image)
-        self._events.add_image(name, image, step, dataformats="HW")
+            cv2.imwrite(os.fspath(beside), image[..., ::-1] if image.ndim == 3 else image)
+        layout = "HWC" if image.ndim == 3 else "HW"
+        self._events.add_image(name, image, step, dataformats=layout)
 
     def close(self) -> None:
         """Writes everything out."""

@@ -196,15 +196,8 @@ class Retargeter:
         return contour.to_unit(contour.encode(self(before, key, 1.0, 0.0), codec))
 
     def person(self, key: jax.Array) -> Float[np.ndarray, " I"]:
-        """A random identity, in numbers of about zero mean and unit variance.
-
-        Somebody who might be, of `identity.sample_identity`: G_N's generalisation from a contour
-        to a body and how it walks.
-        """
-        high, low = (int(x) for x in np.asarray(jax.random.bits(key, (2,), jnp.uint32)))
-        drawn = identity.vector(identity.sample_identity((1 << 64) + (high << 32) + low))
-        people = self.params["people"]
-        return (drawn - np.asarray(people["mean"])) / np.asarray(people["scale"])
+        """A random identity, see `stranger`."""
+        return stranger(self.params["people"], key)
 
     def _read_plain(self, params, encoded):
         gen, basis = used(params), params["basis"]
@@ -220,3 +213,18 @@ class Retargeter:
 def _filled(frames: int) -> Int[np.ndarray, " N"]:
     """Numbers of frames, the last again and again up to a multiple of `_CHUNK`."""
     return np.minimum(np.arange(-(-frames // _CHUNK) * _CHUNK), frames - 1)
+
+
+def stranger(people: Mapping[str, Any], key: jax.Array) -> Float[np.ndarray, " I"]:
+    """A random identity, in numbers of about zero mean and unit variance.
+
+    Somebody who might be, of `identity.sample_identity`: G_N's generalisation from a contour
+    to a body and how it walks.
+
+    Args:
+      people: "mean" and "scale" of identities' numbers.
+      key: decides who.
+    """
+    high, low = (int(x) for x in np.asarray(jax.random.bits(key, (2,), jnp.uint32)))
+    drawn = identity.vector(identity.sample_identity((1 << 64) + (high << 32) + low))
+    return (drawn - np.asarray(people["mean"])) / np.asarray(people["scale"])

@@ -14,7 +14,15 @@ import numpy as np
 
 from stgan_jax import checkpoint, experiments, files, metrics, parallel, train
 from stgan_jax.errors import InputError
-from stgan_jax.settings import NoiseSettings, RetargetSettings, Settings, StganSettings, to_dict
+from stgan_jax.settings import (
+    NoiseSettings,
+    RetargetSettings,
+    Settings,
+    SilhouetteSettings,
+    StganSettings,
+    WifsSettings,
+    to_dict,
+)
 
 # What a lane's last figures are called in the table, where there are such.
 _COLUMNS = {
@@ -67,7 +75,7 @@ def sweep(
       InputError: see `train.train`; and where a lane's figures are not finite: the others are
         trained to their end first.
     """
-    if isinstance(config, NoiseSettings | RetargetSettings):
+    if isinstance(config, NoiseSettings | RetargetSettings | SilhouetteSettings):
         raise InputError(
             f"a {config.kind!r} training has no alpha: sweep over configs/stgan.py or its like"
         )
@@ -79,7 +87,7 @@ def sweep(
     train.refuse_kernels(config)
     if isinstance(config, StganSettings):
         config = experiments.with_noise(config)
-    else:  # one noise gait for all lanes: they share their batches
+    elif isinstance(config, WifsSettings):  # one for all lanes: they share their batches
         drawn = experiments.noise_subject(dataclasses.replace(config, seed=seeds[0]))
         config = dataclasses.replace(config, noise_subject=drawn)
     lanes = [
@@ -203,7 +211,7 @@ def _train(
 
 
 def _alpha(lane: Lane) -> float:
-    assert not isinstance(lane.config, NoiseSettings)
+    assert not isinstance(lane.config, NoiseSettings | SilhouetteSettings)
     return lane.config.alpha
 
 

@@ -67,3 +67,36 @@ class PairData:
     def __post_init__(self):
         require_positive(self, "walks", "frames")
         require(self.validation_walks >= 0, "data.validation_walks must not be negative")
+
+
+@dataclasses.dataclass(frozen=True)
+class ColorData:
+    """Which frames of colour walks are trained on.
+
+    Attributes:
+      first_subject, last_subject: ends included.
+      views: degrees; an empty tuple takes all that the dataset has.
+      walks: those of complete silhouettes, by which centres are told.
+      frames: of each walk, evenly spread.
+      dataset: in colour, of `data.datasets.NAMES`.
+      data_dir: where it has been built.
+      anonymizer: what makes the binary anonymised gaits: a name of `weights.names`.
+    """
+
+    first_subject: int = 51
+    last_subject: int = 76
+    views: tuple[int, ...] = ()
+    walks: tuple[str, ...] = ("nm-01", "nm-02")
+    frames: int = 5
+    dataset: str = "synthetic_walkers/rgb"
+    data_dir: str = "data"
+    anonymizer: str = "retarget"
+
+    @property
+    def subjects(self) -> range:
+        """Their numbers."""
+        return range(self.first_subject, self.last_subject + 1)
+
+    def __post_init__(self):
+        require_positive(self, "frames")
+        require(self.first_subject <= self.last_subject, "data.last_subject is below the first")

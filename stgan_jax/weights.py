@@ -76,6 +76,8 @@ def export(
         "/".join(str(getattr(key, "key", key)) for key in place): np.asarray(leaf, np.float16)
         for place, leaf in jax.tree_util.tree_leaves_with_path(kept)
     }
-    arrays[_SETTINGS] = np.array(json.dumps(to_dict(from_dict(saved.settings))))
+    told = to_dict(from_dict(saved.settings))
+    told["data"].pop("data_dir", None)  # where it lay here is nothing to publish
+    arrays[_SETTINGS] = np.array(json.dumps(told))
     with files.replacing(path) as beside:
         np.savez_compressed(beside, **arrays)

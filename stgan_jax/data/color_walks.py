@@ -33,6 +33,7 @@ def render(
     textural: bool,
     complete: bool,
     frames: int = FRAMES,
+    body_of: int | None = None,
 ) -> ColorWalk:
     """Renders one walk across the middle of the picture.
 
@@ -45,13 +46,15 @@ def render(
       complete: seamless silhouettes; otherwise patches and limbs are missing, and in half of
         the walks something stands in front of the path.
       frames: length T.
+      body_of: whose body walks in the seed's clothes, steps, light and place instead: what a
+        perfect colouring of that body would look like. It is the seed's own by default.
 
     Returns:
       the walk, a pure function of the arguments.
     """
     camera = recording.sample_camera(seed, view, condition, repetition)
     rng = recording.generator(seed, view, condition, repetition, 0xC0)
-    walker = _walker(seed, view, condition, repetition, textural, frames, camera)
+    walker = _walker(seed, view, condition, repetition, textural, frames, camera, body_of)
     background = scenes.street(rng, SIZE)
     occluder = np.zeros(SIZE, np.uint8)
     if not complete and rng.random() < 0.5:
@@ -90,13 +93,17 @@ def render(
     )
 
 
-def _walker(seed, view, condition, repetition, textural, frames, camera) -> scenes.DressedWalker:
-    person = identity.sample_identity(seed)
+def _walker(
+    seed, view, condition, repetition, textural, frames, camera, body_of
+) -> scenes.DressedWalker:
+    own = identity.sample_identity(seed)
+    person = own if body_of is None else identity.sample_identity(body_of)
     motion = identity.sample_motion(seed, condition, repetition, recording.MOTION_SPREAD)
-    phase = walkers.gait_phase(person, motion, frames, recording.FPS)
-    spheres, stride = body.body_spheres(person, motion, condition, phase)
+    phase = walkers.gait_phase(own, motion, frames, recording.FPS)
+    spheres, _ = body.body_spheres(person, motion, condition, phase)
+    _, stride = body.body_spheres(own, motion, condition, phase)
     heading = np.radians(view + camera.yaw)
-    speed = stride * person.cadence * motion.tempo * scenes.METRES / recording.FPS
+    speed = stride * own.cadence * motion.tempo * scenes.METRES / recording.FPS
     steps = np.arange(frames) - (frames - 1) / 2
     right, away = -np.sin(heading) * speed * steps, _DISTANCE - np.cos(heading) * speed * steps
     scale = camera.height * _DISTANCE / away

@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-from jaxtyping import Float, Float16, UInt8
+from jaxtyping import Float, Float16, Int8, UInt8
 from tqdm import tqdm
 
-from stgan_jax import contour, fields, retargeting
+from stgan_jax import coloring, contour, fields, retargeting
 from stgan_jax.data import body, identity, recording, walkers
 from stgan_jax.models import retarget as models
 
@@ -55,8 +55,8 @@ def pose_vector(phase, view, swing: float, condition: str) -> Float[np.ndarray, 
     return np.stack(columns, -1).astype(np.float32)
 
 
-def pair(seed: int, frames: int) -> Pair:
-    """A pure function of its arguments.
+def pair(seed: int, frames: int, complete: bool = False) -> Pair:
+    """A pure function of its arguments; with `complete` both are seen as they are.
 
     Views are drawn from all around, some of a person who turns; tempo as videos of 10 to 30
     frames a second show it; one in eight takes small steps, down to none.
@@ -99,7 +99,7 @@ def pair(seed: int, frames: int) -> Pair:
         walks.append([walkers.hulls(projected, p.spheres) for p in body.body_parts(condition)])
     vectors = [identity.vector(person) for person in people]
     return Pair(
-        _recorded(walks[0], frames, condition, rng),
+        _ideal(walks[0], frames) if complete else _recorded(walks[0], frames, condition, rng),
         _ideal(walks[1], frames),
         vectors[0],
         vectors[1],
@@ -210,6 +210,35 @@ def rows(
             out[start : start + len(made)] = [_row(one, fixed) for one in made]
     assert fixed is not None
     return out, dict(fixed)
+
+
+def complete_rows(
+    count: int, frames: int, first: int = 0, workers: int | None = None
+) -> tuple[Int8[np.ndarray, "N R"], dict[str, Any]]:
+    """Pairs of complete silhouettes as `coloring.packed` has them, and the `people`.
+
+    Arguments are those of `rows`.
+    """
+    known = people()
+    with contextlib.ExitStack() as stack:
+        jobs = [(seed, frames) for seed in range(first, first + count)]
+        results: Iterable = map(_complete, jobs)
+        if (workers or (os.cpu_count() or 1)) > 1 and count * frames > 2000:
+            pool = stack.enter_context(
+                ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"))
+            )
+            results = pool.map(_complete, jobs, chunksize=8)
+        bar = tqdm(results, "rendering pairs", count, unit="walk")
+        made = [
+            coloring.packed(own, other, (person - known["mean"]) / known["scale"])
+            for own, other, person in bar
+        ]
+    return np.stack(made), known
+
+
+def _complete(job: tuple[int, int]) -> tuple:
+    made = pair(*job, complete=True)
+    return fields.encode(made.own), fields.encode(made.other), made.other_person
 
 
 def people(count: int = 2000) -> dict[str, Float[np.ndarray, " I"]]:

@@ -58,6 +58,10 @@ def _parser() -> argparse.ArgumentParser:
     add("--segmenter_input", default="512,512,0", help="Its height, width, class of people.")
     add("--background", help="Picture of the empty scene; with masks also a video of it.")
     add("--silhouettes_only", action="store_true", help="White people on black.")
+    add("--silhouette", default="contour", choices=["contour", "dcgan"],
+        help="dcgan: --checkpoint is to be a training of silhouette.py.")  # fmt: skip
+    add("--color", default="nearest", help="Of the nearest pixel, or by a transfer network.")
+    add("--face", default="blur", help="Original heads: blur, fill (one colour) or keep.")
     add("--preview", help="PNG to write: a few frames of the result.")
     add("--contact_sheet", help="PNG to write, before and after. It shows the original people.")
     add("--report", help="JSON file to write. Default: one beside each output.")
@@ -92,6 +96,8 @@ def _run(given: argparse.Namespace) -> dict[str, Any]:
     side = numbers("--segmenter_input", given.segmenter_input.split(","))
     if len(side) != 3:
         raise InputError("--segmenter_input needs three numbers, as 512,512,0")
+    if given.silhouette == "dcgan":
+        _require_dcgan(given.checkpoint)
     if given.jobs < 1:
         raise InputError("--jobs must be 1 or more")
 
@@ -100,6 +106,7 @@ def _run(given: argparse.Namespace) -> dict[str, Any]:
     named = {name: getattr(given, name) for name in (
         "keep_audio", "codec", "crf", "start", "end", "max_resolution", "silhouettes_only", "masks",
         "segmenter", "background", "seed", "tempo", "store_seed", "preview", "contact_sheet",
+        "face", "color",
     )}  # fmt: skip
     options = source.Options(**named, segmenter_input=(side[0], side[1], side[2]))
     with _device(given.device):
@@ -109,6 +116,16 @@ def _run(given: argparse.Namespace) -> dict[str, Any]:
             report_file=given.report, report_beside=given.report is None,
             jobs=given.jobs, options=options,
         )  # fmt: skip
+
+
+def _require_dcgan(folder: str | None) -> None:
+    from stgan_jax import checkpoint
+
+    if not folder or (checkpoint.settings_in(folder) or {}).get("kind") != "silhouette":
+        raise InputError(
+            "--silhouette=dcgan: no weights of it come along; train configs/silhouette.py and name "
+            "its --workdir as --checkpoint"
+        )
 
 
 def _device(name: str) -> Any:

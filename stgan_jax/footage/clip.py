@@ -21,6 +21,7 @@ from stgan_jax import anonymizer, files
 from stgan_jax.errors import InputError
 from stgan_jax.footage import compose, keys, masks, people, report
 from stgan_jax.footage.source import Options, Source
+from stgan_jax.recolor import Recolorer
 from stgan_jax.video import background, io, pictures, segmentation, sheet, standing, threads
 from stgan_jax.video.shelf import Shelf
 
@@ -127,6 +128,8 @@ class _Clip:
         self._report_file = report_file
         self._source = Source(source, options.cut)
         self._check_outputs()
+        network = Recolorer.load() if options.color == "transfer" else None
+        self._colors = compose.Look(options.face, network)
         self._shape, self._fps = self._source.shape, float(self._source.info.fps)
         self._blanks = people.Blanks()
         self._times = array.array("d")
@@ -296,7 +299,7 @@ class _Clip:
     ) -> Iterator[tuple[int, io.Stamped, compose.Composed]]:
         """The second pass: each frame and what is shown in its place."""
         presence = compose.Presence(persons)
-        plain = self._options.silhouettes_only
+        plain, look = self._options.silhouettes_only, self._colors
 
         def make(work):
             (number, frame, empty), present = work
@@ -307,7 +310,7 @@ class _Clip:
                 )  # fmt: skip
                 if number in self._blanks.reasons:
                     return number, frame, compose.Composed(canvas, [])
-                return number, frame, compose.compose(canvas, frame.image, present, plain)
+                return number, frame, compose.compose(canvas, frame.image, present, plain, look)
             except Exception as error:
                 self._blanks.add(number, "composing", error)
                 nothing = np.zeros_like(frame.image)

@@ -5,14 +5,32 @@ from collections.abc import Iterable, Iterator
 
 import cv2
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Int, UInt8
 
 from stgan_jax import contour
 from stgan_jax.footage.people import Person
-from stgan_jax.video import color, sheet
+from stgan_jax.recolor import Recolorer
+from stgan_jax.video import color, head, sheet
 from stgan_jax.video.segmentation import Region
 
 Image = UInt8[np.ndarray, "H W 3"]
+_ABOUT = 50  # sightings before and after
+
+
+@dataclasses.dataclass(frozen=True)
+class Look:
+    """How people are coloured.
+
+    Attributes:
+      face: of `head.HOW`: what becomes of the original's head.
+      transfer: the network that gives colours; None for the nearest pixel's (Eq. 9).
+    """
+
+    face: str = "blur"
+    transfer: Recolorer | None = None
+
+
+PLAIN = Look()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +76,9 @@ class Composed:
     failed: list[tuple[Present, str]]
 
 
-def compose(canvas: Image, frame: Image, present: Iterable[Present], plain: bool) -> Composed:
+def compose(
+    canvas: Image, frame: Image, present: Iterable[Present], plain: bool, look: Look = PLAIN
+) -> Composed:
     """Paints people onto a canvas that shows nobody, in place.
 
     Args:
@@ -66,17 +86,18 @@ def compose(canvas: Image, frame: Image, present: Iterable[Present], plain: bool
       frame: the original, for the people's colours.
       present: whom to paint, the far one first. Who cannot be painted is left out.
       plain: white silhouettes, no colours.
+      look: how they are coloured.
     """
     failed = []
     for one in present:
         try:
-            _paint(canvas, frame, one, plain)
+            _paint(canvas, frame, one, plain, look)
         except Exception as error:
             failed.append((one, f"colouring failed ({type(error).__name__})"))
     return Composed(canvas, failed)
 
 
-def _paint(canvas: Image, frame: Image, one: Present, plain: bool) -> None:
+def _paint(canvas: Image, frame: Image, one: Present, plain: bool, look: Look) -> None:
     """All that is done in a window around the person, which changes at once or not at all."""
     sighting, square = one.person.sightings[one.i], one.person.squares[one.i]
     box, side = sighting.box, int(square[2])
@@ -90,18 +111,36 @@ def _paint(canvas: Image, frame: Image, one: Present, plain: bool) -> None:
         part[placed > 0] = 255
     else:
         own = Region(box - np.tile(corner, 2), sighting.mask).on(shape)
-        colorize(part, frame[window], own, placed)
+        colorize(part, frame[window], own, placed, look, _stature(one), square - [*corner, 0])
     canvas[window] = part
 
 
+def _stature(one: Present) -> float:
+    """The person's height, of what was seen about this time: in a frame her legs may be hidden."""
+    boxes = one.person.sightings.boxes(max(one.i - _ABOUT, 0), one.i + _ABOUT + 1)
+    return float((boxes[:, 2] - boxes[:, 0]).max())
+
+
 def colorize(
-    canvas: Image, frame: Image, own: UInt8[np.ndarray, "H W"], new: UInt8[np.ndarray, "H W"]
+    canvas: Image,
+    frame: Image,
+    own: UInt8[np.ndarray, "H W"],
+    new: UInt8[np.ndarray, "H W"],
+    look: Look = PLAIN,
+    stature: float = 0.0,
+    square: Int[np.ndarray, "3"] | None = None,
 ) -> None:
     """Colours one person's new silhouette in place: the one place to put another way.
 
-    `canvas` shows the scene, `frame` the original, `own` and `new` are the silhouettes.
+    `canvas` shows the scene, `frame` the original, `own` and `new` are the silhouettes,
+    `stature` is the person's height in pixels as far as it is known, `square` (top, left, side)
+    the crop, which a network needs.
     """
-    color.paint(canvas, frame, own, new)
+    frame = head.hide(frame, own, look.face, stature)
+    if look.transfer is None or square is None:
+        color.paint(canvas, frame, own, new)
+    else:
+        look.transfer.paint(canvas, frame, own, new, square, stature)
 
 
 def sheet_cells(

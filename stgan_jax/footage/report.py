@@ -57,6 +57,8 @@ def told(
         "people_found_by": (
             "masks" if options.masks else "segmenter" if options.segmenter else "background"
         ),
+        "color": options.color,
+        "face": options.face,
         "seconds": round(seconds, 2),
         "frames_per_second": round(len(times) / seconds, 2),
         "people": [person.row(i) for i, person in enumerate(persons, 1)],

@@ -11,9 +11,10 @@ from jaxtyping import UInt8
 
 from stgan_jax.errors import InputError
 from stgan_jax.footage import keys
-from stgan_jax.video import background, io, pictures
+from stgan_jax.video import background, head, io, pictures
 from stgan_jax.video.audio import Audio
 
+COLORS = ("nearest", "transfer")
 _ENOUGH = 30  # key frames that are spread over the video stand for all frames
 
 
@@ -28,6 +29,9 @@ class Options:
       start, end: seconds; frames before and after are left out.
       max_resolution: pixels of the shorter side, to which larger frames are scaled down.
       silhouettes_only: white people on black.
+      color: where the new bodies' colours come from, one of `COLORS`: the nearest pixel (ST-GAN,
+        Eq. 9) or the colour-transfer network (Colour 2020).
+      face: what becomes of the original heads before, of `head.HOW`.
       masks: folder of a PNG a frame, whose values tell people apart, 0 nobody.
       segmenter: ONNX file, see `masks.Segmenter`.
       segmenter_input: its input's height and width, and the class (channel) of people.
@@ -46,6 +50,8 @@ class Options:
     end: float | None = None
     max_resolution: int | None = None
     silhouettes_only: bool = False
+    color: str = "nearest"
+    face: str = "blur"
     masks: str | os.PathLike | None = None
     segmenter: str | os.PathLike | None = None
     segmenter_input: tuple[int, int, int] = (512, 512, 0)
@@ -64,6 +70,9 @@ class Options:
             raise InputError("--masks are counted from the first frame: leave --start out")
         if self.max_resolution is not None and self.max_resolution < 16:
             raise InputError("--max_resolution must be 16 pixels or more")
+        for name, known in (("color", COLORS), ("face", head.HOW)):
+            if getattr(self, name) not in known:
+                raise InputError(f"--{name} must be one of {', '.join(known)}")
         if not 0 <= self.crf <= 51:
             raise InputError("--crf must be from 0 to 51")
         if self.tempo is not None and not 0.0 <= self.tempo <= 0.5:

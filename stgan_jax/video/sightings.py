@@ -75,6 +75,11 @@ class Sightings(Sequence[Sighting]):
         frame, *box, area, offset, length = self._rows[at : at + self._WIDTH]
         return Sighting(frame, np.array(box), area, self._shelf, (offset, length))
 
+    def boxes(self, start: int, stop: int) -> Int[np.ndarray, "T 4"]:
+        """Boxes of some, as in a slice."""
+        part = self._rows[start * self._WIDTH : stop * self._WIDTH]
+        return np.array(part, np.int64).reshape(-1, self._WIDTH)[:, 1:5]
+
     def table(self) -> Int[np.ndarray, "T 8"]:
         """(frame, top, left, bottom, right, area, and where the mask lies) of all."""
         return np.array(self._rows, np.int64).reshape(-1, self._WIDTH)

@@ -1,0 +1,294 @@
+"""Measures colourings of anonymised walks, a walk at a time, and goes on where it was stopped:
+
+    python benchmarks/experiments/color/measure.py --part=tables --color=color \
+        --baseline=runs/color_baseline --data_dir=data --out=runs/color_measured
+
+Parts, each a file of a line a walk in --out, summed up by --part=summary:
+
+* tables: PSNR and SSIM (Colour 2020, tables I and II) against the original frame, of the test
+  people's walks in synthetic_walkers/rgb, with their own silhouettes as they were segmented.
+* truth: the same against what is right: the other body rendered in the same clothes; and how
+  unsteady the colours are.
+* matched: whether colouring changes what a recogniser finds: energy images of silhouettes cut out
+  of coloured frames, against recorded walks of synthetic_walkers/full in --gallery_dir.
+* pictures: people of each of the four sets, side by side.
+* broken: how often broken silhouettes come out in one piece, from the 2019 anonymiser
+  (--silhouette) and by way of contours (--contour).
+"""
+
+import functools
+import itertools
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import jax
+import numpy as np
+from absl import app, flags
+
+from stgan_jax import anonymizer, color_examples, contour
+from stgan_jax.data import color_walks, datasets, records, splits
+from stgan_jax.dcgan import SilhouetteAnonymizer
+from stgan_jax.errors import one_sentence, parse_flags
+from stgan_jax.evaluation import gei, naturalness
+from stgan_jax.evaluation.image_quality import image_quality
+from stgan_jax.recolor import Recolorer
+from stgan_jax.retarget import Retargeter
+
+PARTS = ("tables", "truth", "matched", "broken", "pictures", "summary")
+_PART = flags.DEFINE_enum("part", "summary", PARTS, "What to measure.")
+_COLOR = flags.DEFINE_string("color", "color", "Colour transfer: a training, or shipped weights.")
+_BASELINE = flags.DEFINE_string("baseline", "color_baseline", "The network of 2019, as well.")
+_MORE = flags.DEFINE_list("more", [], "NAME=TRAINING of further networks.")
+_SILHOUETTE = flags.DEFINE_string("silhouette", "runs/silhouette", "The anonymiser of 2019.")
+_CONTOUR = flags.DEFINE_string("contour", "runs/stgan", "An ST-GAN.")
+_DATA_DIR = flags.DEFINE_string("data_dir", "data", "Where synthetic_walkers/rgb is built.")
+_GALLERY_DIR = flags.DEFINE_string("gallery_dir", "data", "Where synthetic_walkers/full is.")
+_VIEWS = flags.DEFINE_list("views", ["0", "36", "54", "90", "126"], "Degrees.")
+_FRAMES = flags.DEFINE_integer("frames", 3, "Of each walk, for tables.", lower_bound=1)
+_PEOPLE = flags.DEFINE_integer("people", 40, "How many of the test people.", lower_bound=1)
+_OUT = flags.DEFINE_string("out", "runs/color_measured", "Folder.")
+
+Painter = Callable[[color_examples.Crops], np.ndarray]
+
+
+def painters() -> dict[str, Painter]:
+    """Colourings by name: crops -> anonymised gaits on black."""
+    named = {"baseline": _BASELINE.value, "transfer": _COLOR.value}
+    named |= dict(entry.split("=", 1) for entry in _MORE.value)
+    out: dict[str, Painter] = {"nearest": color_examples.nearest}
+    for name, source in named.items():
+        out[name] = functools.partial(_by_network, Recolorer.load(source))
+    return out
+
+
+def _by_network(model: Recolorer, crop: color_examples.Crops) -> np.ndarray:
+    return model(crop.colors, crop.anonymized)
+
+
+def on_scene(crop: color_examples.Crops, colored: np.ndarray) -> np.ndarray:
+    """Coloured gaits in front of the empty scene."""
+    return np.where(crop.anonymized[..., None] > 0, colored, crop.background)
+
+
+def walks() -> Iterator[tuple[datasets.Walk, Callable[[], records.ColorWalk], int]]:
+    """The test people's colour walks, and a number that keys their noise."""
+    views = [int(view) for view in _VIEWS.value]
+    sequences = datasets.Sequences(
+        "synthetic_walkers/rgb", _DATA_DIR.value,
+        splits.subjects("stgan/test")["test"][: _PEOPLE.value], views,
+    )  # fmt: skip
+    for i, walk in enumerate(sequences.walks):
+        number = ((walk.subject * 181) + walk.view) * 10 + walk.repetition
+        yield walk, functools.partial(sequences.color, i), number
+
+
+@functools.cache
+def retargeter() -> Retargeter:
+    """What makes the binary anonymised gaits."""
+    return Retargeter.load("retarget")
+
+
+def anonymized(walk: records.ColorWalk, number: int) -> tuple[np.ndarray, np.ndarray]:
+    """New silhouettes in their crops, of silhouettes as segmented, and the crops' squares."""
+    places = color_examples.squares(walk.silhouettes)
+    own = [contour.crop_mask(m, p) for m, p in zip(walk.silhouettes, places, strict=True)]
+    return retargeter()(np.stack(own), jax.random.key(number)), places
+
+
+def tables(name: datasets.Walk, walk: records.ColorWalk, number: int) -> dict[str, Any]:
+    """Figures of each colouring against the original frame."""
+    new, places = anonymized(walk, number)
+    every = np.linspace(0, len(new) - 1, _FRAMES.value + 2)[1:-1].astype(int)
+    crop = color_examples.crops(walk, new, places, every)
+    assert walk.masks is not None
+    visible = [
+        contour.crop_mask(walk.masks[t] * (1 - walk.occluder), places[t], crop.own.shape[1])
+        for t in every
+    ]
+    body = np.stack(visible)
+    out = {}
+    for method, paint in paint_all(crop).items():
+        whole = image_quality(crop.colors, paint, body | crop.anonymized)
+        both = image_quality(crop.colors, paint, body & crop.anonymized)
+        out[method] = {
+            "psnr": whole["psnr"], "ssim": whole["ssim"],
+            "psnr_union": whole["psnr_person"], "ssim_union": whole["ssim_person"],
+            "psnr_overlap": both["psnr_person"], "ssim_overlap": both["ssim_person"],
+        }  # fmt: skip
+    return out
+
+
+def paint_all(crop: color_examples.Crops) -> dict[str, np.ndarray]:
+    """What each colouring makes of crops, on the scene; and "untouched", the original frame."""
+    made = {name: on_scene(crop, paint(crop)) for name, paint in all_painters().items()}
+    return made | {"untouched": crop.colors}
+
+
+all_painters = functools.cache(painters)
+
+
+def truth(name: datasets.Walk, _, number: int) -> dict[str, Any]:
+    """Figures against the right answer: another body, rendered in the same clothes."""
+    textural, complete = name.clothes == "textural", name.completeness == "complete"
+    given = name.subject, name.view, name.condition, name.repetition, textural, complete
+    own = color_walks.render(*given, frames=12)
+    other = color_walks.render(*given, frames=12, body_of=500_000 + number)
+    places = color_examples.squares(own.silhouettes)
+    assert other.masks is not None
+    body = np.stack([contour.crop_mask(m, p) for m, p in zip(other.masks, places, strict=True)])
+    every = np.arange(3, 9)
+    crop = color_examples.crops(own, body, places, every)
+    size = crop.own.shape[1]
+    right = np.stack([contour.crop(other.frames[t], places[t], size) for t in every])
+    front = np.stack([contour.crop_mask(own.occluder, places[t], size) for t in every])
+    region = crop.anonymized & (1 - front)
+    out = {}
+    for method, image in paint_all(crop).items():
+        figures = image_quality(right, image, region)
+        error = image.astype(float) - right
+        steady = (region[1:] & region[:-1]) > 0
+        out[method] = {
+            "psnr_truth": figures["psnr_person"], "ssim_truth": figures["ssim_person"],
+            "psnr_edge": _psnr(error, region & (1 - crop.own)),
+            "unsteadiness": float(np.abs(np.diff(error, axis=0))[steady].mean()),
+        }  # fmt: skip
+    return out
+
+
+def _psnr(error: np.ndarray, where: np.ndarray) -> float:
+    at = where > 0
+    return (
+        float(20 * np.log10(255) - 10 * np.log10(np.square(error[at]).mean()))
+        if at.any()
+        else np.nan
+    )
+
+
+def matched(name: datasets.Walk, walk: records.ColorWalk, number: int) -> dict[str, Any]:
+    """Energy images of the walk before, of its new silhouettes, and as cut out of each result."""
+    new, places = anonymized(walk, number)
+    every = np.arange(0, len(new), 2)
+    crop = color_examples.crops(walk, new, places, every)
+    found = {"original": crop.own, "silhouettes": crop.anonymized}
+    for method, image in paint_all(crop).items():
+        if method != "untouched":
+            apart = np.abs(image.astype(int) - crop.background).max(-1) > 12
+            found[method] = np.stack([_largest(mask) for mask in apart.astype(np.uint8)])
+    return {k: np.round(gei.energy_image(v), 3).tolist() for k, v in found.items()}
+
+
+def _largest(mask: np.ndarray) -> np.ndarray:
+    closed = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(closed)
+    if count < 2:
+        return mask
+    return (labels == 1 + stats[1:, cv2.CC_STAT_AREA].argmax()).astype(np.uint8)
+
+
+@functools.cache
+def reshapers() -> tuple[SilhouetteAnonymizer, Any]:
+    """The anonymiser of 2019 and an ST-GAN."""
+    return SilhouetteAnonymizer.load(_SILHOUETTE.value), anonymizer.load_model(_CONTOUR.value)
+
+
+def broken(name: datasets.Walk, walk: records.ColorWalk, number: int) -> dict[str, Any]:
+    """Of frames whose silhouette is in pieces: what comes out, and how near to what should."""
+    places = color_examples.squares(walk.silhouettes)
+    cut = lambda masks: np.stack(  # noqa: E731
+        [contour.crop_mask(m, p) for m, p in zip(masks, places, strict=True)]
+    )
+    own, whole = cut(walk.silhouettes), cut(walk.masks)
+    pieces = ~naturalness.one_piece(own) & own.any((1, 2))
+    silhouette, stgan = reshapers()
+    key = jax.random.key(number)
+
+    def by_field(masks):
+        made = silhouette.drawn(masks, key)
+        fine = [cv2.resize(f, (contour.SIZE,) * 2, interpolation=cv2.INTER_CUBIC) for f in made]
+        return (np.stack(fine) > 0).astype(np.uint8)
+
+    out: dict[str, Any] = {}
+    ways = {
+        "dcgan": by_field,
+        "contour": lambda m: anonymizer.anonymize_walks(stgan, [m], [key])[0],
+    }
+    for way, apply in ways.items():
+        made, aim = apply(own), apply(whole)
+        shared = (made & aim).sum((1, 2)) / np.maximum((made | aim).sum((1, 2)), 1)
+        one = naturalness.one_piece(made)
+        strict = np.array([cv2.connectedComponents(m)[0] == 2 for m in made])
+        out[way] = {
+            "frames": int(pieces.sum()),
+            "one_piece": int(one[pieces].sum()),
+            "one_component": int(strict[pieces].sum()),
+            "iou_with_whole": float(shared[pieces].sum()),
+        }
+    return out
+
+
+def pictures(people: int = 4) -> np.ndarray:
+    """A row a person: frame, silhouette, new silhouette, then each colouring on the scene.
+
+    Above those in plain clothes, below those in patterned ones; of each, complete silhouettes
+    first, then incomplete ones. In two columns.
+    """
+    rows = []
+    every = list(walks())
+    kinds = itertools.product(("plain", "textural"), ("complete", "incomplete"))
+    for kind in kinds:
+        chosen = [entry for entry in every if (entry[0].clothes, entry[0].completeness) == kind]
+        for walk, read, number in chosen[7 :: len(chosen) // people][:people]:
+            shown = read()
+            new, places = anonymized(shown, number)
+            crop = color_examples.crops(shown, new, places, np.array([len(new) // 2]))
+            masks = [np.repeat(255 * m[0][..., None], 3, -1) for m in (crop.own, crop.anonymized)]
+            made = paint_all(crop)
+            rows.append([crop.colors[0], *masks, *(made[name][0] for name in all_painters())])
+            print(f"{walk.subject:03d} {walk.view:3d}", *kind)
+    cut = [np.hstack([cell[:, 20:108] for cell in row]) for row in rows]
+    return np.hstack([np.vstack(cut[::2]), np.vstack(cut[1::2])]).astype(np.uint8)
+
+
+def main(_):
+    with one_sentence():
+        folder = Path(_OUT.value)
+        folder.mkdir(parents=True, exist_ok=True)
+        if _PART.value == "summary":
+            import summary
+
+            print(summary.text(folder, _GALLERY_DIR.value))
+            return
+        if _PART.value == "pictures":
+            cv2.imwrite(str(folder / "sets.png"), pictures()[..., ::-1])
+            return
+        path = folder / f"{_PART.value}.jsonl"
+        lines = path.read_text().splitlines() if path.exists() else []
+        done = {json.loads(line)["walk"] for line in lines}
+        measure = {"tables": tables, "truth": truth, "matched": matched, "broken": broken}
+        with open(path, "a") as file:
+            for walk, read, number in _in_turns(list(walks())):
+                key = records.name(walk.subject, walk.condition, walk.repetition, walk.view)
+                wanted = _PART.value != "broken" or walk.completeness == "incomplete"
+                if key in done or not wanted:
+                    continue
+                shown = None if _PART.value == "truth" else read()
+                row = measure[_PART.value](walk, shown, number)  # type: ignore[arg-type]
+                about = {"walk": key, "clothes": walk.clothes, "completeness": walk.completeness}
+                file.write(json.dumps(about | {"figures": row}) + "\n")
+                file.flush()
+                print(key, len(done), flush=True)
+                done.add(key)
+
+
+def _in_turns(every: list) -> Iterator:
+    """One view of all people after the other, so that a run that is stopped has seen everybody."""
+    order = sorted(range(len(every)), key=lambda i: (every[i][0].view, every[i][0].subject))
+    groups = [list(g) for _, g in itertools.groupby(order, key=lambda i: every[i][0].view)]
+    return (every[i] for group in groups for i in group)
+
+
+if __name__ == "__main__":
+    app.run(main, flags_parser=parse_flags)

@@ -1,0 +1,140 @@
+"""The losses of colour transfer (Colour 2020, Eqs. 1-4): regions, patches, Gram matrices.
+
+The colours of the centre are to be kept (L_Rec), those of the edge are to be like those of the
+nearest patch of the centre (L_Style). A region is a float mask in [0, 1], (B, H, W).
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+ROWS, COLUMNS = 8, 4  # the 32 masks
+_SMALL = 0.05  # of a channel's range
+_LEAST = 6.0  # pixels of a centre patch that others may look to
+
+
+@functools.cache
+def patch_masks(size: int, rows: int = ROWS, columns: int = COLUMNS) -> Float[np.ndarray, "L S S"]:
+    """The masks m_l: a grid that cuts an image into patches; each pixel is in exactly one.
+
+    Note: Colour 2020 shows 32 masks and does not say how they are cut; bodies are tall, so these
+    are 8 rows of 4.
+    """
+    along = lambda count: np.arange(size) * count // size  # noqa: E731
+    cell = along(rows)[:, None] * columns + along(columns)
+    return (cell == np.arange(rows * columns)[:, None, None]).astype(np.float32)
+
+
+def erode(silhouette: Float[Array, "B H W"], radius: int) -> Float[Array, "B H W"]:
+    """Mp(x_bi), the morphological operator: an erosion by a square of 2 radius + 1 pixels.
+
+    Fixed: its argument is an input of the network, so that no gradient need pass, though one does
+    where the minimum is unique. Beyond the image all is outside.
+    """
+    if not radius:
+        return silhouette
+    window = (1, 2 * radius + 1, 2 * radius + 1)
+    padded = jnp.pad(silhouette, ((0, 0), (radius, radius), (radius, radius)))
+    return -jax.lax.reduce_window(-padded, -jnp.inf, jax.lax.max, window, (1, 1, 1), "valid")
+
+
+def regions(
+    anonymized: Float[Array, "B H W"], radius: int, own: Float[Array, "B H W"] | None = None
+) -> tuple[Float[Array, "B H W"], Float[Array, "B H W"]]:
+    """Centre Mp(x_bi) and edge x_bi - Mp(x_bi) of anonymised silhouettes.
+
+    Args:
+      anonymized: x_bi.
+      radius: of the operator.
+      own: the original silhouettes. Note: the slides call the centre the overlap of x_bi with the
+        original gait, which an erosion of x_bi meets where both bodies are nearly one. With these
+        it is the overlap itself, eroded; they are of training alone.
+    """
+    inner = anonymized if own is None else anonymized * own
+    center = erode(inner, radius)
+    return center, anonymized - center
+
+
+def gram_matrices(
+    colors: Float[Array, "B H W C"], region: Float[Array, "B H W"], masks: Float[Array, "L H W"]
+) -> tuple[Float[Array, "B L C C"], Float[Array, "B L"]]:
+    """Gr(region * colors * m_l) / area of each patch, and the areas M_l or N_l (Eqs. 2-4).
+
+    A patch without area has a Gram matrix of zeros, and a gradient of zeros.
+    """
+    areas = jnp.einsum("bhw,lhw->bl", region, masks)
+    sums = jnp.einsum("bhwc,bhwd,bhw,lhw->blcd", colors, colors, jnp.square(region), masks)
+    return sums / jnp.maximum(areas, 1.0)[..., None, None], areas
+
+
+def nearest_patches(
+    areas: Float[Array, "B L"], masks: Float[np.ndarray, "L H W"]
+) -> Float[Array, "B L L"]:
+    """For each patch the nearest one that has a centre, one-hot; its own where it has one.
+
+    Patches are as far apart as the middles of their masks. Zeros where no patch has a centre.
+    """
+    count, height, width = masks.shape
+    place = np.indices((height, width)).reshape(2, -1)
+    weights = masks.reshape(count, -1)
+    middles = weights @ place.T / weights.sum(1, keepdims=True)
+    apart = np.linalg.norm(middles[:, None] - middles[None], axis=-1).astype(np.float32)
+    there = areas >= _LEAST
+    cost = jnp.where(there[:, None], apart[None], jnp.inf)
+    chosen = jax.nn.one_hot(jnp.argmin(cost, -1), count)
+    return chosen * jnp.any(there, -1)[:, None, None]
+
+
+def style(
+    colors: Float[Array, "B H W C"],
+    generated: Float[Array, "B H W C"],
+    center: Float[Array, "B H W"],
+    edge: Float[Array, "B H W"],
+    means: bool = True,
+) -> Float[Array, ""]:
+    """L_Style (Eq. 2): sum over patches of || Gram of the centre's - Gram of the edge's ||_1.
+
+    The mean over the batch. Note: printed, both patches of a term are cut by one mask; where that
+    has no centre the nearest patch that has one stands in, as the slides' text wants it.
+
+    Args:
+      colors: x_rgb, whose centre patches are looked to.
+      generated: Phi(x_bi, x_rgb), whose edge patches are to be alike. (Eq. 2 prints its arguments
+        as x_bi, x_bi.)
+      center: Mp(x_bi).
+      edge: x_bi - Mp(x_bi).
+      means: Note: colours count with a fourth channel of ones, so that Gram matrices hold the mean
+        colour, too. By the products alone, as printed, light and dark dots make up a plain cloth.
+    """
+    if means:
+        one = jnp.ones((*colors.shape[:-1], 1))
+        colors, generated = (jnp.concatenate([x, one], -1) for x in (colors, generated))
+    grid = patch_masks(colors.shape[1])
+    masks = jnp.asarray(grid)
+    wanted, areas = gram_matrices(colors, center, masks)
+    made, sizes = gram_matrices(generated, edge, masks)
+    nearest = nearest_patches(areas, grid)
+    aim = jnp.einsum("blk,bkcd->blcd", nearest, wanted)
+    counts = (sizes > 0.5) & (jnp.sum(nearest, -1) > 0.5)
+    apart = jnp.sum(jnp.abs(aim - made), (-2, -1))
+    return jnp.mean(jnp.sum(jnp.where(counts, apart, 0.0), -1))
+
+
+def reconstruction(
+    colors: Float[Array, "B H W C"],
+    generated: Float[Array, "B H W C"],
+    region: Float[Array, "B H W"],
+) -> Float[Array, ""]:
+    """L_Rec: the error in a region, summed over channels; mean over pixels, then the batch.
+
+    Note: the slides name it and do not print it. It is the absolute error, square below 0.05
+    (Huber 1964), as a network that copies the centre would else be pushed to copy all the rest.
+    The baseline's is this over all of x_bi, against a pseudo ground truth.
+    """
+    apart = jnp.abs(colors - generated)
+    smooth = jnp.where(apart < _SMALL, jnp.square(apart) / (2 * _SMALL), apart - _SMALL / 2)
+    error = jnp.sum(smooth, -1)
+    return jnp.mean(jnp.sum(region * error, (1, 2)) / jnp.maximum(jnp.sum(region, (1, 2)), 1.0))
