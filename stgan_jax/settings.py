@@ -107,14 +107,14 @@ class StganSettings(RunSettings):
             self.balance == "printed" or self.alpha <= 1,
             'alpha must be at most 1 with balance "convex"',
         )
-        require(
-            not self.closed or self.data.codec == "resampled",
-            'closed=True takes data.codec "resampled": padded contours end in zeros',
-        )
         # Of a contour that is not filled no other walker can be told.
         require(
             self.noise != "gait" or self.data.codec == "resampled",
             'noise "gait" takes data.codec "resampled"',
+        )
+        require(
+            not self.closed or self.data.codec == "resampled",
+            'closed=True takes data.codec "resampled": padded contours end in zeros',
         )
 
     def nets(self) -> StganNets:

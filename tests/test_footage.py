@@ -309,7 +309,7 @@ def test_who_stands_in_the_background_is_covered_and_told(model, tmp_path):
         [row] = [row for row in report["covered"] if row["person"] is None]
         assert (row["first_frame"], row["last_frame"]) == (0, len(images) - 1)
         assert report["exit_code"] == 3
-        assert "1 people who stand" in summary(report)
+        assert "1 standing in the background picture" in summary(report)
         left, top, right, bottom = row["box"]
         assert there[top:bottom, left:right].sum() == there.sum()
         assert (bottom - top) * (right - left) < 6 * there.sum()
@@ -622,7 +622,7 @@ def test_a_re_timed_walk_is_one_and_fails_closed(tmp_path, monkeypatch):
 
 def test_stgan_refuses_to_change_cadence(model):
     assert anonymizer.with_tempo(model, 0.0) is model
-    with pytest.raises(InputError, match="cannot change cadence"):
+    with pytest.raises(InputError, match="only retargeting can change cadence"):
         anonymizer.with_tempo(model, 0.1)
 
 

@@ -196,7 +196,7 @@ def test_shipped_weights_draw_the_other_in_the_same_pose(shipped):
 def test_weights_are_what_was_trained(small, tmp_path, monkeypatch):
     folder = tmp_path / "weights"
     folder.mkdir()
-    monkeypatch.setattr(weights.resources, "files", lambda name: tmp_path)
+    monkeypatch.setattr(weights, "_FOLDER", folder)
     weights.export(small, folder / "tiny.npz")
     assert weights.names() == ("tiny",)
     told, params = weights.load("tiny")
