@@ -73,7 +73,7 @@ def load_model(source: str | os.PathLike | None = None, strength: str = STRENGTH
     of_stgan = name == StganSettings.kind and not os.path.isdir(name)
     if of_stgan and strength != STRENGTHS[1]:
         name = f"{name}_{strength}"
-    named = of_stgan or (name in weights.names() and not os.path.isdir(name))
+    named = of_stgan or weights.is_name(name)
     if named:
         settings, params = weights.load(name)
     else:

@@ -103,10 +103,8 @@ def color_step(
         return color_cost(net, loss, params, alpha, *inputs)
 
     grads, metrics = options.gradients(cost, state.params["gen"], *inputs)
-    state, norms = state.updated({"gen": grads}, optimizers)
-    if options.ema:
-        state = state.averaged("gen", options.ema)
-    return state.replace(step=state.step + 1), {**metrics, **norms}
+    state, norms = state.finished("gen", grads, optimizers, options.ema)
+    return state, {**metrics, **norms}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -229,7 +227,5 @@ def silhouette_step(
         grads, metrics = options.gradients(disc_cost, judges, own, wanted, noise)
         state, norms = state.updated(grads, optimizers)
     grads, seen = options.gradients(gen_cost, state.params["gen"], own, wanted, noise)
-    state, more = state.updated({"gen": grads}, optimizers)
-    if options.ema:
-        state = state.averaged("gen", options.ema)
-    return state.replace(step=state.step + 1), {**metrics, **seen, **norms, **more}
+    state, more = state.finished("gen", grads, optimizers, options.ema)
+    return state, {**metrics, **seen, **norms, **more}

@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from stgan_jax import checkpoint, fields
+from stgan_jax import fields, weights
 from stgan_jax.retarget import stranger
-from stgan_jax.settings import SilhouetteSettings, from_dict
+from stgan_jax.settings import SilhouetteSettings
 from stgan_jax.steps import used
 
 _CHUNK = 64  # frames: walks are filled up to a multiple, so that few shapes are compiled
@@ -35,16 +35,13 @@ class SilhouetteAnonymizer:
         self._run = jax.jit(self._run_plain)
 
     @classmethod
-    def load(cls, workdir: str | os.PathLike) -> "SilhouetteAnonymizer":
-        """Of a training's folder.
+    def load(cls, source: str | os.PathLike) -> "SilhouetteAnonymizer":
+        """Of the weights that come with the package, by name, or of a training's folder.
 
         Raises:
           InputError: there is no such thing, or it is of another kind of model.
         """
-        saved = checkpoint.load(workdir, SilhouetteSettings.kind)
-        settings = from_dict(saved.settings)
-        assert isinstance(settings, SilhouetteSettings)
-        return cls(settings, saved.params())
+        return cls(*weights.trained(source, SilhouetteSettings))
 
     def __call__(
         self, silhouettes: UInt8[np.ndarray, "T 240 240"], key: jax.Array

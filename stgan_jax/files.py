@@ -1,12 +1,14 @@
 """Files that appear complete under their names, or not at all."""
 
 import contextlib
+import csv
 import glob
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from stgan_jax.errors import InputError
 
@@ -37,6 +39,27 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def write_table(
+    path: str | os.PathLike, rows: Sequence[Mapping[str, Any]], digits: int | None = None
+) -> None:
+    """Writes rows as CSV, columns in the order in which they first come up.
+
+    Args:
+      path: of the file.
+      rows: values by column; what a row lacks is left empty.
+      digits: that numbers are rounded to, all of them by default.
+    """
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    with replacing(path) as beside, open(beside, "w", newline="") as file:
+        table = csv.DictWriter(file, columns)
+        table.writeheader()
+        for row in rows:
+            table.writerow({
+                name: round(value, digits) if digits and isinstance(value, float) else value
+                for name, value in row.items()
+            })  # fmt: skip
 
 
 def sweep(path: str | os.PathLike) -> None:

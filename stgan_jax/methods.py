@@ -112,7 +112,7 @@ def trained(workdir: str | os.PathLike, which: str = checkpoint.LATEST) -> Metho
     Raises:
       InputError: nothing there, damaged, or a model that anonymises nothing.
     """
-    named = str(workdir) in weights.names() and not Path(workdir).is_dir()
+    named = weights.is_name(workdir)
     if named:
         settings, params = weights.load(str(workdir))
         kind = settings.kind

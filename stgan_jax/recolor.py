@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -11,10 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from stgan_jax import checkpoint, contour, weights
-from stgan_jax.errors import InputError
+from stgan_jax import contour, weights
 from stgan_jax.models.color import SIZE, blended
-from stgan_jax.settings import ColorSettings, from_dict
+from stgan_jax.settings import ColorSettings
 from stgan_jax.steps import used
 from stgan_jax.video import head
 
@@ -42,14 +40,7 @@ class Recolorer:
         Raises:
           InputError: there is no such thing, or it is of another kind of model.
         """
-        if str(source) in weights.names() and not Path(source).is_dir():
-            settings, params = weights.load(str(source))
-        else:
-            saved = checkpoint.load(source, ColorSettings.kind)
-            settings, params = from_dict(saved.settings), saved.params()
-        if not isinstance(settings, ColorSettings):
-            raise InputError(f"{source}: holds a {settings.kind!r} model, not a 'color' model")
-        return cls(settings, params)
+        return cls(*weights.trained(source, ColorSettings))
 
     def __call__(
         self, colors: UInt8[np.ndarray, "T S S 3"], anonymized: UInt8[np.ndarray, "T S S"]

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -10,11 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-from stgan_jax import checkpoint, contour, fields, tempo, weights
+from stgan_jax import contour, fields, tempo, weights
 from stgan_jax.data import identity
-from stgan_jax.errors import InputError
 from stgan_jax.models import retarget as models
-from stgan_jax.settings import RetargetSettings, from_dict
+from stgan_jax.settings import RetargetSettings
 from stgan_jax.steps import used
 
 _CHUNK = 64  # frames: walks are filled up to a multiple, so that few shapes are compiled
@@ -43,14 +41,7 @@ class Retargeter:
         Raises:
           InputError: there is no such thing, or it is of another kind of model.
         """
-        if str(source) in weights.names() and not Path(source).is_dir():
-            settings, params = weights.load(str(source))
-        else:
-            saved = checkpoint.load(source, RetargetSettings.kind)
-            settings, params = from_dict(saved.settings), saved.params()
-        if not isinstance(settings, RetargetSettings):
-            raise InputError(f"{source}: holds a {settings.kind!r} model, not a 'retarget' model")
-        return cls(settings, params)
+        return cls(*weights.trained(source, RetargetSettings))
 
     @property
     def alpha(self) -> float:

@@ -112,10 +112,8 @@ def retarget_step(
         return objective(params, state.params["basis"], rows, noise, nets, loss)
 
     grads, metrics = options.gradients(cost, state.params["gen"], rows, noise)
-    state, norms = state.updated({"gen": grads}, optimizers)
-    if options.ema:
-        state = state.averaged("gen", options.ema)
-    return state.replace(step=state.step + 1), {**metrics, **norms}
+    state, norms = state.finished("gen", grads, optimizers, options.ema)
+    return state, {**metrics, **norms}
 
 
 def objective(

@@ -56,9 +56,19 @@ class TrainState(struct.PyTreeNode):
             norms[f"update_norm/{name}"] = optax.tree.norm(updates)
         return self.replace(params=params, opt_state=opt_state), norms
 
-    def averaged(self, name: str, decay: float) -> "TrainState":
-        """Moves `NAME_ema`, the exponential moving average of a network's weights, towards it."""
-        average = optax.incremental_update(
-            self.params[name], self.params[f"{name}_ema"], 1.0 - decay
-        )
-        return self.replace(params={**self.params, f"{name}_ema": average})
+    def finished(
+        self, name: str, grads: Any, optimizers: Optimizers, decay: float
+    ) -> tuple["TrainState", dict[str, Any]]:
+        """`updated` for the network that a step ends with: its average moves, and `step` counts.
+
+        Args:
+          name: of the network.
+          grads: of its parameters.
+          optimizers: as `updated` takes them.
+          decay: of `NAME_ema`, the exponential moving average of its weights, where one is kept.
+        """
+        state, norms = self.updated({name: grads}, optimizers)
+        params, average = dict(state.params), f"{name}_ema"
+        if average in params:
+            params[average] = optax.incremental_update(params[name], params[average], 1.0 - decay)
+        return state.replace(step=self.step + 1, params=params), norms

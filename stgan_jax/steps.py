@@ -210,9 +210,8 @@ def noise_step(
         return loss, {"loss/noise_gen": loss}
 
     grads, terms = options.gradients(gen_loss, state.params["noise_gen"], seeds)
-    state, more = state.updated({"noise_gen": grads}, optimizers)
-    state = state.averaged("noise_gen", options.ema)
-    return state.replace(step=state.step + 1), {**metrics, **terms, **norms, **more}
+    state, more = state.finished("noise_gen", grads, optimizers, options.ema)
+    return state, {**metrics, **terms, **norms, **more}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -337,10 +336,8 @@ def stgan_step(
         return total, {"loss/gen": total, **{f"loss/gen_{k}": v for k, v in terms.items()}}
 
     grads, terms = options.gradients(gen_loss, state.params["gen"], real, noise)
-    state, more = state.updated({"gen": grads}, optimizers)
-    if options.ema:
-        state = state.averaged("gen", options.ema)
-    return state.replace(step=state.step + 1), {**metrics, **terms, **norms, **more}
+    state, more = state.finished("gen", grads, optimizers, options.ema)
+    return state, {**metrics, **terms, **norms, **more}
 
 
 def wifs_step(
@@ -369,7 +366,5 @@ def wifs_step(
 
     own, noise = (contour.fixed_to_unit(pairs[:, i]) for i in (0, 1))
     grads, metrics = options.gradients(cost, state.params["gen"], own, noise)
-    state, norms = state.updated({"gen": grads}, optimizers)
-    if options.ema:
-        state = state.averaged("gen", options.ema)
-    return state.replace(step=state.step + 1), {**metrics, **norms}
+    state, norms = state.finished("gen", grads, optimizers, options.ema)
+    return state, {**metrics, **norms}

@@ -1,7 +1,6 @@
 """Sweeps over alpha and seeds: every lane a run of its own, all of them in one compiled step."""
 
 import contextlib
-import csv
 import dataclasses
 import json
 import os
@@ -225,10 +224,7 @@ def _report(lanes: list[Lane], workdir: Path) -> None:
         rows.append(row)
     known = [name for name in _COLUMNS.values() if any(name in row for row in rows)]
     columns = ["alpha", "seed", *known]
-    with files.replacing(workdir / "sweep.csv") as beside, open(beside, "w", newline="") as file:
-        table = csv.DictWriter(file, columns)
-        table.writeheader()
-        table.writerows(rows)
+    files.write_table(workdir / "sweep.csv", rows)
     print("  ".join(f"{name:>{max(8, len(name))}}" for name in columns))
     for row in rows:
         cells = (row.get(name, float("nan")) for name in columns)

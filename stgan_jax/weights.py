@@ -8,7 +8,8 @@ import json
 import os
 import zipfile
 from importlib import resources
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
@@ -20,6 +21,7 @@ from stgan_jax.settings import Settings, from_dict, to_dict
 
 _SETTINGS = "settings"
 _FOLDER = resources.files("stgan_jax") / "weights"
+_S = TypeVar("_S")
 
 
 def names() -> tuple[str, ...]:
@@ -50,6 +52,32 @@ def load(name: str) -> tuple[Settings, dict[str, Any]]:
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise InputError(f"{file}: damaged, install the package again") from error
     return from_dict(settings), Checkpoint(settings, {"params": tree}, 0).params()
+
+
+def is_name(source: str | os.PathLike) -> bool:
+    """Whether it names weights of the package: a folder of that name is a training's."""
+    return str(source) in names() and not Path(source).is_dir()
+
+
+def trained(source: str | os.PathLike, kind: type[_S]) -> tuple[_S, dict[str, Any]]:
+    """Settings and parameters by the name of weights or of a training's folder.
+
+    Args:
+      source: one of `names`, or a folder, whose newest checkpoint is taken.
+      kind: class of the settings that are wanted.
+
+    Raises:
+      InputError: there is no such thing, it is damaged, or of another kind of model.
+    """
+    wanted = str(kind.kind)  # type: ignore[attr-defined]
+    if is_name(source):
+        settings, params = load(str(source))
+    else:
+        saved = checkpoint.load(source, wanted)
+        settings, params = from_dict(saved.settings), saved.params()
+    if not isinstance(settings, kind):
+        raise InputError(f"{source}: holds a {settings.kind!r} model, not a {wanted!r} model")
+    return settings, params
 
 
 def export(

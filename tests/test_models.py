@@ -65,7 +65,7 @@ def test_shared_encoder_cannot_tell_gait_from_noise_and_separate_ones_can():
 
 def test_a_closed_contour_may_begin_anywhere():
     y, z = contours(2, 3), contours(2, 3)
-    open_ended, closed = stgan.Generator(kernel=5), stgan.Generator(kernel=5, closed=True)
+    open_ended, closed = (stgan.Generator(2, 5, closed=x) for x in (False, True))
     variables = open_ended.init(KEY, y, z)
     made = closed.apply(variables, y, z)
     turned = closed.apply(variables, jnp.roll(y, 100, -1), jnp.roll(z, 100, -1))

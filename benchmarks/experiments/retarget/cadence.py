@@ -9,7 +9,6 @@ repeat (from clean walks of other people), and takes the likeliest. Also: how na
 are.
 """
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -154,13 +153,7 @@ def main(_):
             told = dict(zip((*_NATURAL, "period_error"), mean.round(4).tolist(), strict=True))
             worst, lost = float(np.nanmax(off)), int(np.isnan(off).sum())
             print("tempo", change, told, "worst", round(worst, 3), "not measured", lost)
-        with files.replacing(_OUT.value) as beside, open(beside, "w", newline="") as file:
-            table = csv.DictWriter(file, list(rows[0]))
-            table.writeheader()
-            table.writerows(
-                {k: round(v, 3) if isinstance(v, float) else v for k, v in row.items()}
-                for row in rows
-            )
+        files.write_table(_OUT.value, rows, 3)
 
 
 if __name__ == "__main__":

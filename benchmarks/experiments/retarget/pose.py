@@ -7,7 +7,6 @@ learns from ideal silhouettes of subjects 1-50 and is asked about subjects 85-12
 by how many degrees it errs, all views and each.
 """
 
-import csv
 from pathlib import Path
 
 import jax
@@ -96,13 +95,7 @@ def main(_):
             mean = {key: float(np.mean([row[key] for row in own])) for key in keys}
             rows.append({"view": "all", "walks": name, **mean})
             print(name, {key: round(value, 2) for key, value in mean.items()})
-        with files.replacing(_OUT.value) as beside, open(beside, "w", newline="") as file:
-            table = csv.DictWriter(file, list(rows[0]))
-            table.writeheader()
-            table.writerows(
-                {k: round(v, 2) if isinstance(v, float) else v for k, v in row.items()}
-                for row in rows
-            )
+        files.write_table(_OUT.value, rows, 2)
 
 
 if __name__ == "__main__":

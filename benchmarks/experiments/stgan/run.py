@@ -1,13 +1,15 @@
 """ST-GAN and the WIFS baseline over alpha, against every attacker: trains, measures and draws.
 
     python benchmarks/experiments/stgan/run.py --data_dir=data --out=runs/experiment
+    python benchmarks/experiments/stgan/run.py --data_dir=data --out=runs/experiment --ablation \
+        --noise=runs/noise --attacks=ignorant --recognizers=gei,zheng --views=0,54,90
 
 Wants `launch/build_data.py --dataset=synthetic_walkers/full`. Whatever stops it, the same command
 goes on: trainings, recognisers and figures are kept in --out. Without --attacks and --recognizers
-all of it, which takes days on 2 cores; README.md says what was run.
+all of it, which takes days on 2 cores; README.md says what was run. --ablation compares short
+trainings instead, each with one setting changed.
 """
 
-import csv
 import dataclasses
 import json
 import os
@@ -17,8 +19,8 @@ from pathlib import Path
 import matplotlib.figure
 from absl import app, flags
 
-from stgan_jax import files, methods, settings
-from stgan_jax.errors import one_sentence, parse_flags
+from stgan_jax import checkpoint, files, methods, settings
+from stgan_jax.errors import numbers, one_sentence, parse_flags
 
 _DATASET = flags.DEFINE_string("dataset", "synthetic_walkers/full", "What is measured on.")
 _DATA_DIR = flags.DEFINE_string("data_dir", "data", "Folder of built datasets.")
@@ -31,9 +33,26 @@ _WIFS_STEPS = flags.DEFINE_integer("wifs_steps", 1240, "Of WIFS; 12400 in the pa
 _CODECS = flags.DEFINE_list("wifs_codecs", ["resampled", "padded"], "Of WIFS.")
 _RECOGNIZERS = flags.DEFINE_list("recognizers", [], "Which; all four by default.")
 _ATTACKS = flags.DEFINE_list("attacks", [], "Which; all three by default.")
+_VIEWS = flags.DEFINE_list("views", [], "Degrees; all by default.")
+_ABLATION = flags.DEFINE_bool("ablation", False, "Single changes instead of alphas.")
+_NOISE = flags.DEFINE_string("noise", "runs/noise", "A training of noise.py, for the ablation.")
 _WALKS = flags.DEFINE_integer("natural_walks", 40, "A view, that naturalness is taken of.")
 _RECOVERY = flags.DEFINE_integer("recovery_walks", 50, "A view, that are computed back; 0: none.")
 _CONFIGS = Path(__file__).parents[3] / "configs"
+
+_CHANGES: dict[str, dict] = {
+    "as configured": {},
+    "noise=gan": {"noise": "gan", "noise_checkpoint": _NOISE},
+    "balance=printed": {"balance": "printed"},
+    "distance=l1": {"distance": "l1"},
+    "saturating": {"saturating": True},
+    "adversarial_weight=0": {"adversarial_weight": 0.0},
+    "adversarial_weight=1": {"adversarial_weight": 1.0},
+    "share_encoder": {"share_encoder": True},
+    "kernel=9": {"kernel": 9},
+    "features=64": {"features": 64},
+    "closed=False": {"closed": False},
+}
 
 
 def _config(name: str, *arguments: str) -> settings.Settings:
@@ -55,6 +74,28 @@ def _trained(seed: int) -> list[methods.Method]:
         for alpha in alphas:
             method = methods.trained(folder / f"alpha={float(alpha):g},seed={seed}")
             made.append(dataclasses.replace(method, name=f"{name} {float(alpha):g}"))
+    return made
+
+
+def _ablated(seed: int, views: tuple[int, ...]) -> list[methods.Method]:
+    """Short trainings on these views, alike but for what their names say."""
+    from stgan_jax import train
+
+    base = _config("stgan.py")
+    assert isinstance(base, settings.StganSettings)
+    base = dataclasses.replace(
+        base, seed=seed, steps=400, batch_size=4, gen_learning_rate=0.01,
+        schedule="cosine", save_every=400, evaluate_every=400, picture_every=400,
+    )  # fmt: skip
+    if views:
+        base = dataclasses.replace(base, data=dataclasses.replace(base.data, views=views))
+    made = []
+    for name, change in _CHANGES.items():
+        change = {k: _NOISE.value if v is _NOISE else v for k, v in change.items()}
+        folder = Path(_OUT.value) / f"ablation-seed={seed}" / name.replace(" ", "_")
+        if checkpoint.latest_step(folder) != base.steps:
+            train.train(dataclasses.replace(base, **change), folder)
+        made.append(dataclasses.replace(methods.trained(folder), name=name))
     return made
 
 
@@ -110,11 +151,7 @@ def _table(report: dict, path: Path) -> None:
         if "recovery" in method:
             row |= {f"recovery {k}": round(v, 3) for k, v in method["recovery"]["pixels"].items()}
         rows.append(row)
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    with files.replacing(path) as beside, open(beside, "w", newline="") as file:
-        table = csv.DictWriter(file, columns)
-        table.writeheader()
-        table.writerows(rows)
+    files.write_table(path, rows)
 
 
 def main(_):
@@ -125,7 +162,8 @@ def main(_):
 
         out = Path(_OUT.value)
         out.mkdir(parents=True, exist_ok=True)
-        walks = Walks.of_dataset(_DATASET.value, _DATA_DIR.value)
+        views = tuple(int(view) for view in numbers("--views", _VIEWS.value))
+        walks = Walks.of_dataset(_DATASET.value, _DATA_DIR.value, views or None)
         for seed in map(int, _SEEDS.value):
             chosen = evaluate.options(
                 recognizers=_RECOGNIZERS.value, attacks=_ATTACKS.value, seed=seed
@@ -133,15 +171,15 @@ def main(_):
             chosen = dataclasses.replace(
                 chosen, natural_walks=_WALKS.value, recovery_walks=_RECOVERY.value
             )
-            told, pictures = evaluate.evaluate(
-                _trained(seed), walks, chosen, out / "kept", _DATASET.value
-            )
-            folder = out / f"report-seed={seed}"
+            made = _ablated(seed, views) if _ABLATION.value else _trained(seed)
+            told, pictures = evaluate.evaluate(made, walks, chosen, out / "kept", _DATASET.value)
+            folder = out / f"{'ablation-' * _ABLATION.value}report-seed={seed}"
             report.write(folder, told, pictures)
             told = json.loads((folder / "report.json").read_text())
             _table(told, folder / "table.csv")
-            _curves(told, folder / "curves.png")
-            print(f"{folder}{os.sep}report.html, table.csv, curves.png")
+            if not _ABLATION.value:
+                _curves(told, folder / "curves.png")
+            print(f"{folder}{os.sep}report.html, table.csv")
 
 
 if __name__ == "__main__":
