@@ -100,6 +100,15 @@ def test_any_size_is_written(tmp_path, size):
     assert abs(int(image[0, 0, 1]) - 90) < 8
 
 
+def test_a_wrong_extension_is_no_hindrance(tmp_path):
+    """What is in the file counts."""
+    source = clips.write(tmp_path / "in.mkv", pictures(), sound="flac")
+    renamed = source.rename(tmp_path / "in.avi")
+    target = copied(renamed, tmp_path / "out.mkv")
+    assert clips.times(target) == clips.times(renamed)
+    assert np.array_equal(clips.samples(target), clips.samples(renamed))
+
+
 def test_8k_frames_pass(tmp_path):
     images = [np.full((4320, 7680, 3), 90, np.uint8)]
     source = clips.write(tmp_path / "in.mp4", images, options={"preset": "ultrafast"})
