@@ -27,7 +27,7 @@ def anonymize(
       strength: "mild", "default" or "strong", see `anonymizer.load_model`.
       overwrite: replaces outputs that are there; otherwise a batch leaves them and goes on.
       report: JSON file to write, the returned value.
-      jobs: processes for datasets.
+      jobs: processes for datasets; with a loaded model it is one.
       **options: of `footage.source.Options`: keep_audio, codec, crf, start, end,
         max_resolution, silhouettes_only, masks, segmenter, segmenter_input, background, seed,
         tempo, store_seed, preview, contact_sheet.

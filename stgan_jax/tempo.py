@@ -4,6 +4,10 @@ Note: the papers name cadence as future work. Where somebody is in each frame is
 which moment of their gait is drawn there. So feet slip by as much as the tempo changes.
 """
 
+import contextlib
+import contextvars
+from collections.abc import Iterator
+
 import jax
 import numpy as np
 from jaxtyping import Float
@@ -74,12 +78,30 @@ def times(frames: int, period: float, factor: float) -> Float[np.ndarray, "T 3"]
     return np.stack([one, one - np.sign(off) * period, weight], 1)
 
 
+_CHANGED: contextvars.ContextVar[list[bool] | None] = contextvars.ContextVar(
+    "changed", default=None
+)
+
+
+@contextlib.contextmanager
+def watched() -> Iterator[list[bool]]:
+    """Yields a list that `retimed` adds to while the block lasts: whether it changed a walk."""
+    changed: list[bool] = []
+    token = _CHANGED.set(changed)
+    try:
+        yield changed
+    finally:
+        _CHANGED.reset(token)
+
+
 def retimed(codes: Float[np.ndarray, "T C"], factor: float) -> Float[np.ndarray, "T C"]:
     """A whole walk's codes as if the gait were `factor` times as fast; unchanged without a gait.
 
     Beyond both ends the walk goes on as it did a repetition before.
     """
     length = period(codes)
+    if (changed := _CHANGED.get()) is not None:
+        changed.append(length > 0)
     if not length or factor == 1.0:
         return codes
     frames = len(codes)

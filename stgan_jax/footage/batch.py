@@ -67,14 +67,12 @@ def anonymize(
         raise InputError(f"{todo[0].output}: is there already; --overwrite replaces it")
     if alone:
         _readable(todo[0].source)
-    jobs = 1 if options.tempo is not None else jobs  # a model that is set cannot be sent on
     model = checkpoint
-    if isinstance(model, anonymizer.AnyModel):
-        if strength != anonymizer.STRENGTHS[1]:
-            raise InputError("a loaded model has its strength: leave strength out")
-    elif jobs <= 1 or any(job.kind == "clip" for job in todo):
-        model = anonymizer.load_model(model, strength)
-    if options.tempo is not None and isinstance(model, anonymizer.AnyModel):
+    if not isinstance(model, anonymizer.AnyModel):
+        model = anonymizer.load_model(model, strength)  # here at first: what is wrong is said once
+    elif strength != anonymizer.STRENGTHS[1]:
+        raise InputError("a loaded model has its strength: leave strength out")
+    if options.tempo is not None:
         model = anonymizer.with_tempo(model, options.tempo)
     told = []
     for job in tqdm(todo, desc="all", unit="file", disable=len(todo) < 2):
@@ -83,7 +81,8 @@ def anonymize(
             tqdm.write(os.fspath(job.source))
         try:
             if job.kind == "dataset":
-                network = checkpoint if jobs > 1 else model
+                by_name = jobs > 1 and not isinstance(checkpoint, anonymizer.AnyModel)
+                network = checkpoint if by_name else model
                 told.append(_dataset(job, network, strength, overwrite, jobs, options))
             else:
                 told.append(_clip(job, model, overwrite, report_beside, options))
@@ -124,8 +123,9 @@ def _dataset(
 ) -> dict:
     seed = keys.random_seed() if options.seed is None else options.seed
     done = walks.anonymize_dataset(
-        job.source, job.output, model, seed, strength=strength, overwrite=overwrite, jobs=jobs
-    )
+        job.source, job.output, model, seed, strength=strength, largest_tempo=options.tempo,
+        overwrite=overwrite, jobs=jobs,
+    )  # fmt: skip
     named = {"input": os.fspath(job.source), "output": os.fspath(job.output)}
     return named | done | ({"seed": seed} if options.store_seed else {})
 
@@ -236,9 +236,11 @@ def _line(one: dict[str, Any]) -> str:
         return f"error: {one['error']}"
     if "walks" in one:
         wrong = [f"error: {e['error']}" for e in one["errors"]]
+        kept = one["cadence_kept"]
         return "\n".join([
             *wrong, f"{one['output']}: {one['written']} of {one['walks']} walks, {one['frames']} "
-            f"frames, {one['skipped']} were there already, {len(wrong)} failed",
+            f"frames, {one['skipped']} were there already, {len(wrong)} failed"
+            + (f", {kept} whose cadence could not be changed" if kept else ""),
         ])  # fmt: skip
     if "skipped" in one:
         return f"{one['output']}: {one['skipped']}, left (--overwrite replaces it)"

@@ -10,7 +10,7 @@ import dataclasses
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import cv2
@@ -22,7 +22,7 @@ from stgan_jax.errors import InputError
 from stgan_jax.footage import compose, keys, masks, people, report
 from stgan_jax.footage.source import Options, Source
 from stgan_jax.recolor import Recolorer
-from stgan_jax.video import background, io, pictures, segmentation, sheet, standing, threads
+from stgan_jax.video import background, io, pictures, sheet, standing, threads
 from stgan_jax.video.shelf import Shelf
 
 _STILL = 0.004  # camera motion, in frame diagonals, that a static camera's noise can look like
@@ -32,14 +32,14 @@ _STILL = 0.004  # camera motion, in frame diagonals, that a static camera's nois
 class _Scene:
     """What is behind the people: a picture in changing light, frames, or what is around them.
 
-    `standing`: boxes of people who are in the picture itself; what is shown is filled there.
+    `standing`: where people may be in the picture itself; what is shown is filled there.
     """
 
     picture: background.Scene | None
     fps: float
     given: Source | None = None
     unions: people.Unions | None = None
-    standing: Sequence[segmentation.Box] = ()
+    standing: np.ndarray | None = None
     _filled: tuple[np.ndarray, np.ndarray] | None = None
 
     def behind(
@@ -69,13 +69,10 @@ class _Scene:
 
     def vacated(self, empty: np.ndarray) -> np.ndarray:
         """A copy of an empty scene, without those who stand in it."""
-        if not self.standing:
+        if self.standing is None:
             return empty.copy()
         if (last := self._filled) is None or last[0] is not empty:  # light changes seldom
-            mask = np.zeros(empty.shape[:2], np.uint8)
-            for top, left, bottom, right in self.standing:
-                mask[top:bottom, left:right] = 1
-            self._filled = last = (empty, masks.fill(empty, mask))
+            self._filled = last = (empty, masks.fill(empty, self.standing))
         return last[1].copy()
 
 
@@ -158,7 +155,8 @@ class _Clip:
         seed = keys.random_seed() if options.seed is None else options.seed
         detector, scene = self._look()
         tracks = self._find(detector, scene)
-        if not tracks and not scene.standing:
+        there = [] if scene.standing is None else standing.boxes(scene.standing)
+        if not tracks and not there:
             raise InputError(f"{source.path}: no walking person found, nothing to anonymise")
         cells: dict[int, list[sheet.Cell]] = {}
         persons = list(
@@ -185,7 +183,7 @@ class _Clip:
         told = report.told(
             source, self._output, self._model, options, persons, self._times,
             self._blanks.reasons, time.monotonic() - self._started,
-            seed if options.store_seed else None, scene.standing,
+            seed if options.store_seed else None, there,
         )  # fmt: skip
         if options.contact_sheet and cells:
             sheet.write(options.contact_sheet, [c for column in cells.values() for c in column])

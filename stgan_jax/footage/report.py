@@ -27,7 +27,8 @@ def told(
     Returns:
       what was read and written; `people`, of each what `Person.row` gives; `covered`, each time
       that somebody is seen and not shown: frames, seconds, the box (left, top, right, bottom)
-      that holds them, and why (`person` is None of those who stand there all the while);
+      that holds them, and why (`person` is None of places in the background picture that look
+      like people, who would stand there all the while);
       `blanked_frames`, in which nobody is shown; `exit_code`, 3 if there is any of these and 0
       if not; and the `seed`, if it is to be stored.
     """
@@ -37,7 +38,7 @@ def told(
             "person": None, "first_frame": 0, "last_frame": len(times) - 1,
             "from": round(times[0], 3), "to": round(times[-1], 3),
             "box": [int(left), int(top), int(right), int(bottom)],
-            "why": "stands in the background",
+            "why": "may stand in the background",
         })  # fmt: skip
     blanks = [
         {"frame": number, "time": round(times[number], 3), "why": why}
@@ -110,11 +111,13 @@ def sentence(report: dict[str, Any]) -> str:
     """A report in a line."""
     covered = sum(row["frames_covered"] for row in report["people"])
     blanked = len(report["blanked_frames"])
+    kept = sum(row["keeps_cadence"] for row in report["people"])
     standing = sum(row["person"] is None for row in report["covered"])
     return (
         f"{report['output']}: {report['frames']} frames in {report['seconds']:.1f} s "
         f"({report['frames_per_second']:.1f} a second), {len(report['people'])} people, "
         f"{covered} sightings covered by background"
-        + (f", {standing} standing in the background picture, too" if standing else "")
+        + (f", {standing} places in the background that may hold people, too" if standing else "")
+        + (f", {kept} people whose cadence could not be changed" if kept else "")
         + (f", {blanked} frames without people for a failure" if blanked else "")
     )

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import UInt8
 from tqdm import tqdm
 
-from stgan_jax import anonymizer, arrays, contour, files
+from stgan_jax import anonymizer, arrays, contour, files, tempo
 from stgan_jax.errors import InputError
 from stgan_jax.evaluation import gei
 from stgan_jax.footage import keys
@@ -41,6 +41,7 @@ def anonymize_dataset(
     seed: int,
     *,
     strength: str = anonymizer.STRENGTHS[1],
+    largest_tempo: float | None = None,
     overwrite: bool = False,
     jobs: int = 1,
 ) -> dict[str, Any]:
@@ -52,14 +53,17 @@ def anonymize_dataset(
     Args:
       source: folder with walks at any depth.
       output: folder that gets the same tree.
-      checkpoint: as `anonymizer.load_model` takes it; a loaded model where `jobs` is 1.
+      checkpoint: as `anonymizer.load_model` takes it, loaded by each process; or a loaded model,
+        which stays in this one.
       seed: with a walk's place in the dataset decides its noise.
       strength: as `anonymizer.load_model` takes it.
+      largest_tempo: as `anonymizer.with_tempo` takes it; None for the model's.
       overwrite: makes walks anew that are there.
       jobs: processes that work side by side.
 
     Returns:
-      `walks`, `written`, `skipped`, `frames`, and `errors`: walk and sentence.
+      `walks`, `written`, `skipped`, `frames`; `cadence_kept`, walks whose cadence was to be changed
+      and in which no period was found; and `errors`: walk and sentence.
 
     Raises:
       InputError: no walks in the folder, or an output inside of it.
@@ -75,9 +79,10 @@ def anonymize_dataset(
             break
     work = functools.partial(_one, Path(source), Path(output), seed, overwrite)
     counts: dict[str, Any] = {"walks": len(names), "written": 0, "skipped": 0, "frames": 0}
+    counts["cadence_kept"] = 0
     errors = []
-    for name, frames, error in tqdm(
-        _spread(work, names, checkpoint, strength, jobs),
+    for name, frames, kept, error in tqdm(
+        _spread(work, names, (checkpoint, strength, largest_tempo), jobs),
         desc="anonymising",
         unit="walk",
         total=len(names),
@@ -87,6 +92,7 @@ def anonymize_dataset(
         else:
             counts["written" if frames else "skipped"] += 1
             counts["frames"] += frames
+            counts["cadence_kept"] += kept
     return counts | {"errors": errors, "exit_code": 2 if errors else 0}
 
 
@@ -99,50 +105,52 @@ def _find(source: Path) -> Iterator[str]:
             yield os.fspath(here.relative_to(source))
 
 
-def _spread(
-    work: Callable, names: list[str], checkpoint: Any, strength: str, jobs: int
-) -> Iterator:
-    if jobs <= 1 or len(names) < 2:
-        model = (
-            checkpoint if isinstance(checkpoint, anonymizer.AnyModel)
-            else anonymizer.load_model(checkpoint, strength)
-        )  # fmt: skip
-        yield from (work(model, name) for name in names)
+def _spread(work: Callable, names: list[str], model: tuple, jobs: int) -> Iterator:
+    if jobs <= 1 or len(names) < 2 or isinstance(model[0], anonymizer.AnyModel):
+        loaded = _load(*model)
+        yield from (work(loaded, name) for name in names)
         return
     # JAX has threads, which do not live through a fork.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, context, _load, (checkpoint, strength)) as pool:
+    with ProcessPoolExecutor(jobs, context, _load_here, model) as pool:
         yield from pool.map(functools.partial(_with_loaded, work), names, chunksize=4)
+
+
+def _load(checkpoint: Any, strength: str, largest_tempo: float | None) -> anonymizer.AnyModel:
+    is_loaded = isinstance(checkpoint, anonymizer.AnyModel)
+    model = checkpoint if is_loaded else anonymizer.load_model(checkpoint, strength)
+    return model if largest_tempo is None else anonymizer.with_tempo(model, largest_tempo)
 
 
 _LOADED: list[anonymizer.AnyModel] = []
 
 
-def _load(checkpoint: Any, strength: str) -> None:
-    _LOADED.append(anonymizer.load_model(checkpoint, strength))
+def _load_here(*model: Any) -> None:
+    _LOADED.append(_load(*model))
 
 
-def _with_loaded(work: Callable, name: str) -> tuple[str, int, str | None]:
+def _with_loaded(work: Callable, name: str) -> tuple[str, int, bool, str | None]:
     return work(_LOADED[0], name)
 
 
 def _one(
     source: Path, output: Path, seed: int, overwrite: bool, model: anonymizer.AnyModel, name: str
-) -> tuple[str, int, str | None]:
-    """(name, frames written, what is wrong)."""
+) -> tuple[str, int, bool, str | None]:
+    """(name, frames written, whether the cadence was to be changed and is not, what is wrong)."""
     target = output / name
     if not overwrite and _is_done(source / name, target):
-        return name, 0, None
+        return name, 0, False, None
     key = keys.named(keys.root(seed), name)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        if name.endswith(".pkl"):
-            return name, _pickle(source / name, target, model, key), None
-        return name, _folder(source / name, target, model, key), None
+        made = _pickle if name.endswith(".pkl") else _folder
+        with tempo.watched() as changed:
+            frames = made(source / name, target, model, key)
+        return name, frames, not all(changed), None
     except (InputError, OSError) as error:
-        return name, 0, str(error)
+        return name, 0, False, str(error)
     except Exception as error:
-        return name, 0, f"{name}: {type(error).__name__}: {error}"
+        return name, 0, False, f"{name}: {type(error).__name__}: {error}"
 
 
 def _is_done(source: Path, target: Path) -> bool:

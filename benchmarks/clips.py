@@ -1,15 +1,43 @@
-"""Videos as people have them, written with PyAV, and what is in them."""
+"""Videos as people have them, written with PyAV, and what is in them; for tests, too."""
 
+from collections.abc import Sequence
 from fractions import Fraction
+from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 
+UNEVEN = [  # milliseconds
+    450 * group + time
+    for group in range(4)
+    for time in (0, 33, 70, 101, 134, 169, 240, 260, 300, 333, 390, 420)
+]
+KINDS: dict[str, dict[str, Any]] = {  # arguments of `write`, for up to 48 images
+    "phone.mp4": {"sound": "aac", "base": Fraction(1, 1000), "pts": UNEVEN},
+    "camera.mov": {"sound": "aac", "streams": 2, "fps": Fraction(30000, 1001)},
+    "screen.mkv": {"sound": "libopus", "base": Fraction(1, 1000), "pts": UNEVEN, "streams": 3},
+    "old.avi": {"codec": "mpeg4", "sound": "pcm_s16le"},
+    "web.webm": {"codec": "libvpx-vp9", "sound": "libopus"},
+    "late.mkv": {"sound": "flac", "base": Fraction(1, 1000), "pts": UNEVEN, "origin": 5000},
+    "h265.mp4": {"codec": "libx265", "sound": "aac", "options": {"x265-params": "log-level=none"}},
+    "ten.mp4": {"pixels": "yuv420p10le"},
+    "grey.mkv": {"pixels": "gray"},
+    "lace.mp4": {"options": {"x264-params": "tff=1"}},
+    "mjpeg.avi": {"codec": "mjpeg", "pixels": "yuvj420p"},
+}
+PRIVATE = {
+    "location": "+48.1+011.5/", "creation_time": "2020-01-01T00:00:00Z", "title": "private",
+    "com.apple.quicktime.model": "phone",
+}  # fmt: skip
+
 
 def write(
-    path, images, *, codec="libx264", fps=25, base=None, pts=None, pixels="yuv420p", sound=None,
-    streams=1, turn=0, metadata=None, options=None, origin=0,
-):  # fmt: skip
+    path: str | Path, images: Sequence[np.ndarray], *, codec: str = "libx264",
+    fps: float | Fraction = 25, base: Fraction | None = None, pts: Sequence[int] | None = None,
+    pixels: str = "yuv420p", sound: str | None = None, streams: int = 1, turn: int = 0,
+    metadata: dict[str, str] | None = None, options: dict[str, str] | None = None, origin: int = 0,
+) -> Any:  # fmt: skip
     """A video of RGB images; `pts` in ticks of `base`; `sound` a codec, a second a stream."""
     base = base or Fraction(1) / Fraction(fps)
     with av.open(str(path), "w") as container:
@@ -31,7 +59,7 @@ def write(
         for track in sounds:
             format = track.codec_context.format.name
             for number in range(48):
-                samples = rng.normal(0, 3000, (1, 1024 if "960" not in sound else 960))
+                samples = rng.normal(0, 3000, (1, 1024))
                 as_type = np.float32 if "flt" in format else np.int16
                 scaled = samples / 32768 if "flt" in format else samples
                 made = av.AudioFrame.from_ndarray(scaled.astype(as_type), format, "mono")
