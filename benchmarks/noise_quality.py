@@ -1,6 +1,6 @@
 """Do the noise contours pass for people? Beside real walkers nobody trained on.
 
-    python benchmarks/noise_quality.py --checkpoint=runs/noise
+    python benchmarks/noise_quality.py [--checkpoint=runs/noise]
 
 Of G_N's samples (`noise="gan"`) and of frames of noise gaits (`noise="gait"`: walks of subjects
 21-30 with somebody else's body), prints the mean of each contour's best intersection over union
@@ -15,14 +15,14 @@ import numpy as np
 from absl import app, flags
 from tqdm import tqdm
 
-from stgan_jax import checkpoint, contour
+from stgan_jax import contour, weights
 from stgan_jax.data import walkers
 from stgan_jax.errors import one_sentence, parse_flags
 from stgan_jax.evaluation import naturalness, noise
 from stgan_jax.retarget import Retargeter
-from stgan_jax.settings import NoiseSettings, from_dict
+from stgan_jax.settings import NoiseSettings
 
-_CHECKPOINT = flags.DEFINE_string("checkpoint", None, "--workdir of noise.py.", required=True)
+_CHECKPOINT = flags.DEFINE_string("checkpoint", "noise", "Weights or --workdir of noise.py.")
 _GAIT = flags.DEFINE_string("gait", "retarget", "Weights or --workdir of retarget.py.")
 _PICTURE = flags.DEFINE_string("picture", None, "PNG to write: the 32 samples least like people.")
 _WALKS = ("nm-01", "nm-03", "bg-01", "cl-01")
@@ -55,10 +55,8 @@ def _silhouettes(contours: np.ndarray) -> np.ndarray:
 
 def main(_):
     with one_sentence():
-        saved = checkpoint.load(_CHECKPOINT.value, NoiseSettings.kind)
-        settings = from_dict(saved.settings)
-        assert isinstance(settings, NoiseSettings)
-        samples = settings.nets().sample(saved.params(), jax.random.key(7), _SAMPLES)
+        settings, params = weights.trained(_CHECKPOINT.value, NoiseSettings)
+        samples = settings.nets().sample(params, jax.random.key(7), _SAMPLES)
         real = _walkers(range(31, 51), 10)
         chosen = np.random.default_rng(0).permutation(len(real))[:_SAMPLES]
         contours = {"walkers": real[chosen], "G_N": np.asarray(samples), "in step": _in_step()}

@@ -6,7 +6,8 @@
 On the paper's 16 training subjects (1,760 sequences of 50 frames). What it gives, and what each
 departure from the paper is worth: benchmarks/experiments/stgan.
 
-`static` has one contour of G_N for all frames, as the paper does (train configs/noise.py first):
+`static` has one contour of G_N for all frames, as the paper does (the package's weights of
+configs/noise.py; or a training of it, by --config.noise_checkpoint=runs/noise):
 0.21 of the way to the noise; rank-1 of 40 unseen walkers by gait energy images, views 0, 54, 90:
 1.00 before, 0.38, 0.48, 0.50 after, chance 0.03. The validation loss is least after 400 to 600
 steps (`best`): later D_S and D_T pull the share below what alpha asks for.
@@ -57,7 +58,7 @@ def get_config(size: str = "full") -> config_dict.ConfigDict:
         return config
     if size not in ("static", "demo"):
         raise ValueError(f"unknown size {size!r}: choose full, static or demo")
-    config.noise, config.noise_checkpoint = "gan", "runs/noise"  # ST-GAN 3.3
+    config.noise, config.noise_checkpoint = "gan", "noise"  # ST-GAN 3.3; the package's G_N
     config.alpha, config.balance = 0.3, "printed"  # ST-GAN 4, Eq. 8
     config.hold, config.steps_per_call, config.closed = False, 1, False
     if size == "demo":  # minutes on 2 cores; the networks keep their size

@@ -10,11 +10,11 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from stgan_jax import anonymizer, checkpoint, contour, files
+from stgan_jax import anonymizer, contour, files, weights
 from stgan_jax.data import scenes, walkers
 from stgan_jax.evaluation import gei, noise
 from stgan_jax.footage import clip
-from stgan_jax.settings import NoiseSettings, Settings, from_dict
+from stgan_jax.settings import NoiseSettings, Settings
 from stgan_jax.train import train
 from stgan_jax.video import io
 
@@ -66,10 +66,8 @@ def _train(config: Settings, workdir: Path) -> None:
 
 def _noise_report(folder: Path) -> dict[str, Any]:
     """Draws 128 noise contours, 32 of them as a picture, and compares them with unseen people."""
-    saved = checkpoint.load(folder / "noise", NoiseSettings.kind)
-    settings = from_dict(saved.settings)
-    assert isinstance(settings, NoiseSettings)
-    sampled = settings.nets().sample(saved.params(), jax.random.key(1), 128)
+    settings, params = weights.trained(folder / "noise", NoiseSettings)
+    sampled = settings.nets().sample(params, jax.random.key(1), 128)
     masks = contour.decode(contour.to_pixels(np.asarray(sampled)), settings.data.codec)
     with files.replacing(folder / "noise_samples.png") as beside:
         cv2.imwrite(os.fspath(beside), noise.grid(masks[:32]))

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, UInt, UInt8, UInt16
 from tqdm import tqdm
 
-from stgan_jax import checkpoint, color_experiments, contour, fields, losses, steps
+from stgan_jax import color_experiments, contour, fields, losses, steps, weights
 from stgan_jax.data import walkers
 from stgan_jax.errors import InputError
 from stgan_jax.evaluation import noise as noise_evaluation
@@ -28,7 +28,6 @@ from stgan_jax.settings import (
     StganSettings,
     WalkerData,
     WifsSettings,
-    from_dict,
 )
 from stgan_jax.state import TrainState
 
@@ -69,8 +68,7 @@ def with_noise(config: StganSettings) -> StganSettings:
         Retargeter.load(config.noise_checkpoint)
     if config.noise != "gan":
         return config
-    noise_run = from_dict(checkpoint.load(config.noise_checkpoint, NoiseSettings.kind).settings)
-    assert isinstance(noise_run, NoiseSettings)
+    noise_run, _ = weights.trained(config.noise_checkpoint, NoiseSettings)
     if noise_run.data.codec != config.data.codec:
         raise InputError(
             f"{config.noise_checkpoint}: trained on {noise_run.data.codec} contours and this run "
@@ -180,9 +178,9 @@ def _noise(config: NoiseSettings) -> Experiment:
 
 def _stgan(config: StganSettings) -> Experiment:
     nets, optimizers = config.nets(), config.optimizers()
-    frozen = {}
+    frozen: dict[str, Any] = {}
     if config.noise == "gan":
-        frozen = checkpoint.load(config.noise_checkpoint, NoiseSettings.kind).params()
+        _, frozen = weights.trained(config.noise_checkpoint, NoiseSettings)
     source, unseen = source_of(config.data), _validation(config)
     unseen_noise = None
     if config.noise == "gait":

@@ -78,16 +78,14 @@ def linear_mix(workdir: str | os.PathLike, share: float) -> Method:
     What ST-GAN's losses ask of G (Eqs. 6 and 7, squared), without a network in between.
 
     Args:
-      workdir: training of a noise GAN.
+      workdir: training of a noise GAN, or the name of weights of one.
       share: from 0 to 1.
 
     Raises:
       InputError: the folder holds no such training.
     """
-    saved = checkpoint.load(workdir, NoiseSettings.kind)
-    settings = from_dict(saved.settings)
-    assert isinstance(settings, NoiseSettings)
-    params, nets = saved.params(), settings.nets()
+    settings, params = weights.trained(workdir, NoiseSettings)
+    nets = settings.nets()
 
     @jax.jit
     def apply(own, keys):
@@ -97,7 +95,7 @@ def linear_mix(workdir: str | os.PathLike, share: float) -> Method:
     return Method(
         f"linear mix {share:g}", "linear_mix", settings.data.codec,
         lambda own, walks, seed: np.asarray(apply(own, _keys(walks, seed))),
-        digest=f"{checkpoint.digest(saved.state)} {share:g}",
+        digest=f"{checkpoint.digest(params)} {share:g}",
     )  # fmt: skip
 
 

@@ -65,8 +65,8 @@ class StganSettings(RunSettings):
     Attributes:
       noise: "gan" for G_N's contours, "gaussian" for raw Gaussian noise (Fig. 7), "gait" for a
         gait in step with the own one: the same walk by somebody who does not exist.
-      noise_checkpoint: folder of the noise GAN's training; of "gait" a name of `weights.names` or
-        the folder of a training of retarget.py, which use needs, too.
+      noise_checkpoint: a name of `weights.names`, or the folder of a training of noise.py; of
+        "gait" likewise of retarget.py, which use needs, too.
       noise_run: the noise GAN's settings, filled in from its checkpoint.
       balance: of L_Rec and L_Per, "printed" or "convex", see `losses.generator`.
       closed: see `models.stgan.Generator`; of resampled contours.

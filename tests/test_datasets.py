@@ -71,6 +71,7 @@ def test_a_built_dataset_is_left_alone(demo):
     assert {p: p.stat().st_mtime_ns for p in demo[0].rglob("*") if p.is_file()} == before
 
 
+@pytest.mark.soak
 def test_a_killed_build_goes_on_where_it_was(tmp_path, monkeypatch):
     command = [
         sys.executable, "launch/build_data.py", "--dataset=synthetic_walkers/demo",

@@ -202,7 +202,8 @@ def test_known_figures_are_not_taken_again_and_others_are(walks, seen, tmp_path)
             "spy", "stgan", "padded", apply, **{"alpha": 0.3, "digest": "d"} | changes
         )
         calls.clear()
-        told, _ = evaluate.evaluate([spy], walks, OPTIONS, tmp_path, "walkers")
+        few = dataclasses.replace(OPTIONS, attacks=("ignorant",), recovery_walks=4)
+        told, _ = evaluate.evaluate([spy], walks, few, tmp_path, "walkers")
         return told["methods"][1], len(calls)
 
     first, many = evaluated()

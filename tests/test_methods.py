@@ -10,6 +10,7 @@ import small
 
 from stgan_jax import anonymizer, checkpoint, contour, experiments, methods
 from stgan_jax.errors import InputError
+from stgan_jax.evaluation import naturalness
 from stgan_jax.train import train
 
 
@@ -135,6 +136,18 @@ def test_shipped_stgan_goes_as_far_as_its_alpha_says(walks):
         made = method.apply(own, named, 0) - own
         share = np.sum(made * toward) / np.sum(toward**2)
         assert share == pytest.approx(method.alpha, abs=0.08), name
+
+
+def test_shipped_noise_gan_draws_people_each_another(walks):
+    own, named = walks[0][:2, :1], walks[1][:2]
+    drawn = methods.linear_mix("noise", 1.0).contours(own, named, 0)[:, 0]
+    masks = contour.decode(drawn, "resampled")
+    assert naturalness.one_piece(masks).all()
+    for mask in masks:  # upright, and as much of the crop as people have
+        tall, wide = np.ptp(np.argwhere(mask), axis=0)
+        assert tall > 180 > wide
+        assert 0.08 < mask.mean() < 0.35
+    assert np.abs(drawn[0] - drawn[1]).max() > 3
 
 
 def test_an_empty_contour_stays_empty(walks, trained):

@@ -123,6 +123,7 @@ def test_a_sweep_that_was_killed_between_saves_ends_the_same(swept, tmp_path, nu
             np.testing.assert_array_equal(x, y)
 
 
+@pytest.mark.soak  # what holding changes, test_train compares, too
 def test_lanes_that_hold_their_examples_are_those_that_are_fed(swept, tmp_path):
     config = dataclasses.replace(CONFIG, hold=True, steps_per_call=5)
     assert sweep.sweep(config, ALPHAS[::3], SEEDS, tmp_path)

@@ -47,7 +47,7 @@ def test_resume_is_bit_exact(tmp_path, trained):
 def test_examples_held_on_the_device_give_the_training_of_fed_ones(tmp_path):
     fed = dataclasses.replace(
         small.STGAN, noise="gaussian", optimizer="sgd", steps=6, save_every=6, log_every=2,
-        evaluate_every=6,
+        evaluate_every=6, features=4, lstm_units=8,
     )  # fmt: skip
     train.train(fed, tmp_path / "fed")
     held = dataclasses.replace(fed, hold=True, steps_per_call=2)

@@ -2,7 +2,7 @@
 
     python benchmarks/experiments/stgan/run.py --data_dir=data --out=runs/experiment
     python benchmarks/experiments/stgan/run.py --data_dir=data --out=runs/experiment --ablation \
-        --noise=runs/noise --attacks=ignorant --recognizers=gei,zheng --views=0,54,90
+        --attacks=ignorant --recognizers=gei,zheng --views=0,54,90
 
 Wants `launch/build_data.py --dataset=synthetic_walkers/full`. Whatever stops it, the same command
 goes on: trainings, recognisers and figures are kept in --out. Without --attacks and --recognizers
@@ -35,7 +35,7 @@ _RECOGNIZERS = flags.DEFINE_list("recognizers", [], "Which; all four by default.
 _ATTACKS = flags.DEFINE_list("attacks", [], "Which; all three by default.")
 _VIEWS = flags.DEFINE_list("views", [], "Degrees; all by default.")
 _ABLATION = flags.DEFINE_bool("ablation", False, "Single changes instead of alphas.")
-_NOISE = flags.DEFINE_string("noise", "runs/noise", "A training of noise.py, for the ablation.")
+_NOISE = flags.DEFINE_string("noise", "noise", "Of noise.py, for the ablation: weights, training.")
 _WALKS = flags.DEFINE_integer("natural_walks", 40, "A view, that naturalness is taken of.")
 _RECOVERY = flags.DEFINE_integer("recovery_walks", 50, "A view, that are computed back; 0: none.")
 _CONFIGS = Path(__file__).parents[3] / "configs"
