@@ -305,7 +305,7 @@ def _retarget(config: RetargetSettings) -> Experiment:
     def figures(params, rows):
         quiet = jnp.zeros((len(rows), frames, config.code_size))
         gen = steps.used(params)
-        return objective(gen, params["basis"], rows, quiet, nets, config.loss())[1]
+        return objective(gen, params, rows, quiet, nets, config.loss())[1]
 
     def validate(params, alpha):
         del alpha
