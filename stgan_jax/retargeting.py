@@ -29,7 +29,8 @@ class RetargetLoss:
       pose: of the squared error of `PoseHead`.
       adversarial: of D_S and D_T, each, on what is drawn.
       adversary: of what `IdentityAdversary` explains of the source's identity, see `objective`.
-      cycle: of `cycle`, both distances.
+      cycle: of `cycle`, both distances; of walks without a pair where there are such, else of
+        the pairs' own.
     """
 
     rate: float = 0.03
@@ -89,6 +90,13 @@ def packed_size(frames: int, components: int) -> int:
     return frames * (2 * components + models.POSE) + 2 * models.IDENTITY
 
 
+def parted(rows: Array, frames: int, components: int) -> tuple[Array, Array]:
+    """Pairs, and coordinates (B, T, K) of the walks without one that follow them, B = 0 if none."""
+    size = packed_size(frames, components)
+    pairs, alone = rows[:, :size], rows[:, size:].astype(jnp.float32)
+    return pairs, alone.reshape(-1, frames, components)
+
+
 def unpacked(rows: Array, frames: int) -> tuple[Array, Array, Array]:
     """Coordinates (B, 2, T, K) of both walkers, identities (B, 2, I), pose (B, T, P)."""
     people, pose = 2 * models.IDENTITY, frames * models.POSE
@@ -121,7 +129,7 @@ def retarget_step(
 
     Args:
       state: as `RetargetNets.init` and `TrainState.create` make it.
-      rows: pairs, see `unpacked`.
+      rows: pairs, see `unpacked`, each with another walk after it or none, see `parted`.
       frames: T of a walk.
       nets: the modules.
       optimizers: for "gen", and for "spatial_disc", "temporal_disc" and "identity_disc" if any.
@@ -165,11 +173,12 @@ def judged(
     Args:
       params: theirs, by name.
       fixed: of all other networks, by name.
-      rows: pairs, see `unpacked`.
+      rows: as in `retarget_step`.
       noise: Gaussian, for the pose codes.
       nets: the modules.
       real_label: see `steps.Options`.
     """
+    rows, _ = parted(rows, noise.shape[1], nets.decoder.outputs)
     walks, people, _ = unpacked(rows, noise.shape[1])
     gen, basis = fixed["gen"], fixed["basis"]
     mean, log_variance = nets.encoder.apply(gen["encoder"], walks[:, 0])
@@ -212,9 +221,9 @@ def cycle(
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """How far walks are from themselves, redrawn at once (alpha 0) and by way of strangers.
 
-    It takes no pair: the own body is what the identity encoder takes it for. Both in percent of a
-    field's range. Note: codes are noisy on the way, too, or the drawn stranger could carry what the
-    noise is there to hide.
+    It takes no pair: the own body is what the identity encoder takes it for, which learns by it,
+    too. Both in percent of a field's range. Note: codes are noisy on the way, too, or the drawn
+    stranger could carry what the noise is there to hide.
 
     Args:
       params: of the networks, by name.
@@ -260,11 +269,12 @@ def objective(
     Args:
       params: of the networks, by name.
       rest: "basis" of fields, and what the discriminators and the adversary have, by name.
-      rows: pairs, see `unpacked`.
+      rows: as in `retarget_step`.
       noise: Gaussian, for the pose codes.
       nets: the modules.
       loss: weights.
     """
+    rows, alone = parted(rows, noise.shape[1], nets.decoder.outputs)
     walks, people, pose = unpacked(rows, noise.shape[1])
     basis = rest["basis"]
     own, wanted = walks[:, 0], models.field(basis, walks[:, 1])
@@ -303,9 +313,10 @@ def objective(
         told = nets.adversary.apply(rest["identity_disc"], mean)
         terms["adversary"] = 1 - jnp.mean(jnp.square(told - people[:, 0]))
         total += loss.adversary * jnp.maximum(terms["adversary"], 0)
-    if loss.cycle:  # another's walk is a stranger here
-        strangers = jnp.roll(people[:, 1], 1, 0)
-        terms["redrawn"], terms["cycle"] = cycle(params, basis, own, strangers, noise, nets)
+    if loss.cycle:
+        taken = alone if len(alone) else own
+        strangers = jnp.roll(people[:, 1], 1, 0)  # of another pair
+        terms["redrawn"], terms["cycle"] = cycle(params, basis, taken, strangers, noise, nets)
         total += loss.cycle * (terms["redrawn"] + terms["cycle"])
     iou = jnp.mean(jnp.sum(both, -1) / jnp.sum(either, -1))
     return total, {"loss/gen": total, "iou": iou, **{f"loss/gen_{k}": v for k, v in terms.items()}}

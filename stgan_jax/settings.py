@@ -219,6 +219,8 @@ class RetargetSettings(RunSettings):
         adversary_weight, cycle_weight: see `retargeting.RetargetLoss`.
       disc_learning_rate: of D_S, D_T and the identity adversary, which are there where their
         weights are not 0.
+      unpaired: walks of a built dataset for the cycle term, their last `frames` frames, for which
+        nobody's identity need be known; None takes the pairs' own.
     """
 
     kind: ClassVar[str] = "retarget"
@@ -240,6 +242,7 @@ class RetargetSettings(RunSettings):
     adversary_weight: float = 0.0
     cycle_weight: float = 0.0
     disc_learning_rate: float = 1e-3
+    unpaired: WalkerData | None = None
 
     def __post_init__(self):
         super().__post_init__()
@@ -251,6 +254,13 @@ class RetargetSettings(RunSettings):
         require_positive(self, "disc_learning_rate")
         for name in ("adversarial_weight", "adversary_weight", "cycle_weight"):
             require(getattr(self, name) >= 0, f"{name} must not be negative")
+        if self.unpaired is not None:
+            require(self.cycle_weight > 0, "unpaired walks need a cycle_weight above 0")
+            require(self.unpaired.dataset != "", "unpaired.dataset: name a built dataset")
+            require(
+                self.unpaired.frames == self.data.frames,
+                f"unpaired.frames must be data.frames, {self.data.frames}",
+            )
 
     def nets(self) -> RetargetNets:
         """The networks these settings describe."""

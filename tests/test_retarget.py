@@ -250,11 +250,61 @@ def test_step_trains_discriminators_against_the_networks(small):
 
 def test_settings_from_before_the_added_terms_load():
     told = settings.to_dict(SMALL)
-    for name in ("adversarial_weight", "adversary_weight", "cycle_weight", "disc_learning_rate"):
+    for name in ("adversarial_weight", "adversary_weight", "cycle_weight", "disc_learning_rate",
+                 "unpaired"):  # fmt: skip
         del told[name]
     assert settings.from_dict(told) == SMALL
     assert not SMALL.nets().discs
     assert SMALL.nets().adversary is None
+
+
+def test_cycle_learns_from_walks_without_a_pair(monkeypatch, small):
+    from stgan_jax.data import datasets
+
+    asked = {}
+
+    class Sequences(list):
+        def __init__(self, *args):
+            asked["args"] = args
+            super().__init__([walkers.silhouettes(s, 90.0, frames=9) for s in (1, 2)])
+
+        def silhouettes(self, i):
+            return self[i]
+
+    monkeypatch.setattr(datasets, "Sequences", Sequences)
+    data = settings.WalkerData(3, 4, frames=8, dataset="casia_b", walks=("nm-01",))
+    params = checkpoint.load(small, "retarget").state["params"]
+    read = pairs.unpaired(data, params["basis"])
+    assert asked["args"] == ("casia_b", "data", range(3, 5), data.views, ("nm-01",), 8)
+    encoded = fields.encode(walkers.silhouettes(2, 90.0, frames=9)[1:])
+    by_hand = models.coordinates(params["basis"], models.to_unit(jnp.asarray(encoded)))
+    np.testing.assert_allclose(read[1].reshape(8, 32), by_hand, atol=0.02)
+    rows, _ = pairs.rows(3, 8, 32, fixed=params, workers=1)
+    both = pairs.with_others(rows, read)
+    kept, alone = retargeting.parted(jnp.asarray(both), 8, 32)
+    np.testing.assert_array_equal(kept, rows)
+    assert {x.tobytes() for x in np.asarray(alone, np.float16)} == {x.tobytes() for x in read}
+    # They count in the cycle alone; without them the pairs' own walks do.
+    noise, loss = jnp.zeros((3, 8, SMALL.code_size)), dataclasses.replace(SMALL.loss(), cycle=1.0)
+    cost = jax.jit(
+        lambda rows: retargeting.objective(params["gen"], params, rows, noise, SMALL.nets(), loss)[
+            1
+        ]
+    )
+    own = np.asarray(retargeting.unpacked(kept, 8)[0][:, 0], np.float16).reshape(3, -1)
+    without, with_own, with_others = (
+        {k: float(v) for k, v in cost(x).items()}
+        for x in (rows, np.concatenate([rows, own], 1), both)
+    )
+    assert with_own == pytest.approx(without, rel=1e-3)
+    changed = {k for k, v in with_others.items() if v != pytest.approx(without[k], rel=1e-3)}
+    assert changed == {"loss/gen", "loss/gen_redrawn", "loss/gen_cycle"}
+    with pytest.raises(InputError, match="cycle_weight above 0"):
+        dataclasses.replace(SMALL, unpaired=data)
+    with pytest.raises(InputError, match=r"must be data.frames, 8"):
+        dataclasses.replace(SMALL, unpaired=dataclasses.replace(data, frames=50), cycle_weight=1.0)
+    told = dataclasses.replace(SMALL, unpaired=data, cycle_weight=1.0)
+    assert settings.from_dict(json.loads(json.dumps(settings.to_dict(told)))) == told
 
 
 def test_alpha_one_uses_nothing_of_the_own_identity(small):
