@@ -51,7 +51,7 @@ _DATASET = flags.DEFINE_string("dataset", "synthetic_walkers/full", "What is mea
 _DATA_DIR = flags.DEFINE_string("data_dir", "data", "Folder of built datasets.")
 _OUT = flags.DEFINE_string("out", "runs/ablation", "Folder of everything that is kept.")
 _ROWS = flags.DEFINE_list("rows", [], "Which, by name; all by default.")
-_STEPS = flags.DEFINE_integer("steps", 600, "Of each training.")
+_STEPS = flags.DEFINE_integer("steps", 300, "Of each training.")
 _VIEWS = flags.DEFINE_list("views", ["54", "90"], "Degrees.")
 _WALKS = flags.DEFINE_integer("natural_walks", 20, "A view, that naturalness is taken of.")
 _TABLE = flags.DEFINE_string(
@@ -141,20 +141,34 @@ def _attacked(method: methods.Method, walks: Walks) -> dict[str, float]:
     return out
 
 
-def _natural(method: methods.Method, walks: Walks) -> dict[str, float]:
-    """Measures of some probes of each view."""
+def _shown(method: methods.Method, walks: Walks) -> list[list[tuple[np.ndarray, np.ndarray]]]:
+    """Some probes of each view before and after."""
     _, is_probe = gei.gallery_and_probes(walks.condition, walks.repetition)
-    by_view = []
+    out = []
     for view in np.unique(walks.view):
         index = np.flatnonzero(walks.of(walks.roles()[1]) & is_probe & (walks.view == view))
         index = index[np.unique(np.linspace(0, len(index) - 1, _WALKS.value).astype(int))]
-        before = {i: seen for i, _, seen in walks.silhouettes(methods.unprotected(), index, 0)}
-        told = [
-            naturalness.walk_figures(before[i], seen)
-            for i, _, seen in walks.silhouettes(method, index, 0)
-        ]
+        before, after = (
+            [seen for _, _, seen in walks.silhouettes(each, index, 0)]
+            for each in (methods.unprotected(), method)
+        )
+        out.append(list(zip(before, after, strict=True)))
+    return out
+
+
+def _natural(method: methods.Method, walks: Walks) -> dict[str, float]:
+    """Means over walks, then over views."""
+    by_view = []
+    for view in _shown(method, walks):
+        told = [naturalness.walk_figures(*walk) for walk in view]
         by_view.append([np.nanmean([each[name] for each in told]) for name in _NATURAL])
     return dict(zip(_NATURAL, np.mean(by_view, 0).tolist(), strict=True))
+
+
+def _likeness(model: Retargeter, walks: Walks) -> float:
+    """Overlap (IoU) of walks at alpha 0 with themselves."""
+    shown = _shown(methods.retargeted("own", model, 0.0), walks)
+    return float(np.mean([(a & b).sum() / (a | b).sum() for view in shown for a, b in view]))
 
 
 def _figures(name: str, config: settings.RetargetSettings, walks: Walks) -> dict[str, Any]:
@@ -174,6 +188,7 @@ def _figures(name: str, config: settings.RetargetSettings, walks: Walks) -> dict
     )
     encoder, params = config.nets().encoder, model.params["gen"]["encoder"]
     read = jax.jit(lambda seen: encoder.apply(params, seen)[0])
+    out["own_iou_at_alpha_0"] = _likeness(model, walks)
     out["identity_in_codes"] = _told_by(read, known, unseen, data.frames)
     out["identity_in_silhouettes"] = _told_by(lambda x: x[..., :40], known, unseen, data.frames)
     return out
