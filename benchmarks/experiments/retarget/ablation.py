@@ -46,6 +46,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "without motion": {"motion_weight": 0.0},
     "without overlap": {"overlap_weight": 0.0},
     "base with seed 1": {"seed": 1},
+    "window 1 with seed 1": {"window": 1, "seed": 1},
 }
 _DATASET = flags.DEFINE_string("dataset", "synthetic_walkers/full", "What is measured on.")
 _DATA_DIR = flags.DEFINE_string("data_dir", "data", "Folder of built datasets.")
