@@ -4,7 +4,11 @@
 
 Pairs of procedural walkers in one motion and view are rendered as it starts, 4 minutes on 2 cores;
 then 14 minutes beside other work. Result: silhouettes of 100 unseen pairs overlap those wanted by
-0.865 (IoU). The weights are in the package, privacy in benchmarks/experiments/retarget.
+0.865 (IoU). The weights are in the package, privacy in benchmarks/experiments/retarget, and there
+what each term is worth. Off are D_S and D_T (`adversarial_weight`), the identity adversary
+(`adversary_weight`) and the cycle (`cycle_weight`; `unpaired`, a `WalkerData`, for walks without
+pairs). With the first on a CPU: `hold=False`, `steps_per_call=1`; in a loop's body convolutions are
+slow (5 s a step where it is 0.5).
 """
 
 from ml_collections import config_dict

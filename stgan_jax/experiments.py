@@ -18,7 +18,7 @@ from stgan_jax.experiment import Experiment, step_of, with_average
 from stgan_jax.models.noise import ContourBasis
 from stgan_jax.models.retarget import field
 from stgan_jax.retarget import Retargeter
-from stgan_jax.retargeting import objective, retarget_step, unpacked
+from stgan_jax.retargeting import objective, parted, retarget_step, unpacked
 from stgan_jax.settings import (
     ColorSettings,
     NoiseSettings,
@@ -285,6 +285,8 @@ def _retarget(config: RetargetSettings) -> Experiment:
 
     nets, optimizers, frames = config.nets(), config.optimizers(), config.data.frames
     rows, fixed = pairs.rows(config.data.walks, frames, config.components)
+    if config.unpaired is not None:
+        rows = pairs.with_others(rows, pairs.unpaired(config.unpaired, fixed["basis"]))
     unseen = None
     if config.data.validation_walks:
         first = pairs.FIRST_UNSEEN
@@ -303,7 +305,7 @@ def _retarget(config: RetargetSettings) -> Experiment:
     def figures(params, rows):
         quiet = jnp.zeros((len(rows), frames, config.code_size))
         gen = steps.used(params)
-        return objective(gen, params["basis"], rows, quiet, nets, config.loss())[1]
+        return objective(gen, params, rows, quiet, nets, config.loss())[1]
 
     def validate(params, alpha):
         del alpha
@@ -313,7 +315,8 @@ def _retarget(config: RetargetSettings) -> Experiment:
         return {f"validation/{names.get(k, k[9:])}": float(v) for k, v in told.items()}
 
     def pictures(params):
-        walks, people, _ = unpacked(jnp.asarray((rows if unseen is None else unseen)[:4]), frames)
+        shown = jnp.asarray((rows if unseen is None else unseen)[:4])
+        walks, people, _ = unpacked(parted(shown, frames, config.components)[0], frames)
         gen, basis = steps.used(params), params["basis"]
         code, _ = nets.encoder.apply(gen["encoder"], walks[:, 0])
         made = nets.decoder.apply(gen["decoder"], code, people[:, 1])

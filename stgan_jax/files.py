@@ -53,7 +53,7 @@ def write_table(
     """
     columns = list(dict.fromkeys(name for row in rows for name in row))
     with replacing(path) as beside, open(beside, "w", newline="") as file:
-        table = csv.DictWriter(file, columns)
+        table = csv.DictWriter(file, columns, lineterminator="\n")
         table.writeheader()
         for row in rows:
             table.writerow({

@@ -1,13 +1,17 @@
 """The training step of the retargeting networks: (state, batch, alpha) -> (state, metrics)."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Float16
 
+from stgan_jax import losses
+from stgan_jax.fields import SIDE
 from stgan_jax.models import retarget as models
+from stgan_jax.models.silhouette import Discriminator
 from stgan_jax.state import Optimizers, TrainState
 from stgan_jax.steps import Metrics, Options
 
@@ -23,22 +27,36 @@ class RetargetLoss:
       overlap: of 1 - Dice coefficient of the soft silhouettes. Note: L1 alone would leave thin
         arms out rather than draw them a little beside their place.
       pose: of the squared error of `PoseHead`.
+      adversarial: of D_S and D_T, each, on what is drawn.
+      adversary: of what `IdentityAdversary` explains of the source's identity, see `objective`.
+      cycle: of `cycle`, both distances; of walks without a pair where there are such, else of
+        the pairs' own.
     """
 
     rate: float = 0.03
     motion: float = 1.0
     overlap: float = 10.0
     pose: float = 5.0
+    adversarial: float = 0.0
+    adversary: float = 0.0
+    cycle: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
 class RetargetNets:
-    """The modules, see `models.retarget`."""
+    """The modules, see `models.retarget`.
+
+    Attributes:
+      discs: D_S as "spatial" and D_T as "temporal", where they are.
+      adversary: None where there is none.
+    """
 
     encoder: models.PoseEncoder
     decoder: models.BodyDecoder
     identity: models.IdentityEncoder
     pose: models.PoseHead
+    discs: Mapping[str, Discriminator] = dataclasses.field(default_factory=dict)
+    adversary: models.IdentityAdversary | None = None
 
     def init(self, key: jax.Array, fixed: dict[str, Any], frames: int) -> dict[str, Any]:
         """Parameters by name.
@@ -58,12 +76,25 @@ class RetargetNets:
             "identity": self.identity.init(keys[2], seen, code),
             "pose": self.pose.init(keys[3], code),
         }
-        return {"gen": gen, **jax.tree.map(jnp.asarray, fixed)}
+        judges = {}
+        shown = jnp.zeros((1, frames, SIDE, SIDE))
+        for number, (name, disc) in enumerate(self.discs.items()):
+            judges[f"{name}_disc"] = disc.init(jax.random.fold_in(key, 4 + number), shown)
+        if self.adversary is not None:
+            judges["identity_disc"] = self.adversary.init(jax.random.fold_in(key, 6), code)
+        return {"gen": gen, **judges, **jax.tree.map(jnp.asarray, fixed)}
 
 
 def packed_size(frames: int, components: int) -> int:
     """Numbers of a pair in a batch, see `unpacked`."""
     return frames * (2 * components + models.POSE) + 2 * models.IDENTITY
+
+
+def parted(rows: Array, frames: int, components: int) -> tuple[Array, Array]:
+    """Pairs, and coordinates (B, T, K) of the walks without one that follow them, B = 0 if none."""
+    size = packed_size(frames, components)
+    pairs, alone = rows[:, :size], rows[:, size:].astype(jnp.float32)
+    return pairs, alone.reshape(-1, frames, components)
 
 
 def unpacked(rows: Array, frames: int) -> tuple[Array, Array, Array]:
@@ -91,34 +122,137 @@ def retarget_step(
     loss: RetargetLoss,
     options: Options,
 ) -> tuple[TrainState, Metrics]:
-    """One update of all networks: the other's silhouettes are to come of the one's.
+    """One update of D_S, D_T and the adversary where they are, then one of all other networks.
 
-    The identity encoder, for alpha below 1, learns beside them and changes none of them.
+    The other's silhouettes are to come of the one's. The identity encoder, for alpha below 1,
+    learns beside them and changes none of them.
 
     Args:
       state: as `RetargetNets.init` and `TrainState.create` make it.
-      rows: pairs, see `unpacked`.
+      rows: pairs, see `unpacked`, each with another walk after it or none, see `parted`.
       frames: T of a walk.
       nets: the modules.
-      optimizers: for "gen".
+      optimizers: for "gen", and for "spatial_disc", "temporal_disc" and "identity_disc" if any.
       loss: weights.
-      options: additions; those for discriminators do nothing.
+      options: additions; `disc_steps` and `r1` do nothing.
     """
     noise = options.own_share(
         lambda count: jax.random.normal(state.key(), (count, frames, nets.encoder.size)), len(rows)
     )
 
+    def contest(params, rows, noise):
+        return judged(params, state.params, rows, noise, nets, options.real_label)
+
+    seen: Metrics = {}
+    judges = {name: tree for name, tree in state.params.items() if name.endswith("_disc")}
+    if judges:
+        grads, seen = options.gradients(contest, judges, rows, noise)
+        state, norms = state.updated(grads, optimizers)
+        seen |= norms
+
     def cost(params, rows, noise):
-        return objective(params, state.params["basis"], rows, noise, nets, loss)
+        return objective(params, state.params, rows, noise, nets, loss)
 
     grads, metrics = options.gradients(cost, state.params["gen"], rows, noise)
     state, norms = state.finished("gen", grads, optimizers, options.ema)
-    return state, {**metrics, **norms}
+    return state, {**seen, **metrics, **norms}
+
+
+def judged(
+    params: dict[str, Any],
+    fixed: Mapping[str, Any],
+    rows: Array,
+    noise: Float[Array, "B T C"],
+    nets: RetargetNets,
+    real_label: float = 1.0,
+) -> tuple[Float[Array, ""], Metrics]:
+    """What discriminators (ST-GAN Eqs. 2, 3) and the adversary minimise, and its terms.
+
+    Args:
+      params: theirs, by name.
+      fixed: of all other networks, by name.
+      rows: as in `retarget_step`.
+      noise: Gaussian, for the pose codes.
+      nets: the modules.
+      real_label: see `steps.Options`.
+    """
+    rows, _ = parted(rows, noise.shape[1], nets.decoder.outputs)
+    walks, people, _ = unpacked(rows, noise.shape[1])
+    gen, basis = fixed["gen"], fixed["basis"]
+    mean, log_variance = nets.encoder.apply(gen["encoder"], walks[:, 0])
+    total: Array = jnp.zeros(())
+    terms: Metrics = {}
+    if nets.discs:
+        code = mean + jnp.exp(log_variance / 2) * noise
+        fake = nets.decoder.apply(gen["decoder"], code, people[:, 1])
+        both = jnp.concatenate([_judged(walks[:, 1]), _judged(fake)])
+        shown = _squares(models.field(basis, both))
+        for name, disc in nets.discs.items():
+            real, false = jnp.split(disc.apply(params[f"{name}_disc"], shown), 2)
+            value = losses.discriminator_value(real, false, real_label)
+            total, terms[f"loss/{name}_disc"] = total - value, -value
+            terms[f"accuracy/{name}_real"] = jnp.mean(real > 0, dtype=jnp.float32)
+            terms[f"accuracy/{name}_fake"] = jnp.mean(false < 0, dtype=jnp.float32)
+    if nets.adversary is not None:
+        guessed = nets.adversary.apply(params["identity_disc"], mean)
+        error = jnp.mean(jnp.square(guessed - people[:, 0]))
+        total, terms["loss/identity_disc"] = total + error, error
+    return total, terms
+
+
+def _judged(walks: Float[Array, "B *shape"]) -> Float[Array, "b *shape"]:
+    """Every fourth walk of a batch: discriminators take longer than all the rest."""
+    return walks[::4]
+
+
+def _squares(fields: Float[Array, "B T 6400"]) -> Float[Array, "B T 80 80"]:
+    return fields.reshape(*fields.shape[:2], SIDE, SIDE)
+
+
+def cycle(
+    params: dict[str, Any],
+    basis: models.Basis,
+    own: Float[Array, "B T K"],
+    strangers: Float[Array, "B I"],
+    noise: Float[Array, "B T C"],
+    nets: RetargetNets,
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """How far walks are from themselves, redrawn at once (alpha 0) and by way of strangers.
+
+    It takes no pair: the own body is what the identity encoder takes it for, which learns by it,
+    too. Both in percent of a field's range. Note: codes are noisy on the way, too, or the drawn
+    stranger could carry what the noise is there to hide.
+
+    Args:
+      params: of the networks, by name.
+      basis: of fields.
+      own: coordinates of walks.
+      strangers: identities, one for each walk.
+      noise: Gaussian, for the pose codes.
+      nets: the modules.
+    """
+
+    def read(seen, noise):
+        mean, log_variance = nets.encoder.apply(params["encoder"], seen)
+        return mean, mean + jnp.exp(log_variance / 2) * noise
+
+    def drawn(code, who):
+        return nets.decoder.apply(params["decoder"], code, who)
+
+    fixed = jax.lax.stop_gradient
+    mean, code = read(own, noise)
+    who = nets.identity.apply(params["identity"], fixed(own), fixed(mean)).mean(1)
+    _, again = read(drawn(code, strangers), jnp.flip(noise, (0, 1)))
+    wanted = models.field(basis, own)
+    redrawn, back = (
+        100 * jnp.mean(jnp.abs(models.field(basis, drawn(x, who)) - wanted)) for x in (code, again)
+    )
+    return redrawn, back
 
 
 def objective(
     params: dict[str, Any],
-    basis: models.Basis,
+    rest: Mapping[str, Any],
     rows: Array,
     noise: Float[Array, "B T C"],
     nets: RetargetNets,
@@ -126,15 +260,21 @@ def objective(
 ) -> tuple[Float[Array, ""], Metrics]:
     """What is minimised, and its terms.
 
+    Of the adversary it is the share of identities' variance that it explains (their numbers have
+    unit variance), down to none: that it errs more than by the mean is not asked for, which it
+    would soon undo. It is shown the codes without noise, which use decodes.
+
     Args:
       params: of the networks, by name.
-      basis: of fields.
-      rows: pairs, see `unpacked`.
+      rest: "basis" of fields, and what the discriminators and the adversary have, by name.
+      rows: as in `retarget_step`.
       noise: Gaussian, for the pose codes.
       nets: the modules.
       loss: weights.
     """
+    rows, alone = parted(rows, noise.shape[1], nets.decoder.outputs)
     walks, people, pose = unpacked(rows, noise.shape[1])
+    basis = rest["basis"]
     own, wanted = walks[:, 0], models.field(basis, walks[:, 1])
     mean, log_variance = nets.encoder.apply(params["encoder"], own)
     code = mean + jnp.exp(log_variance / 2) * noise
@@ -163,5 +303,18 @@ def objective(
         + loss.pose * terms["pose"]
         + terms["identity"]
     )
+    for name, disc in nets.discs.items():
+        logits = disc.apply(rest[f"{name}_disc"], _squares(_judged(made)))
+        terms[name] = losses.adversarial(logits, saturating=False)
+        total += loss.adversarial * terms[name]
+    if nets.adversary is not None:
+        told = nets.adversary.apply(rest["identity_disc"], mean)
+        terms["adversary"] = 1 - jnp.mean(jnp.square(told - people[:, 0]))
+        total += loss.adversary * jnp.maximum(terms["adversary"], 0)
+    if loss.cycle:
+        taken = alone if len(alone) else own
+        strangers = jnp.roll(people[:, 1], 1, 0)  # of another pair
+        terms["redrawn"], terms["cycle"] = cycle(params, basis, taken, strangers, noise, nets)
+        total += loss.cycle * (terms["redrawn"] + terms["cycle"])
     iou = jnp.mean(jnp.sum(both, -1) / jnp.sum(either, -1))
     return total, {"loss/gen": total, "iou": iou, **{f"loss/gen_{k}": v for k, v in terms.items()}}

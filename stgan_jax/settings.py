@@ -14,7 +14,14 @@ from stgan_jax.checked import build, require, require_positive
 from stgan_jax.color_settings import ColorSettings, SilhouetteSettings
 from stgan_jax.errors import InputError
 from stgan_jax.models.noise import NoiseDiscriminator, NoiseGenerator
-from stgan_jax.models.retarget import BodyDecoder, IdentityEncoder, PoseEncoder, PoseHead
+from stgan_jax.models.retarget import (
+    BodyDecoder,
+    IdentityAdversary,
+    IdentityEncoder,
+    PoseEncoder,
+    PoseHead,
+)
+from stgan_jax.models.silhouette import Discriminator
 from stgan_jax.models.stgan import Generator, SpatialDiscriminator, TemporalDiscriminator
 from stgan_jax.retargeting import RetargetLoss, RetargetNets
 from stgan_jax.run_settings import RunSettings
@@ -194,6 +201,9 @@ class WifsSettings(RunSettings):
         return {"gen": self.update_rule(self.learning_rate)}
 
 
+_JUDGING = (8, 16, 32, 64)  # widths of D_S and D_T on retargeted fields
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RetargetSettings(RunSettings):
     """Training of the networks that keep a walk and replace its walker.
@@ -205,7 +215,12 @@ class RetargetSettings(RunSettings):
       inputs: how many of them the encoders look at.
       window: frames that a pose code is read from.
       code_size: its numbers.
-      rate_weight, motion_weight, overlap_weight, pose_weight: see `retargeting.RetargetLoss`.
+      rate_weight, motion_weight, overlap_weight, pose_weight, adversarial_weight,
+        adversary_weight, cycle_weight: see `retargeting.RetargetLoss`.
+      disc_learning_rate: of D_S, D_T and the identity adversary, which are there where their
+        weights are not 0.
+      unpaired: walks of a built dataset for the cycle term, their last `frames` frames, for which
+        nobody's identity need be known; None takes the pairs' own.
     """
 
     kind: ClassVar[str] = "retarget"
@@ -223,6 +238,11 @@ class RetargetSettings(RunSettings):
     motion_weight: float = 1.0
     overlap_weight: float = 10.0
     pose_weight: float = 5.0
+    adversarial_weight: float = 0.0
+    adversary_weight: float = 0.0
+    cycle_weight: float = 0.0
+    disc_learning_rate: float = 1e-3
+    unpaired: WalkerData | None = None
 
     def __post_init__(self):
         super().__post_init__()
@@ -231,6 +251,16 @@ class RetargetSettings(RunSettings):
         require(self.inputs <= self.components, "inputs must be at most components")
         require(0 <= self.alpha <= 1, "alpha must be from 0 to 1")
         require(0 <= self.tempo <= 1, "tempo must be from 0 to 1")
+        require_positive(self, "disc_learning_rate")
+        for name in ("adversarial_weight", "adversary_weight", "cycle_weight"):
+            require(getattr(self, name) >= 0, f"{name} must not be negative")
+        if self.unpaired is not None:
+            require(self.cycle_weight > 0, "unpaired walks need a cycle_weight above 0")
+            require(self.unpaired.dataset != "", "unpaired.dataset: name a built dataset")
+            require(
+                self.unpaired.frames == self.data.frames,
+                f"unpaired.frames must be data.frames, {self.data.frames}",
+            )
 
     def nets(self) -> RetargetNets:
         """The networks these settings describe."""
@@ -239,17 +269,30 @@ class RetargetSettings(RunSettings):
             BodyDecoder(self.components),
             IdentityEncoder(self.inputs),
             PoseHead(),
+            {"spatial": Discriminator(_JUDGING), "temporal": Discriminator(_JUDGING, True)}
+            if self.adversarial_weight
+            else {},
+            IdentityAdversary() if self.adversary_weight else None,
         )
 
     def loss(self) -> RetargetLoss:
         """Weights of the loss' terms."""
         return RetargetLoss(
-            self.rate_weight, self.motion_weight, self.overlap_weight, self.pose_weight
+            self.rate_weight,
+            self.motion_weight,
+            self.overlap_weight,
+            self.pose_weight,
+            self.adversarial_weight,
+            self.adversary_weight,
+            self.cycle_weight,
         )
 
     def optimizers(self) -> Optimizers:
-        """Update rule of all networks together."""
-        return {"gen": self.update_rule(self.learning_rate)}
+        """Update rules: one of all networks together, and of those that judge them."""
+        judge = self.update_rule(self.disc_learning_rate, beta1=0.5)
+        judges = ["spatial_disc", "temporal_disc"] if self.adversarial_weight else []
+        judges += ["identity_disc"] if self.adversary_weight else []
+        return {"gen": self.update_rule(self.learning_rate), **dict.fromkeys(judges, judge)}
 
 
 Settings = (

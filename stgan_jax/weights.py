@@ -105,7 +105,8 @@ def export(
         for place, leaf in jax.tree_util.tree_leaves_with_path(kept)
     }
     told = to_dict(from_dict(saved.settings))
-    told["data"].pop("data_dir", None)  # where it lay here is nothing to publish
+    for data in (told["data"], told.get("unpaired") or {}):
+        data.pop("data_dir", None)  # where it lay here is nothing to publish
     arrays[_SETTINGS] = np.array(json.dumps(told))
     with files.replacing(path) as beside:
         np.savez_compressed(beside, **arrays)

@@ -1,12 +1,14 @@
 """Retargeting: fields, pairs, what passes through the code, the model at work, shipped weights."""
 
 import dataclasses
+import functools
 import json
 
 import cv2
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from stgan_jax import checkpoint, fields, retargeting, settings, tempo, weights
@@ -14,7 +16,9 @@ from stgan_jax.data import identity, pairs, splits, walkers
 from stgan_jax.errors import InputError
 from stgan_jax.evaluation import naturalness
 from stgan_jax.models import retarget as models
+from stgan_jax.models import silhouette
 from stgan_jax.retarget import Retargeter
+from stgan_jax.state import TrainState
 from stgan_jax.train import train
 
 SMALL = settings.RetargetSettings(
@@ -112,16 +116,195 @@ def test_identity_encoder_changes_no_pose_code(small):
     state = checkpoint.load(small, "retarget").state
     rows, _ = pairs.rows(4, 8, 32, fixed=state["params"], workers=1)
     noise = jnp.zeros((4, 8, SMALL.code_size))
-    nets, basis = SMALL.nets(), state["params"]["basis"]
+    nets, rest = SMALL.nets(), state["params"]
 
     def cost(params):
-        told = retargeting.objective(params, basis, jnp.asarray(rows), noise, nets, SMALL.loss())
+        told = retargeting.objective(params, rest, jnp.asarray(rows), noise, nets, SMALL.loss())
         return told[1]["loss/gen_identity"]
 
     grads = jax.jit(jax.grad(cost))(jax.tree.map(jnp.asarray, state["params"]["gen"]))
     sizes = {k: sum(float(jnp.abs(x).sum()) for x in jax.tree.leaves(v)) for k, v in grads.items()}
     assert sizes["encoder"] == sizes["decoder"] == sizes["pose"] == 0
     assert sizes["identity"] > 0
+
+
+class Split(models.PoseEncoder):
+    """Coordinates of which the first are the pose and the rest the body."""
+
+    def __call__(self, coordinates):
+        pose = coordinates[..., : self.size]
+        return pose, jnp.zeros_like(pose)
+
+
+class Rest(models.IdentityEncoder):
+    def __call__(self, coordinates, code):
+        return coordinates[..., -self.size :]
+
+
+class Joined(models.BodyDecoder):
+    leak: float = 0.0
+
+    def __call__(self, code, identity):
+        body = jnp.broadcast_to(identity[:, None], (*code.shape[:2], identity.shape[-1]))
+        return jnp.concatenate([code + self.leak * body[..., : code.shape[-1]], body], -1)
+
+
+def test_cycle_is_nothing_where_pose_and_body_are_apart():
+    rng, size = np.random.default_rng(0), 5
+    shown = fields.encode(np.concatenate([walkers.silhouettes(s, 90.0, frames=30) for s in (1, 2)]))
+    basis = models.fit_basis(shown, size + models.IDENTITY)
+    body = np.repeat(rng.normal(size=(3, 1, models.IDENTITY)), 4, 1)
+    own = jnp.asarray(np.concatenate([rng.normal(size=(3, 4, size)), body], -1), jnp.float32)
+    strangers = jnp.asarray(rng.normal(size=(3, models.IDENTITY)), jnp.float32)
+    parts = Rest(), models.PoseHead()
+    none = {name: {} for name in ("encoder", "decoder", "identity")}
+    told = []
+    for leak in (0.0, 0.2):
+        nets = retargeting.RetargetNets(Split(size), Joined(leak=leak), *parts)
+        noise = jnp.zeros((3, 4, size))
+        told.append(retargeting.cycle(none, basis, own, strangers, noise, nets))
+    np.testing.assert_allclose(told[0], 0.0, atol=1e-5)
+    # By hand: what the stranger and the own body leave in the pose.
+    added = 0.2 * np.asarray(strangers + own[:, 0, size:])[:, :size] * float(basis["scale"])
+    by_hand = 100 * np.abs(added @ np.asarray(basis["components"])[:size]).mean()
+    assert float(told[1][1]) == pytest.approx(by_hand, rel=1e-4)
+
+
+def test_adversary_learns_the_person_and_the_encoder_unlearns(small):
+    state = checkpoint.load(small, "retarget").state["params"]
+    rows, _ = pairs.rows(6, 8, 32, fixed=state, workers=1)
+    rows, noise = jnp.asarray(rows), jnp.zeros((6, 8, SMALL.code_size))
+    nets = dataclasses.replace(SMALL, adversary_weight=1.0).nets()
+    own, person = (x[:, 0] for x in retargeting.unpacked(rows, 8)[:2])
+    gen = jax.tree.map(jnp.asarray, state["gen"])
+    adversary = nets.adversary.init(jax.random.key(0), noise)
+
+    def error(adversary, encoder):
+        guess = nets.adversary.apply(adversary, nets.encoder.apply(encoder, own)[0])
+        return jnp.mean(jnp.square(guess - person))
+
+    def term(gen, adversary):
+        rest = {**state, "identity_disc": adversary}
+        told = retargeting.objective(gen, rest, rows, noise, nets, SMALL.loss())
+        return told[1]["loss/gen_adversary"]
+
+    # Its own update is that of `judged`, with the networks fixed.
+    slope = jax.jit(
+        jax.grad(
+            lambda a: retargeting.judged(
+                {"identity_disc": a}, {**state, "gen": gen}, rows, noise, nets
+            )[0]
+        )
+    )
+    before = error(adversary, gen["encoder"])
+    for _ in range(200):
+        adversary = jax.tree.map(lambda x, g: x - 0.3 * g, adversary, slope(adversary))
+    known = error(adversary, gen["encoder"])
+    assert known < 0.9 * before
+    grads = jax.jit(jax.grad(term))(gen, adversary)
+    sizes = {k: max(float(jnp.abs(x).max()) for x in jax.tree.leaves(v)) for k, v in grads.items()}
+    assert sizes.pop("encoder") > 0
+    assert not any(sizes.values())
+    later = jax.tree.map(lambda x, g: x - 1e-2 * g, gen["encoder"], grads["encoder"])
+    assert error(adversary, later) > known
+
+
+def test_step_trains_discriminators_against_the_networks(small):
+    """And what pleases D_S in the one update is what it loses by in the other."""
+    state = checkpoint.load(small, "retarget").state["params"]
+    rows, _ = pairs.rows(4, 8, 32, fixed=state, workers=1)
+    state = jax.tree.map(jnp.asarray, state)
+    rows, noise = jnp.asarray(rows), jnp.zeros((4, 8, SMALL.code_size))
+    disc = silhouette.Discriminator((2, 2))
+    nets = dataclasses.replace(SMALL.nets(), discs={"spatial": disc})
+    state["spatial_disc"] = jax.jit(disc.init)(jax.random.key(0), jnp.zeros((1, 8, 80, 80)))
+    rules = {name: optax.adam(1e-3) for name in ("gen", "spatial_disc")}
+    loss = dataclasses.replace(SMALL.loss(), adversarial=1.0, cycle=1.0)
+    step = jax.jit(
+        functools.partial(
+            retargeting.retarget_step, frames=8, nets=nets, loss=loss, optimizers=rules,
+            options=SMALL.options(),
+        )
+    )  # fmt: skip
+    told, after = [], TrainState.create(0, state, rules)
+    for _ in range(10):
+        after, metrics = step(after, rows)
+        told.append(metrics)
+    for name in ("loss/spatial_disc", "loss/gen_cycle", "loss/gen_redrawn"):
+        assert told[-1][name] < told[0][name]
+
+    @jax.jit
+    def pleased(gen):
+        return retargeting.objective(gen, after.params, rows, noise, nets, loss)[1]
+
+    @jax.jit
+    def lost(gen):
+        fixed = {**after.params, "gen": gen}
+        return retargeting.judged(after.params, fixed, rows, noise, nets)[0]
+
+    gen = after.params["gen"]
+    slope = jax.jit(jax.grad(lambda gen: pleased(gen)["loss/gen_spatial"]))(gen)
+    later = jax.tree.map(lambda x, g: x - 1e-3 * g, gen, slope)
+    assert lost(later) > lost(gen)
+
+
+def test_settings_from_before_the_added_terms_load():
+    told = settings.to_dict(SMALL)
+    for name in ("adversarial_weight", "adversary_weight", "cycle_weight", "disc_learning_rate",
+                 "unpaired"):  # fmt: skip
+        del told[name]
+    assert settings.from_dict(told) == SMALL
+    assert not SMALL.nets().discs
+    assert SMALL.nets().adversary is None
+
+
+def test_cycle_learns_from_walks_without_a_pair(monkeypatch, small):
+    from stgan_jax.data import datasets
+
+    asked = {}
+
+    class Sequences(list):
+        def __init__(self, *args):
+            asked["args"] = args
+            super().__init__([walkers.silhouettes(s, 90.0, frames=9) for s in (1, 2)])
+
+        def silhouettes(self, i):
+            return self[i]
+
+    monkeypatch.setattr(datasets, "Sequences", Sequences)
+    data = settings.WalkerData(3, 4, frames=8, dataset="casia_b", walks=("nm-01",))
+    params = checkpoint.load(small, "retarget").state["params"]
+    read = pairs.unpaired(data, params["basis"])
+    assert asked["args"] == ("casia_b", "data", range(3, 5), data.views, ("nm-01",), 8)
+    encoded = fields.encode(walkers.silhouettes(2, 90.0, frames=9)[1:])
+    by_hand = models.coordinates(params["basis"], models.to_unit(jnp.asarray(encoded)))
+    np.testing.assert_allclose(read[1].reshape(8, 32), by_hand, atol=0.02)
+    rows, _ = pairs.rows(3, 8, 32, fixed=params, workers=1)
+    both = pairs.with_others(rows, read)
+    kept, alone = retargeting.parted(jnp.asarray(both), 8, 32)
+    np.testing.assert_array_equal(kept, rows)
+    assert {x.tobytes() for x in np.asarray(alone, np.float16)} == {x.tobytes() for x in read}
+    # They count in the cycle alone; without them the pairs' own walks do.
+    noise, loss = jnp.zeros((3, 8, SMALL.code_size)), dataclasses.replace(SMALL.loss(), cycle=1.0)
+    cost = jax.jit(
+        lambda rows: retargeting.objective(params["gen"], params, rows, noise, SMALL.nets(), loss)[
+            1
+        ]
+    )
+    own = np.asarray(retargeting.unpacked(kept, 8)[0][:, 0], np.float16).reshape(3, -1)
+    without, with_own, with_others = (
+        {k: float(v) for k, v in cost(x).items()}
+        for x in (rows, np.concatenate([rows, own], 1), both)
+    )
+    assert with_own == pytest.approx(without, rel=1e-3)
+    changed = {k for k, v in with_others.items() if v != pytest.approx(without[k], rel=1e-3)}
+    assert changed == {"loss/gen", "loss/gen_redrawn", "loss/gen_cycle"}
+    with pytest.raises(InputError, match="cycle_weight above 0"):
+        dataclasses.replace(SMALL, unpaired=data)
+    with pytest.raises(InputError, match=r"must be data.frames, 8"):
+        dataclasses.replace(SMALL, unpaired=dataclasses.replace(data, frames=50), cycle_weight=1.0)
+    told = dataclasses.replace(SMALL, unpaired=data, cycle_weight=1.0)
+    assert settings.from_dict(json.loads(json.dumps(settings.to_dict(told)))) == told
 
 
 def test_alpha_one_uses_nothing_of_the_own_identity(small):

@@ -21,6 +21,7 @@ from tqdm import tqdm
 from stgan_jax import coloring, contour, fields, retargeting
 from stgan_jax.data import body, identity, recording, walkers
 from stgan_jax.models import retarget as models
+from stgan_jax.training_data import WalkerData
 
 # Nobody of a dataset, whose subjects are numbered from 1.
 FIRST_PERSON = 1_000_000
@@ -212,6 +213,32 @@ def rows(
     return out, dict(fixed)
 
 
+def unpaired(data: WalkerData, basis: Mapping[str, Any]) -> Float16[np.ndarray, "M S"]:
+    """Coordinates of the last frames of a built dataset's walks, with a progress bar.
+
+    Raises:
+      InputError: it is not built there, or lacks such walks.
+    """
+    from stgan_jax.data import datasets  # TensorFlow: the processes of `rows` do without
+
+    sequences = datasets.Sequences(
+        data.dataset, data.data_dir, data.subjects, data.views, data.walks, data.frames
+    )
+    bar = tqdm(range(len(sequences)), "reading", unit="seq")
+    return np.stack([
+        _coordinates(fields.encode(sequences.silhouettes(i)[-data.frames :]), basis).ravel()
+        for i in bar
+    ]).astype(np.float16)  # fmt: skip
+
+
+def with_others(
+    rows: Float16[np.ndarray, "N R"], walks: Float16[np.ndarray, "M S"]
+) -> Float16[np.ndarray, "N R+S"]:
+    """Each pair with a walk after it: all in their turn, in random order."""
+    order = np.random.default_rng(0).permutation(len(walks))
+    return np.concatenate([rows, walks[np.resize(order, len(rows))]], 1)
+
+
 def complete_rows(
     count: int, frames: int, first: int = 0, workers: int | None = None
 ) -> tuple[Int8[np.ndarray, "N R"], dict[str, Any]]:
@@ -249,11 +276,16 @@ def people(count: int = 2000) -> dict[str, Float[np.ndarray, " I"]]:
     return {"mean": drawn.mean(0), "scale": drawn.std(0)}
 
 
+def _coordinates(
+    encoded: Int8[np.ndarray, "*batch 80 80"], basis: Mapping[str, Any]
+) -> Float[np.ndarray, "N K"]:
+    flat = encoded.reshape(-1, models.CELLS).astype(np.float32) / fields.STEPS
+    return (flat - basis["mean"]) @ basis["components"].T / basis["scale"]
+
+
 def _row(encoded: tuple, fixed: Mapping[str, Any]) -> Float[np.ndarray, " R"]:
     own, other, *persons, pose = encoded
-    basis = fixed["basis"]
-    both = np.stack([own, other]).reshape(-1, models.CELLS).astype(np.float32) / fields.STEPS
-    seen = (both - basis["mean"]) @ basis["components"].T / basis["scale"]
+    seen = _coordinates(np.stack([own, other]), fixed["basis"])
     known = [(p - fixed["people"]["mean"]) / fixed["people"]["scale"] for p in persons]
     return np.concatenate([seen.ravel(), *known, pose.ravel()])
 

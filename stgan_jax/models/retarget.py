@@ -146,3 +146,16 @@ class PoseHead(nn.Module):
     @nn.compact
     def __call__(self, code: Float[Array, "B T C"]) -> Float[Array, "B T P"]:
         return nn.Dense(self.size)(code)
+
+
+class IdentityAdversary(nn.Module):
+    """Pose codes of a walk -> whose it is, if they tell; of training alone, to fail."""
+
+    size: int = IDENTITY
+    width: int = 128
+
+    @nn.compact
+    def __call__(self, code: Float[Array, "B T C"]) -> Float[Array, "B I"]:
+        x = nn.gelu(nn.Dense(self.width)(code))
+        x = nn.gelu(nn.Conv(self.width, (5,))(x)).mean(1)
+        return nn.Dense(self.size)(nn.gelu(nn.Dense(self.width)(x)))
