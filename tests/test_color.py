@@ -20,6 +20,7 @@ from stgan_jax.anonymizer import anonymize_walks, load_model
 from stgan_jax.data import color_walks, walkers
 from stgan_jax.dcgan import SilhouetteAnonymizer
 from stgan_jax.errors import InputError
+from stgan_jax.evaluation import naturalness
 from stgan_jax.models import color as models
 from stgan_jax.recolor import Recolorer
 from stgan_jax.train import train
@@ -276,6 +277,19 @@ def test_examples_are_packed_and_unpacked():
     np.testing.assert_allclose(a[0] * 127, own, atol=1e-3)
     np.testing.assert_allclose(b[0] * 127, wanted, atol=1e-3)
     np.testing.assert_allclose(c[0], person, atol=0.02)
+
+
+def test_shipped_silhouette_anonymiser_mends_what_is_broken_and_draws_somebody_else():
+    walk = walkers.silhouettes(90, 90.0, frames=6)
+    rows = np.flatnonzero(walk[0].any(1))
+    walk[:, rows[0] + 90 : rows[0] + 105] = 0  # cut in two at the hip
+    assert not naturalness.one_piece(walk).any()
+    model = load_model("silhouette")
+    one, other = (model(walk, jax.random.key(i)) for i in (0, 1))
+    assert naturalness.one_piece(one).all()
+    assert np.mean(one != other) > 0.01
+    fields = model.drawn(walk, jax.random.key(0)) > 0  # before the largest part is taken
+    assert all(cv2.connectedComponents(f.astype(np.uint8))[0] == 2 for f in fields)
 
 
 def test_silhouette_training_runs_with_both_discriminators(tmp_path):

@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--background", help="Picture of the empty scene; with masks also a video of it.")
     add("--silhouettes_only", action="store_true", help="White people on black.")
     add("--silhouette", default="contour", choices=["contour", "dcgan"],
-        help="dcgan: --checkpoint is to be a training of silhouette.py.")  # fmt: skip
+        help="dcgan: drawn frame by frame, by the anonymiser of 2019.")  # fmt: skip
     add("--color", default="nearest", help="Of the nearest pixel, or by a transfer network.")
     add("--face", default="blur", help="Original heads: blur, fill (one colour) or keep.")
     add("--preview", help="PNG to write: a few frames of the result.")
@@ -97,7 +97,7 @@ def _run(given: argparse.Namespace) -> dict[str, Any]:
     if len(side) != 3:
         raise InputError("--segmenter_input needs three numbers, as 512,512,0")
     if given.silhouette == "dcgan":
-        _require_dcgan(given.checkpoint)
+        given.checkpoint = _dcgan(given.checkpoint)
     if given.jobs < 1:
         raise InputError("--jobs must be 1 or more")
 
@@ -118,14 +118,18 @@ def _run(given: argparse.Namespace) -> dict[str, Any]:
         )  # fmt: skip
 
 
-def _require_dcgan(folder: str | None) -> None:
+def _dcgan(source: str | None) -> str:
+    """What is to be a training of silhouette.py; the package's weights where none is named."""
     from stgan_jax import checkpoint
+    from stgan_jax.settings import SilhouetteSettings
 
-    if not folder or (checkpoint.settings_in(folder) or {}).get("kind") != "silhouette":
+    kind = SilhouetteSettings.kind
+    if source is not None and (checkpoint.settings_in(source) or {}).get("kind") != kind:
         raise InputError(
-            "--silhouette=dcgan: no weights of it come along; train configs/silhouette.py and name "
-            "its --workdir as --checkpoint"
+            f"--silhouette=dcgan: {source} is no training of silhouette.py: leave --checkpoint out "
+            "for the weights that come along"
         )
+    return kind if source is None else source
 
 
 def _device(name: str) -> Any:

@@ -13,7 +13,8 @@ Parts, each a file of a line a walk in --out, summed up by --part=summary:
   of coloured frames, against recorded walks of synthetic_walkers/full in --gallery_dir.
 * pictures: people of each of the four sets, side by side.
 * broken: how often broken silhouettes come out in one piece, from the 2019 anonymiser
-  (--silhouette) and by way of contours (--contour).
+  (--silhouette; as drawn, and its largest part without holes, as in use) and by way of contours
+  (--contour).
 """
 
 import functools
@@ -213,6 +214,7 @@ def broken(name: datasets.Walk, walk: records.ColorWalk, number: int) -> dict[st
     out: dict[str, Any] = {}
     ways = {
         "dcgan": by_field,
+        "dcgan, largest part": lambda m: silhouette(m, key),
         "contour": lambda m: anonymizer.anonymize_walks(stgan, [m], [key])[0],
     }
     for way, apply in ways.items():

@@ -50,7 +50,6 @@ _CHANGES: dict[str, dict] = {
     "adversarial_weight=1": {"adversarial_weight": 1.0},
     "share_encoder": {"share_encoder": True},
     "kernel=9": {"kernel": 9},
-    "features=64": {"features": 64},
     "closed=False": {"closed": False},
 }
 
