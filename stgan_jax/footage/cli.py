@@ -62,6 +62,8 @@ def _parser() -> argparse.ArgumentParser:
         help="dcgan: drawn frame by frame, by the anonymiser of 2019.")  # fmt: skip
     add("--color", default="nearest", help="Of the nearest pixel, or by a transfer network.")
     add("--face", default="blur", help="Original heads: blur, fill (one colour) or keep.")
+    add("--standing", default="cover", help="What may be people who stand in the background: "
+        "cover it, or keep it, if you have looked and there is nobody.")  # fmt: skip
     add("--preview", help="PNG to write: a few frames of the result.")
     add("--contact_sheet", help="PNG to write, before and after. It shows the original people.")
     add("--report", help="JSON file to write. Default: one beside each output.")
@@ -106,7 +108,7 @@ def _run(given: argparse.Namespace) -> dict[str, Any]:
     named = {name: getattr(given, name) for name in (
         "keep_audio", "codec", "crf", "start", "end", "max_resolution", "silhouettes_only", "masks",
         "segmenter", "background", "seed", "tempo", "store_seed", "preview", "contact_sheet",
-        "face", "color",
+        "face", "color", "standing",
     )}  # fmt: skip
     options = source.Options(**named, segmenter_input=(side[0], side[1], side[2]))
     with _device(given.device):

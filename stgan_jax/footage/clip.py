@@ -215,7 +215,9 @@ class _Clip:
             scene = _Scene(picture, self._fps)
         else:
             picture = background.scene_behind(samples)
-            scene = _Scene(picture, self._fps, standing=standing.people_in(picture.empty))
+            cover = options.standing == "cover"
+            still = standing.people_in(picture.empty) if cover else None
+            scene = _Scene(picture, self._fps, standing=still)
         assert scene.picture is not None
         return masks.ByBackground(scene.picture.threshold), scene
 

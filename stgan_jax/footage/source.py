@@ -32,6 +32,8 @@ class Options:
       color: where the new bodies' colours come from, one of `COLORS`: the nearest pixel (ST-GAN,
         Eq. 9) or the colour-transfer network (Colour 2020).
       face: what becomes of the original heads before, of `head.HOW`.
+      standing: "cover" fills over what may be people who stand in the empty scene, see
+        `video.standing`; "keep" leaves it: nobody stands there, as somebody has looked.
       masks: folder of a PNG a frame, whose values tell people apart, 0 nobody.
       segmenter: ONNX file, see `masks.Segmenter`.
       segmenter_input: its input's height and width, and the class (channel) of people.
@@ -52,6 +54,7 @@ class Options:
     silhouettes_only: bool = False
     color: str = "nearest"
     face: str = "blur"
+    standing: str = "cover"
     masks: str | os.PathLike | None = None
     segmenter: str | os.PathLike | None = None
     segmenter_input: tuple[int, int, int] = (512, 512, 0)
@@ -70,7 +73,9 @@ class Options:
             raise InputError("--masks are counted from the first frame: leave --start out")
         if self.max_resolution is not None and self.max_resolution < 16:
             raise InputError("--max_resolution must be 16 pixels or more")
-        for name, known in (("color", COLORS), ("face", head.HOW)):
+        for name, known in (
+            ("color", COLORS), ("face", head.HOW), ("standing", ("cover", "keep")),
+        ):  # fmt: skip
             if getattr(self, name) not in known:
                 raise InputError(f"--{name} must be one of {', '.join(known)}")
         if not 0 <= self.crf <= 51:
