@@ -1,11 +1,14 @@
 """Draws the pictures of the README: python benchmarks/pictures.py [--demo=runs/demo]
 
-walkers.png, recorded.png, color_walks.jpg and scenes.jpg from the renderers; retarget.png by the
-weights in the package; the contact sheet and the noise samples as `make demo` left them.
+walkers.png, recorded.png, color_walks.jpg and scenes.jpg from the renderers; retarget.png and the
+contact sheet of a rendered scene by the weights in the package; the noise samples as `make demo`
+left them. With --video also vtest.jpg, the same sheet of a real video, without its frames.
 """
 
 import shutil
+import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import cv2
@@ -13,11 +16,13 @@ import jax
 import numpy as np
 from absl import app, flags
 
+import stgan_jax
 from stgan_jax.data import color_walks, recording, walkers
 from stgan_jax.data.scenes import Scene
 from stgan_jax.retarget import Retargeter
 
 _DEMO = flags.DEFINE_string("demo", "runs/demo", "Folder of a finished demo.")
+_VIDEO = flags.DEFINE_string("video", None, "A real video from a static camera.")
 _FOLDER = Path(__file__).parent / "pictures"
 
 
@@ -31,6 +36,14 @@ def _retargeted() -> np.ndarray:
         rows += [255 * own[::5], *(170 * other[::5] for other in others)]
     cells = np.vstack([np.hstack(list(row[:, 8:232, 48:192])) for row in rows])
     return cv2.resize(255 - cells, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+
+
+def _sheet(video: str) -> np.ndarray:
+    """Before and after, as `stgan-anonymize --seed=3` draws it."""
+    with tempfile.TemporaryDirectory() as folder:
+        sheet = f"{folder}/sheet.png"
+        stgan_jax.anonymize(video, f"{folder}/out.mp4", seed=3, contact_sheet=sheet)
+        return np.asarray(cv2.imread(sheet))
 
 
 def main(_):
@@ -68,10 +81,18 @@ def main(_):
     shots = [list(Scene(seed, people=3, frames=60))[45].image for seed in (1, 6, 11)]
     scene = cv2.resize(np.hstack(shots), None, fx=0.52, fy=0.52, interpolation=cv2.INTER_AREA)
     cv2.imwrite(f"{_FOLDER}/scenes.jpg", scene[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
-    sheet = cv2.imread(f"{_DEMO.value}/contact_sheet.png")
-    if sheet is None:
-        sys.exit(f"error: {_DEMO.value}/contact_sheet.png: run make demo first")
-    cv2.imwrite(f"{_FOLDER}/contact_sheet.jpg", sheet, [cv2.IMWRITE_JPEG_QUALITY, 85])
+    with tempfile.TemporaryDirectory() as folder:
+        video = f"{folder}/scene.mp4"
+        command = [sys.executable, "launch/render.py", "--seed=4", f"--output={video}"]
+        subprocess.run(command, check=True)
+        sheets = {"contact_sheet": _sheet(video)}
+    if _VIDEO.value:
+        blocks = np.split(_sheet(_VIDEO.value), 12)  # three people, four rows each
+        sheets["vtest"] = np.vstack([row for i, row in enumerate(blocks) if i % 4])
+    for name, sheet in sheets.items():
+        cv2.imwrite(f"{_FOLDER}/{name}.jpg", sheet, [cv2.IMWRITE_JPEG_QUALITY, 85])
+    if not Path(f"{_DEMO.value}/noise_samples.png").is_file():
+        sys.exit(f"error: {_DEMO.value}/noise_samples.png: run make demo first")
     shutil.copy(f"{_DEMO.value}/noise_samples.png", _FOLDER / "noise_samples.png")
 
 

@@ -29,8 +29,8 @@ def anonymize(
       report: JSON file to write, the returned value.
       jobs: processes for datasets; with a loaded model it is one.
       **options: of `footage.source.Options`: keep_audio, codec, crf, start, end,
-        max_resolution, silhouettes_only, masks, segmenter, segmenter_input, background, seed,
-        tempo, store_seed, preview, contact_sheet.
+        max_resolution, silhouettes_only, color, face, standing, masks, segmenter,
+        segmenter_input, background, seed, tempo, store_seed, preview, contact_sheet.
 
     Returns:
       `files`, a report for each input, and `exit_code`, the command's.
