@@ -45,6 +45,9 @@ def people_in(picture: UInt8[np.ndarray, "H W 3"]) -> UInt8[np.ndarray, "H W"]:
 
 def _found(hog: cv2.HOGDescriptor, image: np.ndarray, least: float) -> np.ndarray:
     """Boxes (left, top, width, height) in the bordered image."""
+    width, height = hog.winSize
+    if image.shape[0] < height or image.shape[1] < width:  # OpenCV would crash
+        return np.zeros((0, 4), int)
     found, _ = hog.detectMultiScale(
         image, hitThreshold=least, winStride=(8, 8), padding=(8, 8), scale=1.05, groupThreshold=0
     )
