@@ -25,6 +25,7 @@ from stgan_jax.state import TrainState
 _PEERS = ("torch", "torch_compile")
 _PEER = flags.DEFINE_list("peer", [], f"Which of {', '.join(_PEERS)} to time beside.")
 _BATCH = flags.DEFINE_integer("batch", 16, "Examples a step.", lower_bound=1)
+_ACCUMULATE = flags.DEFINE_integer("accumulate", 4, "Slices of a batch.", lower_bound=1)
 timing.define_flags()
 
 
@@ -44,7 +45,7 @@ def batch(count: int, size: int = 128) -> np.ndarray:
 def main():
     if unknown := [name for name in _PEER.value if name not in _PEERS]:
         raise InputError(f"--peer={unknown[0]}: choose from {', '.join(_PEERS)}")
-    run = ColorSettings(batch_size=_BATCH.value, jitter=0.0)
+    run = ColorSettings(batch_size=_BATCH.value, accumulate=_ACCUMULATE.value, jitter=0.0)
     examples = batch(_BATCH.value)
     net = run.net()
     shown = jnp.zeros((1, 128, 128, 3)), jnp.zeros((1, 128, 128))
@@ -78,7 +79,7 @@ def _step(state: TrainState, examples: jax.Array, run: ColorSettings, net):
     def cost(params, *inputs):
         return coloring.color_cost(net, run.loss(), params, run.alpha, *inputs)
 
-    grads, metrics = jax.grad(cost, has_aux=True)(state.params["gen"], *inputs)
+    grads, metrics = run.options().gradients(cost, state.params["gen"], *inputs, unrolled=True)
     state, norms = state.updated({"gen": grads}, run.optimizers())
     return state.replace(step=state.step + 1), {**metrics, **norms}
 

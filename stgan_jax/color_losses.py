@@ -36,9 +36,11 @@ def erode(silhouette: Float[Array, "B H W"], radius: int) -> Float[Array, "B H W
     """
     if not radius:
         return silhouette
-    window = (1, 2 * radius + 1, 2 * radius + 1)
-    padded = jnp.pad(silhouette, ((0, 0), (radius, radius), (radius, radius)))
-    return -jax.lax.reduce_window(-padded, -jnp.inf, jax.lax.max, window, (1, 1, 1), "valid")
+    rows, columns = silhouette.shape[1:]
+    x = jnp.pad(silhouette, ((0, 0), (radius, radius), (radius, radius)))
+    shifts = range(2 * radius + 1)
+    x = functools.reduce(jnp.minimum, [x[:, i : i + rows] for i in shifts])
+    return functools.reduce(jnp.minimum, [x[:, :, i : i + columns] for i in shifts])
 
 
 def regions(
@@ -59,15 +61,34 @@ def regions(
 
 
 def gram_matrices(
-    colors: Float[Array, "B H W C"], region: Float[Array, "B H W"], masks: Float[Array, "L H W"]
+    colors: Float[Array, "B H W C"], region: Float[Array, "B H W"]
 ) -> tuple[Float[Array, "B L C C"], Float[Array, "B L"]]:
     """Gr(region * colors * m_l) / area of each patch, and the areas M_l or N_l (Eqs. 2-4).
 
-    A patch without area has a Gram matrix of zeros, and a gradient of zeros.
+    A patch without area has a Gram matrix of zeros, and a gradient of zeros. All patches at once:
+    a product of two channels' planes is summed within the cells of the grid, and never kept.
     """
-    areas = jnp.einsum("bhw,lhw->bl", region, masks)
-    sums = jnp.einsum("bhwc,bhwd,bhw,lhw->blcd", colors, colors, jnp.square(region), masks)
-    return sums / jnp.maximum(areas, 1.0)[..., None, None], areas
+    cells = lambda x: x.reshape(len(x), ROWS, -1, COLUMNS, x.shape[2] // COLUMNS)  # noqa: E731
+    sums = lambda x: jnp.sum(x, (2, 4)).reshape(len(x), -1)  # noqa: E731
+    there = cells(region)
+    areas = sums(there)
+    planes = [cells(x) * there for x in channels(colors)]
+    either = {
+        (i, j): sums(a * b) for i, a in enumerate(planes) for j, b in enumerate(planes) if i <= j
+    }
+    index = range(len(planes))
+    grams = jnp.stack([either[min(i, j), max(i, j)] for i in index for j in index], -1)
+    grams = grams.reshape(*areas.shape, len(planes), len(planes))
+    return grams / jnp.maximum(areas, 1.0)[..., None, None], areas
+
+
+@jax.custom_vjp
+def channels(x: Float[Array, "*batch C"]) -> list[Float[Array, "*batch"]]:
+    """The channels apart; the gradient is put together at once, not padded and added for each."""
+    return [x[..., i] for i in range(x.shape[-1])]
+
+
+channels.defvjp(lambda x: (channels(x), None), lambda _, grads: (jnp.stack(grads, -1),))
 
 
 def nearest_patches(
@@ -113,9 +134,8 @@ def style(
         one = jnp.ones((*colors.shape[:-1], 1))
         colors, generated = (jnp.concatenate([x, one], -1) for x in (colors, generated))
     grid = patch_masks(colors.shape[1])
-    masks = jnp.asarray(grid)
-    wanted, areas = gram_matrices(colors, center, masks)
-    made, sizes = gram_matrices(generated, edge, masks)
+    wanted, areas = gram_matrices(colors, center)
+    made, sizes = gram_matrices(generated, edge)
     nearest = nearest_patches(areas, grid)
     aim = jnp.einsum("blk,bkcd->blcd", nearest, wanted)
     counts = (sizes > 0.5) & (jnp.sum(nearest, -1) > 0.5)

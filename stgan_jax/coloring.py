@@ -102,7 +102,7 @@ def color_step(
     def cost(params, *inputs):
         return color_cost(net, loss, params, alpha, *inputs)
 
-    grads, metrics = options.gradients(cost, state.params["gen"], *inputs)
+    grads, metrics = options.gradients(cost, state.params["gen"], *inputs, unrolled=True)
     state, norms = state.finished("gen", grads, optimizers, options.ema)
     return state, {**metrics, **norms}
 

@@ -6,6 +6,7 @@ devices does not change it.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -58,10 +59,20 @@ class Options:
             everything, jax.lax.axis_index(self.axis) * count, count
         )
 
-    def gradients(self, loss: Callable, params: Any, *batch: Array) -> tuple[Any, Metrics]:
+    def gradients(
+        self, loss: Callable, params: Any, *batch: Array, unrolled: bool = False
+    ) -> tuple[Any, Metrics]:
         """Gradients of `loss(params, *batch) -> (mean, metrics)` and metrics, of the whole batch.
 
         Averaged over slices of the batch, and over devices under pmap.
+
+        Args:
+          loss: see above; of the mean over a batch.
+          params: to differentiate by.
+          batch: arrays of float32, (B, ...).
+          unrolled: slices as code of their own, two at a time, instead of a loop one by one, in
+            which XLA's convolutions are slow on CPUs (6 times in `coloring.color_step`). It
+            compiles the longer for it.
         """
         compute = jax.grad(loss, has_aux=True)
         if self.accumulate == 1:
@@ -71,12 +82,8 @@ class Options:
                 lambda x: x.reshape(self.accumulate, x.shape[0] // self.accumulate, *x.shape[1:]),
                 batch,
             )
-            first = jax.eval_shape(compute, params, *jax.tree.map(lambda x: x[0], sliced))
-            total, _ = jax.lax.scan(
-                lambda total, part: (jax.tree.map(jnp.add, total, compute(params, *part)), None),
-                jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), first),
-                sliced,
-            )
+            sums = _unrolled if unrolled else _looped
+            total = sums(functools.partial(compute, params), sliced, self.accumulate)
             result = jax.tree.map(lambda x: x / self.accumulate, total)
         return result if self.axis is None else jax.lax.pmean(result, self.axis)
 
@@ -86,6 +93,35 @@ class Options:
             return 0.0
         slope = jax.grad(lambda x: jnp.sum(disc(params, x)))(real)
         return 0.5 * self.r1 * jnp.mean(jnp.sum(jnp.square(slope), -1))
+
+
+def _looped(compute: Callable, sliced: Any, count: int) -> Any:
+    """The sum of `compute(*slice)` over slices, one after the other."""
+    first = jax.eval_shape(compute, *jax.tree.map(lambda x: x[0], sliced))
+    total, _ = jax.lax.scan(
+        lambda total, part: (jax.tree.map(jnp.add, total, compute(*part)), None),
+        jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), first),
+        sliced,
+        length=count,
+    )
+    return total
+
+
+def _unrolled(compute: Callable, sliced: Any, count: int) -> Any:
+    """The same, each slice begun when the one before the last is done: two lanes, for two cores.
+
+    Without that all slices' activations are held at once, and to get so much memory from the
+    system takes a third of the time. XLA drops an `optimization_barrier` on CPUs before it orders
+    the work; a sum that is zero, unless the gradient is no number, it cannot drop.
+    """
+    done: list[Any] = []
+    for i in range(count):
+        part = jax.tree.map(lambda x, i=i: x[i], sliced)
+        if i >= 2:
+            ends = sum(leaf.ravel()[0] for leaf in jax.tree.leaves(done[i - 2]))
+            part = jax.tree.map(lambda x, ends=ends: x + 0.0 * ends, part)
+        done.append(compute(*part))
+    return jax.tree.map(lambda *parts: sum(parts), *done)
 
 
 def _judged(

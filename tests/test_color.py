@@ -105,7 +105,7 @@ def test_style_loss_and_gram_matrices_equal_numpy():
         expected = oracle(*seen, np.asarray(center), np.asarray(edge))
         assert expected > 1
         assert float(got) == pytest.approx(expected, rel=1e-5)
-    grams, areas = color_losses.gram_matrices(jnp.asarray(colors), edge, jnp.asarray(masks))
+    grams, areas = color_losses.gram_matrices(jnp.asarray(colors), edge)
     sizes = np.einsum("bhw,lhw->bl", np.asarray(edge), masks)
     for b, patch in ((0, sizes[0].argmax()), (1, sizes[1].argsort()[-2])):
         at = (np.asarray(edge)[b] * masks[patch]) > 0
@@ -141,6 +141,25 @@ def test_patches_without_area_give_finite_gradients(what):
     value, grads = jax.value_and_grad(cost, (0, 1))(jnp.asarray(colors), jnp.asarray(made))
     assert np.isfinite(value)
     assert all(np.isfinite(g).all() for g in grads)
+
+
+def test_slices_of_a_batch_give_the_gradients_of_the_whole_in_less_memory():
+    pictures = [jnp.asarray(np.concatenate([x] * 4)) for x in body(np.random.default_rng(5))]
+    own, new, colors, pseudo = (x + 0.01 * jnp.arange(8.0).reshape(8, *[1] * (x.ndim - 1))
+                                if x.ndim == 4 else x for x in pictures)  # fmt: skip
+    net = models.ColorNet(widths=(8, 16))
+    params = net.init(jax.random.key(0), colors[:1], new[:1])
+    cost = lambda p, *batch: coloring.color_cost(net, coloring.ColorLoss(), p, 0.2, *batch)  # noqa: E731
+    got, memory = {}, {}
+    for slices in (1, 4):
+        options = steps.Options(accumulate=slices)
+        compiled = jax.jit(lambda *a, o=options: o.gradients(cost, *a, unrolled=True)).lower(
+            params, colors, pseudo, new, own).compile()  # fmt: skip
+        got[slices] = compiled(params, colors, pseudo, new, own)
+        memory[slices] = compiled.memory_analysis().temp_size_in_bytes
+    for whole, sliced in zip(*map(jax.tree.leaves, got.values()), strict=True):
+        np.testing.assert_allclose(whole, sliced, rtol=1e-3, atol=1e-5)
+    assert memory[4] < 0.7 * memory[1]  # two slices of four at a time
 
 
 def test_folding_is_undone_and_keeps_neighbours_together():

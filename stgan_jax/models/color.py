@@ -47,6 +47,7 @@ class ColorNet(nn.Module):
         """
         both = jnp.concatenate([2.0 * colors - 1.0, anonymized[..., None]], -1)
         dense = lambda x, width: nn.Dense(width, dtype=self.dtype)(x)  # noqa: E731
+        evened = lambda x, width: nn.Dense(width, dtype=self.dtype, dot_general=even_dot)(x)  # noqa: E731
         conv = lambda x: nn.Conv(x.shape[-1], (3, 3), dtype=self.dtype)(x)  # noqa: E731
         active = lambda x: nn.leaky_relu(x, 0.1)  # noqa: E731
         x = active(dense(folded(both), self.widths[0]))
@@ -55,11 +56,11 @@ class ColorNet(nn.Module):
             skips.append(x)
             x = active(conv(active(dense(folded(x), width))))
         for level, skip in reversed(list(enumerate(skips))):
-            x = grown(dense(even(x), skip.shape[-1]))
+            x = grown(evened(x, skip.shape[-1]))
             x = active(x + skip if self.form == "transfer" else x)
             # None at the widest level, where they cost most.
             x = active(conv(x) if level else dense(x, self.widths[0]))
-        x = grown(dense(even(x), 4).astype(jnp.float32))
+        x = grown(evened(x, 4).astype(jnp.float32))
         made = jax.nn.sigmoid(x[..., :3])
         if self.form == "plain":
             return made, jnp.zeros(made.shape[:-1])
@@ -77,9 +78,14 @@ def blended(
     return mixed * anonymized[..., None]
 
 
-def even(x: Float[Array, "*batch C"]) -> Float[Array, "*batch C"]:
-    """Features of mean square 1: no share is driven so near to 0 or 1 that it stays there."""
-    return x * jax.lax.rsqrt(jnp.mean(jnp.square(x), -1, keepdims=True) + 1e-6)
+def even_dot(x: Float[Array, "*batch C"], *given: Any, **options: Any) -> Array:
+    """A product with features of mean square 1, as `jax.lax.dot_general` takes its arguments.
+
+    So no share is driven so near to 0 or 1 that it stays there. It is the few numbers after the
+    product that are scaled, not the many before it.
+    """
+    scale = jax.lax.rsqrt(jnp.mean(jnp.square(x), -1, keepdims=True) + 1e-6)
+    return jax.lax.dot_general(x, *given, **options) * scale
 
 
 def grown(x: Float[Array, "B h w C"]) -> Float[Array, "B H W C"]:
