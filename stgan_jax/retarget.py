@@ -216,6 +216,11 @@ def stranger(people: Mapping[str, Any], key: jax.Array) -> Float[np.ndarray, " I
       people: "mean" and "scale" of identities' numbers.
       key: decides who.
     """
-    high, low = (int(x) for x in np.asarray(jax.random.bits(key, (2,), jnp.uint32)))
-    drawn = identity.vector(identity.sample_identity((1 << 64) + (high << 32) + low))
+    drawn = identity.vector(identity.sample_identity(stranger_seed(key)))
     return (drawn - np.asarray(people["mean"])) / np.asarray(people["scale"])
+
+
+def stranger_seed(key: jax.Array) -> int:
+    """The seed by which `stranger` draws: one of 2**64 that are nobody's in a dataset."""
+    high, low = (int(x) for x in np.asarray(jax.random.bits(key, (2,), jnp.uint32)))
+    return (1 << 64) + (high << 32) + low

@@ -84,6 +84,7 @@ def silhouettes(
     frames: int = 50,
     fps: float = FPS,
     pitch: float = 6.0,
+    body_of: int | None = None,
 ) -> UInt8[np.ndarray, "T 240 240"]:
     """Renders one walking sequence as silhouettes, cropped as a tracked person would be.
 
@@ -95,6 +96,7 @@ def silhouettes(
       frames: length T.
       fps: frames a second.
       pitch: degrees by which the camera looks down.
+      body_of: who walks in the seed's steps instead, in body and manner.
 
     Returns:
       1 where the person is, 0 elsewhere; a pure function of the arguments.
@@ -102,6 +104,8 @@ def silhouettes(
     person = identity.sample_identity(seed)
     motion = identity.sample_motion(seed, condition, repetition)
     phase = gait_phase(person, motion, frames, fps)
+    if body_of is not None:
+        person = identity.sample_identity(body_of)
     spheres, _ = body.body_spheres(person, motion, condition, phase)
     projected = project(spheres, view, pitch)
     parts = [hulls(projected, part.spheres) for part in body.body_parts(condition)]

@@ -3,8 +3,14 @@
     python benchmarks/experiments/retarget/pose.py
 
 A network reads hip and knee angles of both legs and the view of seven frames' silhouettes. It
-learns from ideal silhouettes of subjects 1-50 and is asked about subjects 85-124, before and after:
-by how many degrees it errs, all views and each.
+learns from ideal silhouettes of subjects 1-50 and is asked about subjects 85-124, by how many
+degrees it errs, all views and each:
+
+* clean: of themselves;
+* exchanged: of the other person, rendered in their steps, whom retargeting is to draw. Another
+  person bends her knees otherwise, so that no exchange of walkers errs by less;
+* retargeted: of that person as the networks draw her;
+* exchanged, her own; retargeted, her own: against her angles instead of those of the source.
 """
 
 from pathlib import Path
@@ -21,20 +27,22 @@ from stgan_jax import fields, files
 from stgan_jax.data import body, identity, walkers
 from stgan_jax.errors import one_sentence, parse_flags
 from stgan_jax.models import retarget as models
-from stgan_jax.retarget import Retargeter
+from stgan_jax.retarget import Retargeter, stranger_seed
 
 _MODEL = flags.DEFINE_string("checkpoint", "retarget", "Weights, or the --workdir of retarget.py.")
 _OUT = flags.DEFINE_string("out", str(Path(__file__).with_name("pose.csv")), "Table to write.")
 _FRAMES, _FPS, _AROUND, _COMPONENTS = 50, 25.0, 3, 100
-_ANGLES = ("hip", "knee")
+_WALKS = ("clean", "exchanged", "retargeted", "exchanged, her own", "retargeted, her own")
 
 
-def _walk(subject: int, view: int, repetition: int) -> tuple[np.ndarray, np.ndarray]:
+def _walk(
+    subject: int, view: int, repetition: int, body_of: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Ideal silhouettes, and angles in degrees (T, 4) with the view's cosine and sine (T, 2)."""
-    masks = walkers.silhouettes(subject, view, "nm", repetition, _FRAMES, _FPS)
-    person = identity.sample_identity(subject)
+    masks = walkers.silhouettes(subject, view, "nm", repetition, _FRAMES, _FPS, body_of=body_of)
     motion = identity.sample_motion(subject, "nm", repetition)
-    phase = walkers.gait_phase(person, motion, _FRAMES, _FPS)
+    phase = walkers.gait_phase(identity.sample_identity(subject), motion, _FRAMES, _FPS)
+    person = identity.sample_identity(subject if body_of is None else body_of)
     angles = body.leg_angles(person, motion, phase)
     turn = np.radians(view)
     seen = np.broadcast_to([np.cos(turn), np.sin(turn)], (_FRAMES, 2))
@@ -78,18 +86,25 @@ def main(_):
         reader.fit(scaler.transform(inputs), truth / units)
         rows = []
         for view in tqdm(walkers.VIEWS, "views"):
-            told: dict[str, list] = {"clean": [], "retargeted": []}
-            true = []
+            off: dict[str, list] = {name: [] for name in _WALKS}
             for subject in range(85, 125):
+                key = jax.random.key(subject)
                 masks, angles = _walk(subject, view, 5)
-                shown = {"clean": masks, "retargeted": model(masks, jax.random.key(subject))}
-                for name, walk in shown.items():
-                    told[name].append(reader.predict(scaler.transform(_features(model, walk))))
-                true.append(angles)
-            for name, each in told.items():
-                errors = _errors(np.concatenate(each) * units, np.concatenate(true))
+                other, hers = _walk(subject, view, 5, stranger_seed(key))
+                made = model(masks, key, 1.0, 0.0)
+                told = [
+                    reader.predict(scaler.transform(_features(model, walk))) * units
+                    for walk in (masks, other, made)
+                ]
+                clean, exchanged, retargeted = told
+                pairs = ((clean, angles), (exchanged, angles), (retargeted, angles),
+                         (exchanged, hers), (retargeted, hers))  # fmt: skip
+                for name, pair in zip(_WALKS, pairs, strict=True):
+                    off[name].append(_errors(*pair))
+            for name, each in off.items():
+                errors = {k: float(np.mean([e[k] for e in each])) for k in each[0]}
                 rows.append({"view": view, "walks": name, **errors})
-        for name in ("clean", "retargeted"):
+        for name in _WALKS:
             own = [row for row in rows if row["walks"] == name]
             keys = [key for key in own[0] if key not in ("view", "walks")]
             mean = {key: float(np.mean([row[key] for row in own])) for key in keys}
