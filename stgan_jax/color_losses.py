@@ -67,6 +67,10 @@ def gram_matrices(
 
     A patch without area has a Gram matrix of zeros, and a gradient of zeros. All patches at once:
     a product of two channels' planes is summed within the cells of the grid, and never kept.
+
+    Args:
+      colors: H a multiple of 8, W of 4.
+      region: in [0, 1].
     """
     cells = lambda x: x.reshape(len(x), ROWS, -1, COLUMNS, x.shape[2] // COLUMNS)  # noqa: E731
     sums = lambda x: jnp.sum(x, (2, 4)).reshape(len(x), -1)  # noqa: E731
