@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float, UInt
 
-from stgan_jax import contour, losses
+from stgan_jax import contour, losses, slices
 from stgan_jax.models import noise as noise_models
 from stgan_jax.models import stgan as stgan_models
 from stgan_jax.state import Optimizers, TrainState
@@ -82,8 +82,8 @@ class Options:
                 lambda x: x.reshape(self.accumulate, x.shape[0] // self.accumulate, *x.shape[1:]),
                 batch,
             )
-            sums = _unrolled if unrolled else _looped
-            total = sums(functools.partial(compute, params), sliced, self.accumulate)
+            summed = slices.unrolled if unrolled else slices.looped
+            total = summed(functools.partial(compute, params), sliced)
             result = jax.tree.map(lambda x: x / self.accumulate, total)
         return result if self.axis is None else jax.lax.pmean(result, self.axis)
 
@@ -93,35 +93,6 @@ class Options:
             return 0.0
         slope = jax.grad(lambda x: jnp.sum(disc(params, x)))(real)
         return 0.5 * self.r1 * jnp.mean(jnp.sum(jnp.square(slope), -1))
-
-
-def _looped(compute: Callable, sliced: Any, count: int) -> Any:
-    """The sum of `compute(*slice)` over slices, one after the other."""
-    first = jax.eval_shape(compute, *jax.tree.map(lambda x: x[0], sliced))
-    total, _ = jax.lax.scan(
-        lambda total, part: (jax.tree.map(jnp.add, total, compute(*part)), None),
-        jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), first),
-        sliced,
-        length=count,
-    )
-    return total
-
-
-def _unrolled(compute: Callable, sliced: Any, count: int) -> Any:
-    """The same, each slice begun when the one before the last is done: two lanes, for two cores.
-
-    Without that all slices' activations are held at once, and to get so much memory from the
-    system takes a third of the time. XLA drops an `optimization_barrier` on CPUs before it orders
-    the work; a sum that is zero, unless the gradient is no number, it cannot drop.
-    """
-    done: list[Any] = []
-    for i in range(count):
-        part = jax.tree.map(lambda x, i=i: x[i], sliced)
-        if i >= 2:
-            ends = sum(leaf.ravel()[0] for leaf in jax.tree.leaves(done[i - 2]))
-            part = jax.tree.map(lambda x, ends=ends: x + 0.0 * ends, part)
-        done.append(compute(*part))
-    return jax.tree.map(lambda *parts: sum(parts), *done)
 
 
 def _judged(
