@@ -316,7 +316,7 @@ def _retarget(config: RetargetSettings) -> Experiment:
 
     def pictures(params):
         shown = jnp.asarray((rows if unseen is None else unseen)[:4])
-        walks, people, _ = unpacked(parted(shown, frames, config.components)[0], frames)
+        walks, people, *_ = unpacked(parted(shown, frames, config.components)[0], frames)
         gen, basis = steps.used(params), params["basis"]
         code, _ = nets.encoder.apply(gen["encoder"], walks[:, 0])
         made = nets.decoder.apply(gen["decoder"], code, people[:, 1])

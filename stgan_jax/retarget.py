@@ -188,7 +188,7 @@ class Retargeter:
 
     def person(self, key: jax.Array) -> Float[np.ndarray, " I"]:
         """A random identity, see `stranger`."""
-        return stranger(self.params["people"], key)
+        return stranger(self.params["people"], key, self.settings.manner)
 
     def _read_plain(self, params, encoded):
         gen, basis = used(params), params["basis"]
@@ -206,7 +206,9 @@ def _filled(frames: int) -> Int[np.ndarray, " N"]:
     return np.minimum(np.arange(-(-frames // _CHUNK) * _CHUNK), frames - 1)
 
 
-def stranger(people: Mapping[str, Any], key: jax.Array) -> Float[np.ndarray, " I"]:
+def stranger(
+    people: Mapping[str, Any], key: jax.Array, manner: float = 1.0
+) -> Float[np.ndarray, " I"]:
     """A random identity, in numbers of about zero mean and unit variance.
 
     Somebody who might be, of `identity.sample_identity`: G_N's generalisation from a contour
@@ -215,8 +217,9 @@ def stranger(people: Mapping[str, Any], key: jax.Array) -> Float[np.ndarray, " I
     Args:
       people: "mean" and "scale" of identities' numbers.
       key: decides who.
+      manner: see `identity.sample_identity`.
     """
-    drawn = identity.vector(identity.sample_identity(stranger_seed(key)))
+    drawn = identity.vector(identity.sample_identity(stranger_seed(key), manner))
     return (drawn - np.asarray(people["mean"])) / np.asarray(people["scale"])
 
 

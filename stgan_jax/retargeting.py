@@ -1,12 +1,13 @@
 """The training step of the retargeting networks: (state, batch, alpha) -> (state, metrics)."""
 
 import dataclasses
+import itertools
 from collections.abc import Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Float16
+from jaxtyping import Array, Float, Float16, Int
 
 from stgan_jax import losses
 from stgan_jax.fields import SIDE
@@ -27,19 +28,24 @@ class RetargetLoss:
       overlap: of 1 - Dice coefficient of the soft silhouettes. Note: L1 alone would leave thin
         arms out rather than draw them a little beside their place.
       pose: of the squared error of `PoseHead`.
+      read: of the squared difference of what `PoseReader` reads of the silhouettes drawn and of
+        those wanted: which leg is in front, a few pixels tell.
       adversarial: of D_S and D_T, each, on what is drawn.
       adversary: of what `IdentityAdversary` explains of the source's identity, see `objective`.
       cycle: of `cycle`, both distances; of walks without a pair where there are such, else of
         the pairs' own.
+      stride: one of so many of a field's cells counts in a step, others in the next one.
     """
 
     rate: float = 0.03
     motion: float = 1.0
     overlap: float = 10.0
     pose: float = 5.0
+    read: float = 0.0
     adversarial: float = 0.0
     adversary: float = 0.0
     cycle: float = 0.0
+    stride: int = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +54,7 @@ class RetargetNets:
 
     Attributes:
       discs: D_S as "spatial" and D_T as "temporal", where they are.
-      adversary: None where there is none.
+      reader, adversary: None where there is none.
     """
 
     encoder: models.PoseEncoder
@@ -56,6 +62,7 @@ class RetargetNets:
     identity: models.IdentityEncoder
     pose: models.PoseHead
     discs: Mapping[str, Discriminator] = dataclasses.field(default_factory=dict)
+    reader: models.PoseReader | None = None
     adversary: models.IdentityAdversary | None = None
 
     def init(self, key: jax.Array, fixed: dict[str, Any], frames: int) -> dict[str, Any]:
@@ -76,6 +83,8 @@ class RetargetNets:
             "identity": self.identity.init(keys[2], seen, code),
             "pose": self.pose.init(keys[3], code),
         }
+        if self.reader is not None:
+            gen["reader"] = self.reader.init(jax.random.fold_in(key, 7), seen)
         judges = {}
         shown = jnp.zeros((1, frames, SIDE, SIDE))
         for number, (name, disc) in enumerate(self.discs.items()):
@@ -87,7 +96,7 @@ class RetargetNets:
 
 def packed_size(frames: int, components: int) -> int:
     """Numbers of a pair in a batch, see `unpacked`."""
-    return frames * (2 * components + models.POSE) + 2 * models.IDENTITY
+    return frames * (2 * components + models.POSE + models.ANGLES) + 2 * models.IDENTITY
 
 
 def parted(rows: Array, frames: int, components: int) -> tuple[Array, Array]:
@@ -97,19 +106,21 @@ def parted(rows: Array, frames: int, components: int) -> tuple[Array, Array]:
     return pairs, alone.reshape(-1, frames, components)
 
 
-def unpacked(rows: Array, frames: int) -> tuple[Array, Array, Array]:
-    """Coordinates (B, 2, T, K) of both walkers, identities (B, 2, I), pose (B, T, P)."""
-    people, pose = 2 * models.IDENTITY, frames * models.POSE
-    count = rows.shape[1] - people - pose
+def unpacked(rows: Array, frames: int) -> tuple[Array, Array, Array, Array]:
+    """Coordinates (B, 2, T, K) of both walkers, identities (B, 2, I), pose (B, T, P), angles.
 
-    def cut(start, stop, *shape):
-        return rows[:, start:stop].astype(jnp.float32).reshape(len(rows), *shape)
-
-    return (
-        cut(0, count, 2, frames, -1),
-        cut(count, count + people, 2, models.IDENTITY),
-        cut(count + people, rows.shape[1], frames, models.POSE),
+    The angles (B, T, 4) are the other's.
+    """
+    tails = ((2, models.IDENTITY), (frames, models.POSE), (frames, models.ANGLES))
+    sizes = [a * b for a, b in tails]
+    count = rows.shape[1] - sum(sizes)
+    stops = list(itertools.accumulate([count, *sizes]))[:-1]
+    parts = jnp.split(rows.astype(jnp.float32), stops, axis=1)
+    shapes = ((2, frames, count // (2 * frames)), *tails)
+    walks, people, pose, angles = (
+        part.reshape(len(rows), *shape) for part, shape in zip(parts, shapes, strict=True)
     )
+    return walks, people, pose, angles
 
 
 def retarget_step(
@@ -124,8 +135,8 @@ def retarget_step(
 ) -> tuple[TrainState, Metrics]:
     """One update of D_S, D_T and the adversary where they are, then one of all other networks.
 
-    The other's silhouettes are to come of the one's. The identity encoder, for alpha below 1,
-    learns beside them and changes none of them.
+    The other's silhouettes are to come of the one's. The identity encoder, for alpha below 1, and
+    the reader learn beside them and change none of them.
 
     Args:
       state: as `RetargetNets.init` and `TrainState.create` make it.
@@ -140,6 +151,9 @@ def retarget_step(
         lambda count: jax.random.normal(state.key(), (count, frames, nets.encoder.size)), len(rows)
     )
 
+    first = jax.random.randint(jax.random.fold_in(state.key(), 1), (), 0, loss.stride)
+    cells = (first + loss.stride * jnp.arange(models.CELLS // loss.stride)) % models.CELLS
+
     def contest(params, rows, noise):
         return judged(params, state.params, rows, noise, nets, options.real_label)
 
@@ -151,7 +165,8 @@ def retarget_step(
         seen |= norms
 
     def cost(params, rows, noise):
-        return objective(params, state.params, rows, noise, nets, loss)
+        some = cells if loss.stride > 1 else None
+        return objective(params, state.params, rows, noise, nets, loss, some)
 
     grads, metrics = options.gradients(cost, state.params["gen"], rows, noise)
     state, norms = state.finished("gen", grads, optimizers, options.ema)
@@ -177,7 +192,7 @@ def judged(
       real_label: see `steps.Options`.
     """
     rows, _ = parted(rows, noise.shape[1], nets.decoder.outputs)
-    walks, people, _ = unpacked(rows, noise.shape[1])
+    walks, people, *_ = unpacked(rows, noise.shape[1])
     gen, basis = fixed["gen"], fixed["basis"]
     mean, log_variance = nets.encoder.apply(gen["encoder"], walks[:, 0])
     total: Array = jnp.zeros(())
@@ -203,6 +218,11 @@ def judged(
 def _judged(walks: Float[Array, "B *shape"]) -> Float[Array, "b *shape"]:
     """Every fourth walk of a batch: discriminators take longer than all the rest."""
     return walks[::4]
+
+
+def _readable(angles: Float[Array, "B T 4"], pose: Float[Array, "B T P"]) -> Array:
+    """What `PoseReader` is to tell, in units of about one."""
+    return jnp.concatenate([angles / jnp.radians(20.0), pose[..., 4:6]], -1)
 
 
 def _squares(fields: Float[Array, "B T 6400"]) -> Float[Array, "B T 80 80"]:
@@ -257,6 +277,7 @@ def objective(
     noise: Float[Array, "B T C"],
     nets: RetargetNets,
     loss: RetargetLoss,
+    cells: Int[Array, " N"] | None = None,
 ) -> tuple[Float[Array, ""], Metrics]:
     """What is minimised, and its terms.
 
@@ -271,14 +292,16 @@ def objective(
       noise: Gaussian, for the pose codes.
       nets: the modules.
       loss: weights.
+      cells: those of a field that count; None for all.
     """
     rows, alone = parted(rows, noise.shape[1], nets.decoder.outputs)
-    walks, people, pose = unpacked(rows, noise.shape[1])
-    basis = rest["basis"]
+    walks, people, pose, angles = unpacked(rows, noise.shape[1])
+    basis = rest["basis"] if cells is None else models.at(rest["basis"], cells)
     own, wanted = walks[:, 0], models.field(basis, walks[:, 1])
     mean, log_variance = nets.encoder.apply(params["encoder"], own)
     code = mean + jnp.exp(log_variance / 2) * noise
-    made = models.field(basis, nets.decoder.apply(params["decoder"], code, people[:, 1]))
+    drawn = nets.decoder.apply(params["decoder"], code, people[:, 1])
+    made = models.field(basis, drawn)
     fixed = jax.lax.stop_gradient
     guessed = nets.identity.apply(params["identity"], fixed(own), fixed(mean)).mean(1)
     inside = (wanted > 0).astype(jnp.float32)
@@ -303,8 +326,15 @@ def objective(
         + loss.pose * terms["pose"]
         + terms["identity"]
     )
+    if nets.reader is not None:
+        told = nets.reader.apply(params["reader"], walks[:, 1])
+        seen = nets.reader.apply(fixed(params["reader"]), drawn)
+        terms["reader"] = jnp.mean(jnp.square(told - _readable(angles, pose)))
+        terms["read"] = jnp.mean(jnp.square(seen - fixed(told)))
+        total += terms["reader"] + loss.read * terms["read"]
     for name, disc in nets.discs.items():
-        logits = disc.apply(rest[f"{name}_disc"], _squares(_judged(made)))
+        shown = _squares(models.field(rest["basis"], _judged(drawn)))
+        logits = disc.apply(rest[f"{name}_disc"], shown)
         terms[name] = losses.adversarial(logits, saturating=False)
         total += loss.adversarial * terms[name]
     if nets.adversary is not None:

@@ -20,6 +20,7 @@ from stgan_jax.models.retarget import (
     IdentityEncoder,
     PoseEncoder,
     PoseHead,
+    PoseReader,
 )
 from stgan_jax.models.silhouette import Discriminator
 from stgan_jax.models.stgan import Generator, SpatialDiscriminator, TemporalDiscriminator
@@ -211,12 +212,15 @@ class RetargetSettings(RunSettings):
     Attributes:
       alpha: share of the new identity, the rest is the own one's; of use alone.
       tempo: largest relative change of cadence; of use alone.
+      manner: how far new identities' way to walk is from the mean one, of what it is in people, see
+        `identity.sample_identity`; of use alone.
       components: of the basis in which silhouettes are written.
       inputs: how many of them the encoders look at.
       window: frames that a pose code is read from.
       code_size: its numbers.
-      rate_weight, motion_weight, overlap_weight, pose_weight, adversarial_weight,
-        adversary_weight, cycle_weight: see `retargeting.RetargetLoss`.
+      width: of the decoder's layers.
+      rate_weight, motion_weight, overlap_weight, pose_weight, read_weight, adversarial_weight,
+        adversary_weight, cycle_weight, stride: see `retargeting.RetargetLoss`.
       disc_learning_rate: of D_S, D_T and the identity adversary, which are there where their
         weights are not 0.
       unpaired: walks of a built dataset for the cycle term, their last `frames` frames, for which
@@ -229,15 +233,19 @@ class RetargetSettings(RunSettings):
     validation_subjects: tuple[int, ...] = ()
     alpha: float = 1.0
     tempo: float = 0.0
+    manner: float = 1.0
     components: int = 256
     inputs: int = 100
     window: int = 15
     code_size: int = 20
+    width: int = 512
     learning_rate: float = 1e-3
     rate_weight: float = 0.03
     motion_weight: float = 1.0
     overlap_weight: float = 10.0
     pose_weight: float = 5.0
+    read_weight: float = 0.0
+    stride: int = 1
     adversarial_weight: float = 0.0
     adversary_weight: float = 0.0
     cycle_weight: float = 0.0
@@ -246,13 +254,15 @@ class RetargetSettings(RunSettings):
 
     def __post_init__(self):
         super().__post_init__()
-        require_positive(self, "learning_rate", "components", "inputs", "window", "code_size")
+        sizes = ("components", "inputs", "window", "code_size", "width", "stride")
+        require_positive(self, "learning_rate", *sizes)
         require(self.window % 2 == 1, "window must be odd")
         require(self.inputs <= self.components, "inputs must be at most components")
         require(0 <= self.alpha <= 1, "alpha must be from 0 to 1")
         require(0 <= self.tempo <= 1, "tempo must be from 0 to 1")
+        require(0 <= self.manner <= 1, "manner must be from 0 to 1")
         require_positive(self, "disc_learning_rate")
-        for name in ("adversarial_weight", "adversary_weight", "cycle_weight"):
+        for name in ("read_weight", "adversarial_weight", "adversary_weight", "cycle_weight"):
             require(getattr(self, name) >= 0, f"{name} must not be negative")
         if self.unpaired is not None:
             require(self.cycle_weight > 0, "unpaired walks need a cycle_weight above 0")
@@ -266,12 +276,13 @@ class RetargetSettings(RunSettings):
         """The networks these settings describe."""
         return RetargetNets(
             PoseEncoder(self.code_size, self.window, self.inputs),
-            BodyDecoder(self.components),
+            BodyDecoder(self.components, (self.width,) * 3),
             IdentityEncoder(self.inputs),
             PoseHead(),
             {"spatial": Discriminator(_JUDGING), "temporal": Discriminator(_JUDGING, True)}
             if self.adversarial_weight
             else {},
+            PoseReader(self.inputs) if self.read_weight else None,
             IdentityAdversary() if self.adversary_weight else None,
         )
 
@@ -282,9 +293,11 @@ class RetargetSettings(RunSettings):
             self.motion_weight,
             self.overlap_weight,
             self.pose_weight,
+            self.read_weight,
             self.adversarial_weight,
             self.adversary_weight,
             self.cycle_weight,
+            self.stride,
         )
 
     def optimizers(self) -> Optimizers:

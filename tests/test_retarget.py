@@ -12,12 +12,12 @@ import optax
 import pytest
 
 from stgan_jax import checkpoint, fields, retargeting, settings, tempo, weights
-from stgan_jax.data import identity, pairs, splits, walkers
+from stgan_jax.data import body, identity, pairs, splits, walkers
 from stgan_jax.errors import InputError
 from stgan_jax.evaluation import naturalness
 from stgan_jax.models import retarget as models
 from stgan_jax.models import silhouette
-from stgan_jax.retarget import Retargeter
+from stgan_jax.retarget import Retargeter, stranger
 from stgan_jax.state import TrainState
 from stgan_jax.train import train
 
@@ -33,6 +33,8 @@ SMALL = settings.RetargetSettings(
     evaluate_every=30,
     hold=True,
     steps_per_call=10,
+    read_weight=1.0,
+    stride=3,
 )
 
 
@@ -86,6 +88,18 @@ def test_pairs_share_the_walk_and_nothing_of_the_walker():
     np.testing.assert_allclose(np.linalg.norm(circles, axis=-1), 1.0, atol=1e-5)
     turn = circles[:, 0, 0] + 1j * circles[:, 0, 1]
     np.testing.assert_allclose(turn**2, circles[:, 1, 0] + 1j * circles[:, 1, 1], atol=1e-5)
+    # The other walks as she does in the mean, in this phase.
+    person = identity.sample_identity(pairs.FIRST_PERSON + 2 * 5 + 1)
+    motion = dataclasses.replace(identity.sample_motion(0, "nm", 1, 0.0), start=0.0)
+    told = body.leg_angles(person, motion, np.angle(turn) / (2 * np.pi) % 1.0)
+    np.testing.assert_allclose(one.angles, told, atol=1e-3)
+
+
+def test_some_pairs_are_segmented_well():
+    seen = [(pairs.pair(seed, 2), pairs.pair(seed, 2, complete=True)) for seed in range(5)]
+    same = [np.array_equal(one.own, whole.own) for one, whole in seen]
+    assert same == [False] * 4 + [True]
+    assert all(np.array_equal(one.other, whole.other) for one, whole in seen)
 
 
 def test_basis_is_orthonormal_and_exact_on_its_span():
@@ -111,21 +125,61 @@ def test_training_learns_and_keeps_its_best(small):
     assert checkpoint.latest_step(small, checkpoint.BEST) == SMALL.steps
 
 
-def test_identity_encoder_changes_no_pose_code(small):
-    """So that it cannot teach the code to carry the person."""
+def test_identity_encoder_and_reader_change_no_pose_code(small):
+    """So that they cannot teach the code to carry the person."""
     state = checkpoint.load(small, "retarget").state
     rows, _ = pairs.rows(4, 8, 32, fixed=state["params"], workers=1)
     noise = jnp.zeros((4, 8, SMALL.code_size))
     nets, rest = SMALL.nets(), state["params"]
 
-    def cost(params):
-        told = retargeting.objective(params, rest, jnp.asarray(rows), noise, nets, SMALL.loss())
-        return told[1]["loss/gen_identity"]
+    @functools.partial(jax.jit, static_argnums=1)
+    def changed(params, name):
+        def cost(params):
+            told = retargeting.objective(params, rest, jnp.asarray(rows), noise, nets, SMALL.loss())
+            return told[1][f"loss/gen_{name}"]
 
-    grads = jax.jit(jax.grad(cost))(jax.tree.map(jnp.asarray, state["params"]["gen"]))
-    sizes = {k: sum(float(jnp.abs(x).sum()) for x in jax.tree.leaves(v)) for k, v in grads.items()}
-    assert sizes["encoder"] == sizes["decoder"] == sizes["pose"] == 0
-    assert sizes["identity"] > 0
+        slope = jax.grad(cost)(params)
+        return {k: jax.tree.reduce(jnp.add, jax.tree.map(jnp.vdot, v, v)) for k, v in slope.items()}
+
+    gen = jax.tree.map(jnp.asarray, state["params"]["gen"])
+    for name, taught in (
+        ("identity", {"identity"}), ("reader", {"reader"}), ("read", {"encoder", "decoder"}),
+    ):  # fmt: skip
+        assert {part for part, size in changed(gen, name).items() if size > 0} == taught
+
+
+def test_cells_of_a_step_are_all_in_their_turn(small):
+    params = checkpoint.load(small, "retarget").state["params"]
+    rows, _ = pairs.rows(2, 8, 32, fixed=params, workers=1)
+    noise, nets = jnp.zeros((2, 8, SMALL.code_size)), SMALL.nets()
+
+    @jax.jit
+    def terms(cells):
+        return retargeting.objective(
+            params["gen"], params, jnp.asarray(rows), noise, nets, SMALL.loss(), cells
+        )[1]
+
+    each = [terms(first + 4 * jnp.arange(models.CELLS // 4)) for first in range(4)]
+    whole = terms(jnp.arange(models.CELLS))
+    for name in ("loss/gen_field", "loss/gen_motion"):
+        assert np.mean([told[name] for told in each]) == pytest.approx(float(whole[name]), rel=1e-4)
+    assert float(whole["iou"]) == pytest.approx(np.mean([x["iou"] for x in each]), abs=0.02)
+
+
+def test_manner_moderates_the_walk_and_leaves_the_build():
+    people = [identity.sample_identity(7, manner) for manner in (1.0, 0.5, 0.0)]
+    swings = [person.hip_swing for person in people]
+    assert swings[1] - 1 == pytest.approx((swings[0] - 1) / 2)
+    assert swings[2] == 1.0
+    assert people[0] == identity.sample_identity(7)
+    assert people[2].harmonics == (0, 0, 0, 0)
+    builds = [(p.legs, p.belly, p.lean, p.cadence, p.bag, p.hair, p.coat_bulk) for p in people]
+    assert builds[0] == builds[1] == builds[2]
+    # Networks of people draw by their settings.
+    known = pairs.people(50)
+    key = jax.random.key(3)
+    one, calm = stranger(known, key), stranger(known, key, 0.0)
+    assert 0 < np.sum(one != calm) <= 7 + 3 + 4
 
 
 class Split(models.PoseEncoder):
@@ -197,7 +251,7 @@ def test_adversary_learns_the_person_and_the_encoder_unlearns(small):
         )
     )
     before = error(adversary, gen["encoder"])
-    for _ in range(200):
+    for _ in range(20):  # far fewer than six walks are known by heart in
         adversary = jax.tree.map(lambda x, g: x - 0.3 * g, adversary, slope(adversary))
     known = error(adversary, gen["encoder"])
     assert known < 0.9 * before
@@ -251,7 +305,7 @@ def test_step_trains_discriminators_against_the_networks(small):
 def test_settings_from_before_the_added_terms_load():
     told = settings.to_dict(SMALL)
     for name in ("adversarial_weight", "adversary_weight", "cycle_weight", "disc_learning_rate",
-                 "unpaired"):  # fmt: skip
+                 "unpaired", "manner", "width"):  # fmt: skip
         del told[name]
     assert settings.from_dict(told) == SMALL
     assert not SMALL.nets().discs

@@ -53,12 +53,21 @@ class Identity:
     coat_bulk: float
 
 
-def sample_identity(seed: int) -> Identity:
-    """Draws a plausible person from a seed; the same seed always gives the same person."""
+def sample_identity(seed: int, manner: float = 1.0) -> Identity:
+    """Draws a plausible person from a seed; the same seed always gives the same person.
+
+    Args:
+      seed: who it is.
+      manner: how far the swing of legs, arms and trunk is from the mean one, of what it is in
+        people; the build stays.
+    """
     rng = np.random.default_rng([seed, 0x1D])
 
     def about(mean: float, spread: float, limit: float = 2.2) -> float:
         return float(mean + spread * np.clip(rng.normal(), -limit, limit))
+
+    def moved(mean: float, spread: float) -> float:
+        return about(mean, manner * spread)
 
     mass, frame = about(0.0, 1.0), about(0.0, 1.0)  # shared: heavier, broader-shouldered people
     degree = np.pi / 180
@@ -83,17 +92,17 @@ def sample_identity(seed: int) -> Identity:
         toe_out=about(7.0, 4.0) * degree,
         step_width=about(1.0, 0.18),
         elbow=about(14.0, 7.0) * degree,
-        hip_swing=about(1.0, 0.09),
-        knee_swing=about(1.0, 0.07),
-        ankle_swing=about(1.0, 0.15),
-        arm_swing=about(19.0, 7.0) * degree,
-        arm_lag=about(0.03, 0.025),
-        pelvis_turn=about(5.0, 1.8) * degree,
-        thorax_turn=about(6.0, 2.2) * degree,
+        hip_swing=moved(1.0, 0.09),
+        knee_swing=moved(1.0, 0.07),
+        ankle_swing=moved(1.0, 0.15),
+        arm_swing=moved(19.0, 7.0) * degree,
+        arm_lag=moved(0.03, 0.025),
+        pelvis_turn=moved(5.0, 1.8) * degree,
+        thorax_turn=moved(6.0, 2.2) * degree,
         pelvis_list=about(3.0, 1.2) * degree,
         sway=about(0.011, 0.004),
-        asymmetry=(about(0.0, 0.03), about(0.0, 0.12), about(0.0, 0.008)),
-        harmonics=tuple(about(0.0, 1.3) * degree for _ in range(4)),  # type: ignore[arg-type]
+        asymmetry=(moved(0.0, 0.03), moved(0.0, 0.12), moved(0.0, 0.008)),
+        harmonics=tuple(moved(0.0, 1.3) * degree for _ in range(4)),  # type: ignore[arg-type]
         cadence=about(0.95, 0.075),
         bag=int(rng.integers(3)),
         coat_length=about(0.62, 0.22),

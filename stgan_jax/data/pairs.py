@@ -37,6 +37,7 @@ class Pair(NamedTuple):
       other: silhouettes of the other, as they are.
       own_person, other_person: see `identity.vector`.
       pose: of each frame, see `pose_vector`.
+      angles: of the other's hips and knees, see `body.leg_angles`.
     """
 
     own: UInt8[np.ndarray, "T 240 240"]
@@ -44,6 +45,7 @@ class Pair(NamedTuple):
     own_person: Float[np.ndarray, " I"]
     other_person: Float[np.ndarray, " I"]
     pose: Float[np.ndarray, "T 11"]
+    angles: Float[np.ndarray, "T 4"]
 
 
 def pose_vector(phase, view, swing: float, condition: str) -> Float[np.ndarray, "T 11"]:
@@ -59,8 +61,11 @@ def pose_vector(phase, view, swing: float, condition: str) -> Float[np.ndarray, 
 def pair(seed: int, frames: int, complete: bool = False) -> Pair:
     """A pure function of its arguments; with `complete` both are seen as they are.
 
+    So is every fifth of the others, as some segmentations are good.
+
     Views are drawn from all around, some of a person who turns; tempo as videos of 10 to 30
-    frames a second show it; one in eight takes small steps, down to none.
+    frames a second show it; one in eight takes small steps, down to none. The other walks as she
+    does in the mean: how walks of one person differ nothing tells that the networks are given.
     """
     rng = np.random.default_rng([seed, 0x9A])
     people = [identity.sample_identity(FIRST_PERSON + 2 * seed + i) for i in (0, 1)]
@@ -81,9 +86,8 @@ def pair(seed: int, frames: int, complete: bool = False) -> Pair:
     course = view + rate * time
     walks = []
     for number, person in enumerate(people):
-        own = identity.sample_motion(
-            FIRST_PERSON + 2 * seed + number, condition, 1, recording.MOTION_SPREAD
-        )
+        spread = 0.0 if number else recording.MOTION_SPREAD
+        own = identity.sample_motion(FIRST_PERSON + 2 * seed + number, condition, 1, spread)
         still = {"swing": own.swing * swing, "arm": own.arm * swing}
         if swing < 1.0:  # knees, ankles and the pelvis go along
             factor = max(swing, 0.02)
@@ -99,12 +103,14 @@ def pair(seed: int, frames: int, complete: bool = False) -> Pair:
         projected = walkers.project(spheres, course, pitch)
         walks.append([walkers.hulls(projected, p.spheres) for p in body.body_parts(condition)])
     vectors = [identity.vector(person) for person in people]
+    ragged = not complete and seed % 5 < 4
     return Pair(
-        _ideal(walks[0], frames) if complete else _recorded(walks[0], frames, condition, rng),
+        _recorded(walks[0], frames, condition, rng) if ragged else _ideal(walks[0], frames),
         _ideal(walks[1], frames),
         vectors[0],
         vectors[1],
         pose_vector(phase, course, swing, condition),
+        body.leg_angles(person, motion, phase).astype(np.float32),  # the other's, who came last
     )
 
 
@@ -284,10 +290,10 @@ def _coordinates(
 
 
 def _row(encoded: tuple, fixed: Mapping[str, Any]) -> Float[np.ndarray, " R"]:
-    own, other, *persons, pose = encoded
+    own, other, *persons, pose, angles = encoded
     seen = _coordinates(np.stack([own, other]), fixed["basis"])
     known = [(p - fixed["people"]["mean"]) / fixed["people"]["scale"] for p in persons]
-    return np.concatenate([seen.ravel(), *known, pose.ravel()])
+    return np.concatenate([seen.ravel(), *known, pose.ravel(), angles.ravel()])
 
 
 def _encoded(job: tuple[int, int]) -> tuple:

@@ -84,7 +84,7 @@ def silhouettes(
     frames: int = 50,
     fps: float = FPS,
     pitch: float = 6.0,
-    body_of: int | None = None,
+    body_of: identity.Identity | None = None,
 ) -> UInt8[np.ndarray, "T 240 240"]:
     """Renders one walking sequence as silhouettes, cropped as a tracked person would be.
 
@@ -105,7 +105,7 @@ def silhouettes(
     motion = identity.sample_motion(seed, condition, repetition)
     phase = gait_phase(person, motion, frames, fps)
     if body_of is not None:
-        person = identity.sample_identity(body_of)
+        person = body_of
     spheres, _ = body.body_spheres(person, motion, condition, phase)
     projected = project(spheres, view, pitch)
     parts = [hulls(projected, part.spheres) for part in body.body_parts(condition)]

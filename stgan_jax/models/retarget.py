@@ -11,13 +11,14 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
-from jaxtyping import Array, Float, Int8
+from jaxtyping import Array, Float, Int, Int8
 
 from stgan_jax.fields import SIDE, STEPS
 
 CELLS = SIDE * SIDE
 IDENTITY = 43  # numbers of `data.identity.vector`
 POSE = 11  # and of `data.pairs.pose_vector`
+ANGLES = 4  # and of `data.body.leg_angles`
 
 
 Basis = Mapping[str, Any]  # "mean" (6400,), "components" (K, 6400) orthonormal rows, "scale" ()
@@ -57,10 +58,16 @@ def coordinates(basis: Basis, fields: Float[Array, "*batch 6400"]) -> Float[Arra
     return (fields - mean) @ basis["components"].T / basis["scale"]
 
 
-def field(basis: Basis, coordinates: Float[Array, "*batch K"]) -> Float[Array, "*batch 6400"]:
-    """Fields of coordinates."""
+def field(basis: Basis, coordinates: Float[Array, "*batch K"]) -> Float[Array, "*batch N"]:
+    """Fields of coordinates, N = 6400 cells, or those that the basis is of (`at`)."""
     mean = basis["mean"].reshape((1,) * (coordinates.ndim - 1) + (-1,))
     return mean + (coordinates * basis["scale"]) @ basis["components"]
+
+
+def at(basis: Basis, cells: Int[Array, " N"]) -> Basis:
+    """The basis of some cells alone; what `field` draws by it are their values."""
+    picked = {name: jnp.take(basis[name], cells, axis=-1) for name in ("mean", "components")}
+    return {**basis, **picked}
 
 
 def to_unit(fields: Int8[Array, "*batch 80 80"]) -> Float[Array, "*batch 6400"]:
@@ -68,10 +75,17 @@ def to_unit(fields: Int8[Array, "*batch 80 80"]) -> Float[Array, "*batch 6400"]:
     return fields.reshape(*fields.shape[:-2], CELLS).astype(jnp.float32) / STEPS
 
 
+def windows(walks: Float[Array, "B T D"], size: int) -> Float[Array, "B T W"]:
+    """Each frame with those around it; at both ends the first and last frame stand in."""
+    frames, half = walks.shape[1], size // 2
+    padded = jnp.pad(walks, ((0, 0), (half, half), (0, 0)), "edge")
+    return jnp.concatenate([padded[:, i : i + frames] for i in range(size)], -1)
+
+
 class PoseEncoder(nn.Module):
     """A walk's coordinates -> mean and log variance of the pose code of each frame.
 
-    Of a window of frames around it; at both ends the first and last frame stand in.
+    Of a window of frames around it, see `windows`.
 
     Attributes:
       size: C, numbers of the code.
@@ -89,10 +103,8 @@ class PoseEncoder(nn.Module):
     def __call__(
         self, coordinates: Float[Array, "B T K"]
     ) -> tuple[Float[Array, "B T C"], Float[Array, "B T C"]]:
-        frames, half = coordinates.shape[1], self.window // 2
         x = nn.gelu(nn.Dense(self.hidden[0])(coordinates[..., : self.inputs]))
-        x = jnp.pad(x, ((0, 0), (half, half), (0, 0)), "edge")
-        x = jnp.concatenate([x[:, i : i + frames] for i in range(self.window)], -1)
+        x = windows(x, self.window)
         for width in self.hidden[1:]:
             x = nn.gelu(nn.Dense(width)(x))
         mean, log_variance = jnp.split(nn.Dense(2 * self.size)(x), 2, -1)
@@ -146,6 +158,29 @@ class PoseHead(nn.Module):
     @nn.compact
     def __call__(self, code: Float[Array, "B T C"]) -> Float[Array, "B T P"]:
         return nn.Dense(self.size)(code)
+
+
+class PoseReader(nn.Module):
+    """A walk's coordinates -> the walker's `ANGLES`, and cosine and sine of the view.
+
+    It learns from silhouettes without fault and tells of drawn ones how she moves; of training
+    alone.
+
+    Attributes:
+      inputs: how many of the K coordinates are looked at.
+      window: frames, odd.
+    """
+
+    inputs: int = 100
+    window: int = 7
+    hidden: Sequence[int] = (256, 128)
+
+    @nn.compact
+    def __call__(self, coordinates: Float[Array, "B T K"]) -> Float[Array, "B T 6"]:
+        x = windows(coordinates[..., : self.inputs], self.window)
+        for width in self.hidden:
+            x = nn.gelu(nn.Dense(width)(x))
+        return nn.Dense(ANGLES + 2)(x)
 
 
 class IdentityAdversary(nn.Module):

@@ -106,7 +106,7 @@ def _told_by(features: Callable, known: np.ndarray, unseen: np.ndarray, frames: 
     """
 
     def seen(rows):
-        walks, people, pose = retargeting.unpacked(jnp.asarray(rows), frames)
+        walks, people, pose, _ = retargeting.unpacked(jnp.asarray(rows), frames)
         x = np.asarray(features(walks[:, 0]))
         x = np.concatenate([x.mean(1), x.std(1)], 1)
         view = np.asarray(pose[:, frames // 2, 4:8])

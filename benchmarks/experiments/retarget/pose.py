@@ -36,13 +36,13 @@ _WALKS = ("clean", "exchanged", "retargeted", "exchanged, her own", "retargeted,
 
 
 def _walk(
-    subject: int, view: int, repetition: int, body_of: int | None = None
+    subject: int, view: int, repetition: int, body_of: identity.Identity | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Ideal silhouettes, and angles in degrees (T, 4) with the view's cosine and sine (T, 2)."""
     masks = walkers.silhouettes(subject, view, "nm", repetition, _FRAMES, _FPS, body_of=body_of)
     motion = identity.sample_motion(subject, "nm", repetition)
     phase = walkers.gait_phase(identity.sample_identity(subject), motion, _FRAMES, _FPS)
-    person = identity.sample_identity(subject if body_of is None else body_of)
+    person = identity.sample_identity(subject) if body_of is None else body_of
     angles = body.leg_angles(person, motion, phase)
     turn = np.radians(view)
     seen = np.broadcast_to([np.cos(turn), np.sin(turn)], (_FRAMES, 2))
@@ -90,7 +90,8 @@ def main(_):
             for subject in range(85, 125):
                 key = jax.random.key(subject)
                 masks, angles = _walk(subject, view, 5)
-                other, hers = _walk(subject, view, 5, stranger_seed(key))
+                person = identity.sample_identity(stranger_seed(key), model.settings.manner)
+                other, hers = _walk(subject, view, 5, person)
                 made = model(masks, key, 1.0, 0.0)
                 told = [
                     reader.predict(scaler.transform(_features(model, walk))) * units
@@ -103,12 +104,12 @@ def main(_):
                     off[name].append(_errors(*pair))
             for name, each in off.items():
                 errors = {k: float(np.mean([e[k] for e in each])) for k in each[0]}
-                rows.append({"view": view, "walks": name, **errors})
+                rows.append({"seen_from": view, "walks": name, **errors})
         for name in _WALKS:
             own = [row for row in rows if row["walks"] == name]
-            keys = [key for key in own[0] if key not in ("view", "walks")]
+            keys = [key for key in own[0] if key not in ("seen_from", "walks")]
             mean = {key: float(np.mean([row[key] for row in own])) for key in keys}
-            rows.append({"view": "all", "walks": name, **mean})
+            rows.append({"seen_from": "all", "walks": name, **mean})
             print(name, {key: round(value, 2) for key, value in mean.items()})
         files.write_table(_OUT.value, rows, 2)
 
