@@ -34,7 +34,7 @@ class RetargetLoss:
       adversary: of what `IdentityAdversary` explains of the source's identity, see `objective`.
       cycle: of `cycle`, both distances; of walks without a pair where there are such, else of
         the pairs' own.
-      stride: one of so many of a field's cells counts in a step, others in the next one.
+      stride: one of so many of a field's cells counts in a step; which, is drawn for each.
     """
 
     rate: float = 0.03
@@ -152,7 +152,7 @@ def retarget_step(
     )
 
     first = jax.random.randint(jax.random.fold_in(state.key(), 1), (), 0, loss.stride)
-    cells = (first + loss.stride * jnp.arange(models.CELLS // loss.stride)) % models.CELLS
+    cells = first + loss.stride * jnp.arange(models.CELLS // loss.stride)
 
     def contest(params, rows, noise):
         return judged(params, state.params, rows, noise, nets, options.real_label)

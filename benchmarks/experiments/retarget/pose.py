@@ -52,9 +52,8 @@ def _walk(
 def _features(model: Retargeter, masks: np.ndarray) -> np.ndarray:
     """Coordinates of each frame's field and of those around it."""
     seen = models.to_unit(jnp.asarray(fields.encode(masks)[None]))
-    here = np.asarray(models.coordinates(model.params["basis"], seen))[0, :, :_COMPONENTS]
-    padded = np.pad(here, ((_AROUND, _AROUND), (0, 0)), mode="edge")
-    return np.concatenate([padded[k : k + len(here)] for k in range(2 * _AROUND + 1)], 1)
+    here = models.coordinates(model.params["basis"], seen)[..., :_COMPONENTS]
+    return np.asarray(models.windows(here, 2 * _AROUND + 1)[0])
 
 
 def _errors(told: np.ndarray, true: np.ndarray) -> dict[str, float]:
