@@ -1,6 +1,8 @@
 """Anonymisers of whole walks, as they are compared: trained ones and what they are measured by."""
 
 import dataclasses
+import hashlib
+import json
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -47,7 +49,7 @@ class Method:
       apply: gaits in, gaits out. The seed and a walk's name decide its noise, whatever else
         is in the batch.
       alpha: weight of the noise, None where there is no such thing.
-      digest: changes with the weights; "" where there are none.
+      digest: changes with the weights and settings; "" where nothing is to be kept.
     """
 
     name: str
@@ -123,10 +125,19 @@ def trained(workdir: str | os.PathLike, which: str = checkpoint.LATEST) -> Metho
             "--workdir of a training of stgan.py, wifs.py, retarget.py or silhouette.py"
         )
     if named:
-        return _method(str(workdir), settings, params, checkpoint.digest(params))
+        return _method(str(workdir), settings, params, _digest(settings, params))
     saved = checkpoint.load(workdir, kind, which)
     name = Path(workdir).absolute().name
-    return _method(name, from_dict(saved.settings), saved.params(), checkpoint.digest(saved.state))
+    settings = from_dict(saved.settings)
+    return _method(name, settings, saved.params(), _digest(settings, saved.state))
+
+
+def _digest(settings: Settings, state) -> str:
+    """Of all that decides what is made: weights, settings, weights that draw noise gaits."""
+    told = [checkpoint.digest(state), json.dumps(weights.published(settings))]
+    if isinstance(settings, StganSettings) and settings.noise == "gait":
+        told.append(_digest(*weights.trained(settings.noise_checkpoint, RetargetSettings)))
+    return hashlib.sha256("\n".join(told).encode()).hexdigest()
 
 
 def _method(name: str, settings: Settings, params, digest: str) -> Method:

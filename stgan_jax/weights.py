@@ -104,9 +104,14 @@ def export(
         "/".join(str(getattr(key, "key", key)) for key in place): np.asarray(leaf, np.float16)
         for place, leaf in jax.tree_util.tree_leaves_with_path(kept)
     }
-    told = to_dict(from_dict(saved.settings))
-    for data in (told["data"], told.get("unpaired") or {}):
-        data.pop("data_dir", None)  # where it lay here is nothing to publish
-    arrays[_SETTINGS] = np.array(json.dumps(told))
+    arrays[_SETTINGS] = np.array(json.dumps(published(from_dict(saved.settings))))
     with files.replacing(path) as beside:
         np.savez_compressed(beside, **arrays)
+
+
+def published(settings: Settings) -> dict[str, Any]:
+    """Settings as `settings.to_dict` gives them, without the place where data lay."""
+    told = to_dict(settings)
+    for data in (told["data"], told.get("unpaired") or {}):
+        data.pop("data_dir", None)
+    return told

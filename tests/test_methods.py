@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import small
 
-from stgan_jax import anonymizer, checkpoint, contour, experiments, methods
+from stgan_jax import anonymizer, checkpoint, contour, experiments, methods, weights
 from stgan_jax.errors import InputError
 from stgan_jax.evaluation import naturalness
 from stgan_jax.train import train
@@ -166,3 +166,18 @@ def test_what_anonymises_nothing_is_refused(trained, tmp_path):
         methods.trained(tmp_path / "nothing")
     with pytest.raises(InputError, match="'stgan' model where a 'noise' model"):
         methods.linear_mix(trained / "stgan", 0.3)
+
+
+def test_digest_tells_settings_and_whose_noise_gaits_are_drawn(monkeypatch):
+    def digests():
+        return {name: methods.trained(name).digest for name in ("retarget", "stgan", "silhouette")}
+
+    def other_manner(name, load=weights.load):
+        settings, params = load(name)
+        return dataclasses.replace(settings, manner=0.7) if name == "retarget" else settings, params
+
+    before = digests()
+    assert digests() == before
+    monkeypatch.setattr(weights, "load", other_manner)
+    after = digests()
+    assert {name for name in before if before[name] != after[name]} == {"retarget", "stgan"}
