@@ -20,7 +20,7 @@ def get_config(size: str = "full") -> config_dict.ConfigDict:
     settings = RetargetSettings(
         data=PairData(walks=20000, validation_walks=100, frames=24),
         alpha=1.0,
-        manner=0.3,  # who walks about as people mostly do, walks more like the source
+        manner=0.1,  # who walks about as people mostly do, walks more like the source
         steps=24000,
         batch_size=20,
         learning_rate=2e-3,
