@@ -4,7 +4,8 @@
 
 Walks of `synthetic_walkers/full` become trees of pickles as OpenGait's pretreatment writes them,
 what `stgan-anonymize` runs for datasets makes the same trees of them, and attackers and measures
-of naturalness see what is read back. Trees are kept in --out: stopped, the same command goes on.
+of naturalness see what is read back. Trees are kept in --out: stopped, the same command goes on;
+for other weights name another folder.
 """
 
 import os
