@@ -134,11 +134,13 @@ def evaluate(
     def recognizer(name: str, material: Gaits) -> recognizers.Recognizer:
         return recognizers.cached(cache, name, material, options.seed)
 
+    def matching(knowing: recognizers.Recognizer, gallery: Gaits, probes: Gaits):
+        return privacy.matching(knowing.distances, gallery, probes, options.across_views)
+
     @functools.cache
     def clean(name: str) -> privacy.Matching:
-        gallery, probes = as_they_are(_GALLERY), as_they_are(_PUBLISHED)
         knowing = recognizer(name, as_they_are(_TRAINING))
-        return privacy.matching(knowing.distances(gallery, probes), gallery, probes)
+        return matching(knowing, as_they_are(_GALLERY), as_they_are(_PUBLISHED))
 
     def attacked(method: Method, attack: str, name: str) -> privacy.Matching:
         material = as_they_are(_TRAINING)
@@ -147,8 +149,7 @@ def evaluate(
         gallery = (as_they_are if attack == "ignorant" else functools.partial(anonymized, method))(
             _GALLERY
         )
-        made = anonymized(method, _PUBLISHED)
-        return privacy.matching(recognizer(name, material).distances(gallery, made), gallery, made)
+        return matching(recognizer(name, material), gallery, anonymized(method, _PUBLISHED))
 
     def figures(method: Method, attack: str, name: str) -> dict[str, Any]:
         matching = clean(name) if method is plain else attacked(method, attack, name)

@@ -35,7 +35,7 @@ def compared(named, features, made=None):
     made = features if made is None else made
     probes, stored = made[~is_gallery], features[is_gallery]
     distances = np.linalg.norm(probes[:, None] - stored, axis=-1)
-    return privacy.matching(distances, named[is_gallery], named[~is_gallery])
+    return privacy.matching(lambda *_: distances, named[is_gallery], named[~is_gallery])
 
 
 def test_hits_equal_a_loop_over_subjects():
@@ -65,6 +65,27 @@ def test_success_by_both_definitions():
     rates = privacy.success(found, before)
     assert rates == pytest.approx({"all": 4 / 6, "recognized_before": 3 / 4})
     assert np.isnan(privacy.success(found, np.zeros(6))["recognized_before"])
+
+
+def test_walks_of_the_same_view_alone_give_the_same_figures():
+    named, features = world(np.random.default_rng(8), spread=0.9)
+    named.large[:] = np.rint(40 * features[:, :1, None] + 128)
+    is_gallery = (named.condition == "nm") & (named.repetition <= 4)
+    asked = []
+
+    def distances(gallery, probes):
+        asked.append(len(gallery) * len(probes))
+        seen, stored = (g.large[:, 0, 0].astype(float) for g in (probes, gallery))
+        return np.abs(seen[:, None] - stored)
+
+    every, same = (
+        privacy.matching(distances, named[is_gallery], named[~is_gallery], across)
+        for across in (True, False)
+    )
+    assert sum(asked[1:]) == asked[0] / len(VIEWS)
+    figures = privacy.figures(same, same, across_views=False)
+    assert figures == privacy.figures(every, every, across_views=False)
+    assert 0.03 < figures["conditions"]["nm"]["rank1"]["accuracy"] < 1
 
 
 def test_an_anonymiser_that_changes_nothing_has_no_success():

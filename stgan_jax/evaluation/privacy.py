@@ -1,7 +1,7 @@
 """What an attacker who compares walks gets: identification, verification, linkability."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -251,8 +251,29 @@ def _views(matching: Matching, condition: str) -> dict[str, Any]:
     }
 
 
-def matching(distances: Float[np.ndarray, "P G"], gallery: Any, probes: Any) -> Matching:
-    """`Matching` of a recogniser's distances between two sets of `gaits.Gaits`."""
+def matching(
+    distances: Callable[[Any, Any], Float[np.ndarray, "P G"]],
+    gallery: Any,
+    probes: Any,
+    across_views: bool = True,
+) -> Matching:
+    """`Matching` of two sets of `gaits.Gaits`.
+
+    Args:
+      distances: a recogniser's, of (gallery, probes).
+      gallery: who is known.
+      probes: who is looked for.
+      across_views: False to compare walks of the same view alone, which is all that `Matching`
+        without `table` looks at: a share of one over the views. The others are infinitely far.
+    """
+    if across_views:
+        far = distances(gallery, probes)
+    else:
+        far = np.full((len(probes), len(gallery)), np.inf, np.float32)
+        for view in np.unique(probes.view):
+            p, g = probes.view == view, gallery.view == view
+            if g.any():
+                far[np.ix_(p, g)] = distances(gallery[g], probes[p])
     return Matching(
-        distances, probes.subject, probes.condition, probes.view, gallery.subject, gallery.view
+        far, probes.subject, probes.condition, probes.view, gallery.subject, gallery.view
     )

@@ -127,7 +127,7 @@ def _row(attack: str, learnt: gaits.Gaits, gallery: gaits.Gaits, probes: gaits.G
     row: dict = {"attack": attack}
     for name in _RECOGNIZERS.value:
         knowing = recognizers.cached(Path(_OUT.value) / "recognizers", name, learnt)
-        matching = privacy.matching(knowing.distances(gallery, probes), gallery, probes)
+        matching = privacy.matching(knowing.distances, gallery, probes)
         told = privacy.figures(matching, matching, False)
         found = told["conditions"]["nm"]["rank1"]
         low, high = found["interval"]
