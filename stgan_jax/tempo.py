@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 SHORTEST = 7  # frames a repetition, of a run at 10 frames a second
 _LONGEST = 150  # and of a slow walk at 100 frames a second
-_LIKENESS = 0.5  # correlation from which on a walk repeats itself
+_FINER = 1.015  # from one length that is tried to the next
 _FADE = 8  # frames in which one repetition passes over into another
 
 
@@ -33,31 +33,48 @@ def factor(key: jax.Array, largest: float) -> float:
 
 
 def period(codes: Float[np.ndarray, "T C"]) -> float:
-    """Frames after which pose codes repeat themselves, a step or a cycle; 0 where none is clear.
+    """Frames after which pose codes repeat themselves, as a rule a cycle; 0 where none is clear.
 
-    The first high peak of the autocorrelation, between frames by a parabola. What changes evenly
-    over the walk, as the view does, is taken out before.
+    By how much a cycle and its double explain of any two repetitions in a row, beside a view that
+    changes evenly: people need not keep step for longer. The more of a walk is seen, the less
+    that share differs from a half where there is no gait.
     """
-    frames = len(codes)
-    lags = min(3 * frames // 4, _LONGEST)
-    if lags < SHORTEST + 2:
+    frames, codes = len(codes), codes.astype(np.float64)
+    longest = min(3 * frames / 4, _LONGEST)
+    if longest < SHORTEST + 2:
         return 0.0
-    time = np.linspace(-1.0, 1.0, frames)[:, None]
-    moved = codes.astype(np.float64) - codes.mean(0)
-    moved -= time * (time * moved).sum(0) / (time**2).sum()
-    # Each lag by its own spread: what comes at the ends must not look like a repetition.
-    alike = np.zeros(lags)
-    for k in range(1, lags):
-        a, b = moved[k:], moved[: frames - k]
-        alike[k] = np.sum(a * b) / max(np.sqrt(np.sum(a * a) * np.sum(b * b)), 1e-9)
-    inner = alike[SHORTEST:-1]
-    peak = (inner >= alike[SHORTEST - 1 : -2]) & (inner >= alike[SHORTEST + 1 :])
-    if not peak.any() or inner[peak].max() < _LIKENESS:
+    lengths = SHORTEST * _FINER ** np.arange(np.log(longest / SHORTEST) // np.log(_FINER) + 1)
+    alike = np.array([_explained(codes, length, round(2 * length)) for length in lengths])
+    alike *= np.minimum(1.0, frames / (2 * lengths))  # less than two are easily explained
+    inner = alike[1:-1]
+    peak = (inner >= alike[:-2]) & (inner >= alike[2:])
+    best = 1 + int(np.argmax(np.where(peak, inner, 0.0)))
+    if alike[best] < 0.5 + 4.0 / frames:
         return 0.0
-    best = SHORTEST + int(np.flatnonzero(peak & (inner >= 0.9 * inner[peak].max()))[0])
-    left, here, right = alike[best - 1 : best + 2]
-    bend = left - 2 * here + right
-    return best + float(np.clip(0.5 * (left - right) / bend, -0.5, 0.5) if bend < 0 else 0.0)
+    # Two steps are a cycle, and legs change places in it: its double, the step, explains much.
+    cycle = best + round(np.log(2.0) / np.log(_FINER)) + np.arange(-2, 3)
+    cycle = cycle[cycle < len(lengths)]
+    if len(cycle) and alike[cycle].max() >= 0.85 * alike[best]:
+        best = int(cycle[np.argmax(alike[cycle])])
+    near = lengths[best] * _FINER ** np.linspace(-3, 3, 7)
+    bend, slope, _ = np.polyfit(
+        np.arange(-3, 4), [_explained(codes, x, round(2 * lengths[best])) for x in near], 2
+    )
+    off = np.clip(-slope / (2 * bend), -3, 3) if bend < 0 else 0.0
+    return float(lengths[best] * _FINER**off)
+
+
+def _explained(codes: Float[np.ndarray, "T C"], length: float, window: int) -> float:
+    """Share of so many frames in a row that a cycle of a length and its double explain."""
+    window = min(window, len(codes))
+    time = np.arange(window) - (window - 1) / 2
+    waves = [wave(2 * np.pi * k * time / length) for k in (1, 2) for wave in (np.cos, np.sin)]
+    axes, _ = np.linalg.qr(np.stack([np.ones(window), time, *waves], 1))
+    rest = len(codes) - window
+    starts = np.linspace(0, rest, 1 + int(np.ceil(rest / length))).round().astype(int)
+    cut = codes[starts[:, None] + np.arange(window)]
+    parts = np.sum(np.square(np.einsum("wd,kwc->kdc", axes, cut)), (0, 2))
+    return float(parts[2:].sum() / max(np.sum(np.square(cut)) - parts[:2].sum(), 1e-9))
 
 
 def times(frames: int, period: float, factor: float) -> Float[np.ndarray, "T 3"]:

@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 import pytest
+import scipy.ndimage
 
 from stgan_jax import tempo
 
@@ -10,7 +11,7 @@ from stgan_jax import tempo
 def codes(time, period, drift=0.0):
     """A gait: a cycle and its double in several phases, and a view that changes evenly."""
     turn = 2 * np.pi * np.asarray(time)[:, None] / period
-    waves = [np.cos(turn + np.arange(3)), 0.3 * np.cos(2 * turn + np.arange(2))]
+    waves = [np.cos(turn + np.arange(3)), 0.8 * np.cos(2 * turn + np.arange(2))]
     return np.concatenate([*waves, drift * np.asarray(time)[:, None]], 1)
 
 
@@ -21,11 +22,19 @@ def test_period_is_found_between_frames_in_noise_and_drift(period):
     assert tempo.period(shown) == pytest.approx(period, rel=0.025)
 
 
+def test_a_long_walk_shows_a_period_that_a_short_one_hides_in_noise():
+    noise = 0.68 * np.random.default_rng(2).normal(size=(350, 6))
+    shown = codes(np.arange(350), 9.3) + noise
+    assert tempo.period(shown) == pytest.approx(9.3, rel=0.025)
+    assert tempo.period(shown[:25]) == 0
+
+
 def test_without_a_gait_nothing_is_changed():
     rng = np.random.default_rng(1)
     jitter = rng.normal(size=(60, 20))
+    smooth = scipy.ndimage.gaussian_filter1d(rng.normal(size=(400, 20)), 2.5, axis=0)
     glide = np.cumsum(rng.normal(size=(60, 20)), 0)
-    for still in (np.zeros((50, 20)), jitter, glide, codes(np.arange(12), 26.0)):
+    for still in (np.zeros((50, 20)), jitter, smooth, glide, codes(np.arange(12), 26.0)):
         assert tempo.period(still) == 0
         assert tempo.retimed(still, 1.2) is still
 
