@@ -1,0 +1,96 @@
+"""Can two runs on one recording be linked by who walks? And by how much does the kept walk do that?
+
+    python benchmarks/experiments/retarget/linking.py --data_dir=data
+
+Walks nm-05 of the test people, retargeted twice with other keys: the second run's are looked for
+among the first run's of the same view, by recognisers that learnt from retargeted walks of other
+people. Beside it the same of ideal silhouettes: two strangers rendered in each recording's steps,
+faultlessly, so that nothing links them but the walk that is kept.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import jax
+import numpy as np
+from absl import app, flags
+
+from stgan_jax import files, methods
+from stgan_jax.data import identity, walkers
+from stgan_jax.errors import numbers, one_sentence, parse_flags
+from stgan_jax.evaluation import gaits, privacy, recognizers
+from stgan_jax.material import FRAMES, Walks
+from stgan_jax.retarget import Retargeter, stranger_seed
+
+_MODEL = flags.DEFINE_string("checkpoint", "retarget", "Weights, or the --workdir of retarget.py.")
+_DATASET = flags.DEFINE_string("dataset", "synthetic_walkers/full", "A built dataset.")
+_DATA_DIR = flags.DEFINE_string("data_dir", "data", "Where it lies.")
+_VIEWS = flags.DEFINE_list("views", [], "Degrees; all by default.")
+_RECOGNIZERS = flags.DEFINE_list("recognizers", ["gei", "zheng", "set_network"], "Which.")
+_CACHE = flags.DEFINE_string("cache", "runs/recognizers", "Folder of trained recognisers.")
+_TEMPO = flags.DEFINE_float("tempo", 0.2, "Largest change of cadence, in a row of its own.")
+_OUT = flags.DEFINE_string("out", str(Path(__file__).with_name("linking.csv")), "Table to write.")
+_REPETITION = 5
+_RUNS, _TRAINING = (0, 1), 2  # seeds
+
+
+def _ideal(walks: Walks, index: np.ndarray, manner: float, run: int) -> gaits.Gaits:
+    """The same steps, each by a stranger of the run."""
+
+    def each() -> Iterator:
+        for i in index:
+            walk = walks.named[i]
+            key = jax.random.key((run << 24) + int(i))
+            stranger = identity.sample_identity(stranger_seed(key), manner)
+            yield (
+                walk,
+                walkers.silhouettes(
+                    walk.subject, walk.view, walk.condition, walk.repetition, FRAMES,
+                    body_of=stranger,
+                ),
+            )  # fmt: skip
+
+    return gaits.collect(each())
+
+
+def main(_):
+    with one_sentence():
+        files.check_output(_OUT.value)
+        walks = Walks.of_dataset(
+            _DATASET.value, _DATA_DIR.value, numbers("--views", _VIEWS.value) or None
+        )
+        training, test = walks.roles()
+        chosen = walks.of(test) & (walks.condition == "nm") & (walks.repetition == _REPETITION)
+        model, digest = Retargeter.load(_MODEL.value), methods.trained(_MODEL.value).digest
+        plain, other = (
+            methods.retargeted(name, model, 1.0, digest, tempo)
+            for name, tempo in (("retargeted", 0.0), (f"tempo {_TEMPO.value:g}", _TEMPO.value))
+        )
+        learnt = walks.gaits(plain, walks.of(training), _TRAINING, "to learn from")
+        knowing = [recognizers.cached(_CACHE.value, name, learnt) for name in _RECOGNIZERS.value]
+        runs = {
+            method.name: [walks.gaits(method, chosen, run, f"run {run}") for run in _RUNS]
+            for method in (plain, other)
+        }
+        index = np.flatnonzero(chosen)
+        runs["ideal silhouettes"] = [
+            _ideal(walks, index, model.settings.manner, run) for run in _RUNS
+        ]
+        rows = []
+        for name, (first, second) in runs.items():
+            for recognizer in knowing:
+                matching = privacy.matching(recognizer.distances, first, second, False)
+                found, scores = matching.same_view(), matching.scores()
+                low, high = privacy.interval(found, matching.probe_subject)
+                rows.append({
+                    "walks": name, "recognizer": recognizer.name, "rank1": float(found.mean()),
+                    "rank1_low": low, "rank1_high": high,
+                    "eer": privacy.equal_error_rate(*scores),
+                    "linkability": privacy.linkability(*scores),
+                })  # fmt: skip
+                print(rows[-1])
+        files.write_table(_OUT.value, rows, 4)
+
+
+if __name__ == "__main__":
+    app.run(main, flags_parser=parse_flags)
