@@ -47,9 +47,9 @@ def period(codes: Float[np.ndarray, "T C"]) -> float:
     alike = np.array([_explained(codes, length, round(2 * length)) for length in lengths])
     alike *= np.minimum(1.0, frames / (2 * lengths))  # less than two are easily explained
     inner = alike[1:-1]
-    peak = (inner >= alike[:-2]) & (inner >= alike[2:])
-    best = 1 + int(np.argmax(np.where(peak, inner, 0.0)))
-    if alike[best] < 0.5 + 4.0 / frames:
+    peaks = np.where((inner >= alike[:-2]) & (inner >= alike[2:]), inner, 0.0)
+    best = 1 + int(np.argmax(peaks))
+    if peaks.max() < 0.5 + 4.0 / frames:
         return 0.0
     # Two steps are a cycle, and legs change places in it: its double, the step, explains much.
     cycle = best + round(np.log(2.0) / np.log(_FINER)) + np.arange(-2, 3)
