@@ -51,11 +51,15 @@ def period(codes: Float[np.ndarray, "T C"]) -> float:
     best = 1 + int(np.argmax(peaks))
     if peaks.max() < 0.5 + 4.0 / frames:
         return 0.0
-    # Two steps are a cycle, and legs change places in it: its double, the step, explains much.
+    # Two steps are a cycle, and legs change places in it: it explains more than they do.
     cycle = best + round(np.log(2.0) / np.log(_FINER)) + np.arange(-2, 3)
     cycle = cycle[cycle < len(lengths)]
     if len(cycle) and alike[cycle].max() >= 0.85 * alike[best]:
-        best = int(cycle[np.argmax(alike[cycle])])
+        longer = int(cycle[np.argmax(alike[cycle])])
+        step, both = (
+            _explained(codes, lengths[i], round(2 * lengths[longer])) for i in (best, longer)
+        )
+        best = longer if both > step else best
     near = lengths[best] * _FINER ** np.linspace(-3, 3, 7)
     bend, slope, _ = np.polyfit(
         np.arange(-3, 4), [_explained(codes, x, round(2 * lengths[best])) for x in near], 2

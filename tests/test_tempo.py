@@ -11,7 +11,7 @@ from stgan_jax import tempo
 def codes(time, period, drift=0.0):
     """A gait: a cycle and its double in several phases, and a view that changes evenly."""
     turn = 2 * np.pi * np.asarray(time)[:, None] / period
-    waves = [np.cos(turn + np.arange(3)), 0.8 * np.cos(2 * turn + np.arange(2))]
+    waves = [np.cos(turn + np.arange(3)), 0.3 * np.cos(2 * turn + np.arange(2))]
     return np.concatenate([*waves, drift * np.asarray(time)[:, None]], 1)
 
 

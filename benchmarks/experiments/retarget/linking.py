@@ -8,7 +8,6 @@ people. Beside it the same of ideal silhouettes: two strangers rendered in each 
 faultlessly, so that nothing links them but the walk that is kept.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import jax
@@ -37,20 +36,14 @@ _RUNS, _TRAINING = (0, 1), 2  # seeds
 def _ideal(walks: Walks, index: np.ndarray, manner: float, run: int) -> gaits.Gaits:
     """The same steps, each by a stranger of the run."""
 
-    def each() -> Iterator:
-        for i in index:
-            walk = walks.named[i]
-            key = jax.random.key((run << 24) + int(i))
-            stranger = identity.sample_identity(stranger_seed(key), manner)
-            yield (
-                walk,
-                walkers.silhouettes(
-                    walk.subject, walk.view, walk.condition, walk.repetition, FRAMES,
-                    body_of=stranger,
-                ),
-            )  # fmt: skip
+    def drawn(i: int) -> np.ndarray:
+        walk, seed = walks.named[i], stranger_seed(jax.random.key((run << 24) + i))
+        return walkers.silhouettes(
+            walk.subject, walk.view, walk.condition, walk.repetition, FRAMES,
+            body_of=identity.sample_identity(seed, manner),
+        )  # fmt: skip
 
-    return gaits.collect(each())
+    return gaits.collect((walks.named[i], drawn(i)) for i in index.tolist())
 
 
 def main(_):
