@@ -73,8 +73,9 @@ class Retargeter:
             one, which leaves nothing of it; in between, identities in between. The settings' by
             default.
           tempo: the gait becomes up to so much faster or slower, as the key decides
-            (`tempo.factor`); 0.12 for an eighth. Whole walks alone, see `in_pieces` for long ones.
-            A gait without a clear period keeps its own. The model's by default.
+            (`tempo.factor`), and begins at another moment; 0.12 for an eighth. Whole walks alone,
+            see `in_pieces` for long ones. A gait without a clear period keeps its own. The model's
+            by default.
 
         Returns:
           1 inside, 0 outside; one part a frame, without holes.
@@ -157,7 +158,9 @@ class Retargeter:
     def _retimed(
         self, code: Float[np.ndarray, "T C"], key: jax.Array, largest: float
     ) -> Float[np.ndarray, "T C"]:
-        return tempo.retimed(code, tempo.factor(key, largest)) if largest else code
+        if not largest:
+            return code
+        return tempo.retimed(code, tempo.factor(key, largest), tempo.start(key))
 
     def _who(self, key: jax.Array, alpha: float, own: Float[np.ndarray, " I"]) -> np.ndarray:
         person = self.person(key)

@@ -32,6 +32,17 @@ def factor(key: jax.Array, largest: float) -> float:
     return float((1.0 + largest) ** share)
 
 
+def start(key: jax.Array) -> float:
+    """By how much of a repetition a gait is ahead in the middle of a walk: from -0.5 to 0.5.
+
+    Which moments of a gait a short recording holds tells it from others, whoever walks in it.
+
+    Args:
+      key: decides it, uniformly.
+    """
+    return float(jax.random.uniform(jax.random.fold_in(key, 0x5F), minval=-0.5, maxval=0.5))
+
+
 def period(codes: Float[np.ndarray, "T C"]) -> float:
     """Frames after which pose codes repeat themselves, as a rule a cycle; 0 where none is clear.
 
@@ -81,17 +92,20 @@ def _explained(codes: Float[np.ndarray, "T C"], length: float, window: int) -> f
     return float(parts[2:].sum() / max(np.sum(np.square(cut)) - parts[:2].sum(), 1e-9))
 
 
-def times(frames: int, period: float, factor: float) -> Float[np.ndarray, "T 3"]:
+def times(
+    frames: int, period: float, factor: float, start: float = 0.0
+) -> Float[np.ndarray, "T 3"]:
     """For each frame the times to draw, two where one repetition passes over into another.
 
     Time runs `factor` times as fast and steps back by whole repetitions, so that it stays within
-    half a repetition and `_FADE` frames of the true one. A short walk is true in its middle.
+    half a repetition and `_FADE` frames of the true one. In its middle a walk is ahead by `start`
+    repetitions.
 
     Returns:
       a time in frames, another one a repetition away, and its weight from 0 to 0.5.
     """
     here = np.arange(frames, dtype=np.float64)
-    ahead = (factor - 1.0) * (here - (frames - 1) / 2)
+    ahead = (factor - 1.0) * (here - (frames - 1) / 2) + start * period
     off = ahead / period - np.round(ahead / period)  # repetitions, from -0.5 to 0.5
     near = np.abs(factor - 1.0) * _FADE / 2 / period  # of the fade's first half
     weight = 0.5 * np.clip(1.0 - (0.5 - np.abs(off)) / max(near, 1e-9), 0.0, 1.0)
@@ -115,15 +129,17 @@ def watched() -> Iterator[list[bool]]:
         _CHANGED.reset(token)
 
 
-def retimed(codes: Float[np.ndarray, "T C"], factor: float) -> Float[np.ndarray, "T C"]:
+def retimed(
+    codes: Float[np.ndarray, "T C"], factor: float, start: float = 0.0
+) -> Float[np.ndarray, "T C"]:
     """A whole walk's codes as if the gait were `factor` times as fast; unchanged without a gait.
 
-    Beyond both ends the walk goes on as it did a repetition before.
+    See `times`. Beyond both ends the walk goes on as it did a repetition before.
     """
     length = period(codes)
     if (changed := _CHANGED.get()) is not None:
         changed.append(length > 0)
-    if not length or factor == 1.0:
+    if not length or (factor, start) == (1.0, 0.0):
         return codes
     frames = len(codes)
     margin = int(np.ceil(length / 2 + _FADE)) + 1
@@ -136,7 +152,7 @@ def retimed(codes: Float[np.ndarray, "T C"], factor: float) -> Float[np.ndarray,
         beyond = np.arange(1, margin + 1)
         jump = codes[0 if order < 0 else -1] - _at(codes, inside[[edge + order]] - order)[0]
         known[edge + order * beyond] += np.clip(1 - beyond / _FADE, 0, 1)[:, None] * jump
-    first, second, weight = times(frames, length, factor).T
+    first, second, weight = times(frames, length, factor, start).T
     weight = weight[:, None]
     mixed = (1 - weight) * _at(known, first + margin) + weight * _at(known, second + margin)
     return mixed.astype(codes.dtype)

@@ -47,15 +47,18 @@ def test_factors_are_the_keys_and_fill_their_range():
     assert np.diff(logs).min() > 0
     assert np.abs(logs).min() < 0.3  # around 1, not away from it
     assert tempo.factor(jax.random.key(3), 0.0) == 1.0
+    starts = [tempo.start(key) for key in jax.random.split(jax.random.key(0), 16)]
+    assert -0.5 <= min(starts) < -0.3 < 0.3 < max(starts) <= 0.5
+    assert abs(np.corrcoef(starts, np.log(drawn))[0, 1]) < 0.6  # one does not tell the other
 
 
-@pytest.mark.parametrize("factor", [0.85, 1.12])
+@pytest.mark.parametrize(("factor", "start"), [(0.85, 0.0), (1.12, 0.3), (1.0, -0.5)])
 @pytest.mark.parametrize("frames", [50, 400])
-def test_a_gait_is_drawn_at_another_time_of_nearly_the_same_place(factor, frames):
+def test_a_gait_is_drawn_at_another_time_of_nearly_the_same_place(factor, start, frames):
     time, period, drift = np.arange(frames), 26.4, 0.01
-    made = tempo.retimed(codes(time, period, drift), factor)
+    made = tempo.retimed(codes(time, period, drift), factor, start)
     middle = (frames - 1) / 2
-    wanted = codes(middle + factor * (time - middle), period)
+    wanted = codes(middle + factor * (time - middle) + start * period, period)
     # To the ends, which go on as they would; straight lines between frames leave out 0.03 of the
     # double frequency.
     np.testing.assert_allclose(made[:, :5], wanted[:, :5], atol=0.06)
