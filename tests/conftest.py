@@ -1,6 +1,7 @@
 """For every test: no silent broadcasting, shapes and types of signatures checked as they run,
-and two fake CPU devices, so that nothing rests on there being one. What is compiled is kept for
-the session, for all its workers and the commands that they start.
+and two fake CPU devices, so that nothing rests on there being one. Most programs run a few times,
+so they are compiled in a hurry. What is compiled is kept for the session, for all its workers and
+the commands that they start.
 """
 
 import atexit
@@ -9,7 +10,10 @@ import os
 import shutil
 import tempfile
 
-os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
+os.environ["XLA_FLAGS"] = (
+    "--xla_force_host_platform_device_count=2 --xla_cpu_use_fusion_emitters=false"
+)
+os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
 if "PYTEST_XDIST_WORKER" not in os.environ:
     cache = tempfile.mkdtemp(prefix="stgan_jax-compiled-")
     atexit.register(shutil.rmtree, cache, ignore_errors=True)
