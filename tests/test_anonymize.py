@@ -139,7 +139,8 @@ def test_who_is_cut_off_or_seen_too_briefly_is_covered(model, tmp_path):
 
 
 def test_no_output_without_people(model, tmp_path):
-    scene = Scene(1, people=0, frames=30, size=(240, 320))
+    # Nothing in it is nearly taken for somebody who stands: encoders may differ by a little.
+    scene = Scene(7, people=0, frames=30, size=(240, 320))
     source = write(tmp_path / "in.mp4", [frame.image for frame in scene])
     with pytest.raises(InputError, match="no walking person"):
         clip.anonymize_video(source, tmp_path / "out.mp4", model)
