@@ -404,7 +404,7 @@ def test_tempo_changes_the_cadence_and_where_it_begins(shipped, monkeypatch):
     assert abs(factors[0] - factors[1]) > 0.05
     again = shipped(walk, key, tempo=0.15)
     np.testing.assert_array_equal(again, shipped(walk, key, tempo=0.15))
-    # In the middle the gait is ahead by what the key says, and its place is where it was.
+    # Begun in time, its middle is as it was; begun elsewhere, it is another moment.
     monkeypatch.setattr(tempo, "start", lambda key: 0.0)
     in_time = shipped(walk, key, tempo=0.15)
     assert iou(in_time[24:26], kept[24:26]) > 0.97 > iou(in_time[:4], kept[:4])

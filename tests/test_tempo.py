@@ -52,7 +52,7 @@ def test_factors_are_the_keys_and_fill_their_range():
     assert abs(np.corrcoef(starts, np.log(drawn))[0, 1]) < 0.6  # one does not tell the other
 
 
-@pytest.mark.parametrize(("factor", "start"), [(0.85, 0.0), (1.12, 0.3), (1.0, -0.5)])
+@pytest.mark.parametrize(("factor", "start"), [(0.85, 0.0), (1.12, 0.0), (1.12, 0.3), (1.0, -0.5)])
 @pytest.mark.parametrize("frames", [50, 400])
 def test_a_gait_is_drawn_at_another_time_of_nearly_the_same_place(factor, start, frames):
     time, period, drift = np.arange(frames), 26.4, 0.01

@@ -43,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--overwrite", action="store_true", help="Replace outputs that are there.")
     add("--seed", type=int, help="Decides everybody's noise. Random by default.")
-    add("--tempo", type=float, help="Another cadence, by up to this share, as 0.12, and its start.")
+    add("--tempo", type=float, help="Gaits up to this share faster or slower, and out of step.")
     add("--store_seed", action="store_true", help="Put the seed into the report.")
     add("--keep_audio", action="store_true", default=True, help="Keep the sound (the default).")
     add("--no_keep_audio", "--nokeep_audio", dest="keep_audio", action="store_false",
