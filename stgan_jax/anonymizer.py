@@ -101,20 +101,27 @@ def load_model(source: str | os.PathLike | None = None, strength: str = STRENGTH
     return Model(settings.nets(), params, settings.data.codec, settings.alpha, noise)
 
 
-def with_tempo(model: AnyModel, largest: float) -> AnyModel:
-    """The model, changing cadence by up to `largest`, see `Retargeter`.
+def varied(model: AnyModel, tempo: float | None = None, build: float | None = None) -> AnyModel:
+    """The model, changing cadence by up to `tempo`, and bodies so various, see `Retargeter`.
+
+    None leaves what the model has.
 
     Raises:
       InputError: it cannot.
     """
     if not isinstance(model, Retargeter):
-        if largest:
+        if tempo:
             raise InputError(
                 "only retargeting can change cadence: leave --tempo out, or --checkpoint"
             )
+        if build not in (None, 1.0):
+            raise InputError("only retargeting draws bodies: leave --build out, or --checkpoint")
         return model
+    if tempo is None and build is None:
+        return model  # as it is compiled
     changed = Retargeter(model.settings, model.params)
-    changed.tempo = largest
+    changed.tempo = model.tempo if tempo is None else tempo
+    changed.build = model.build if build is None else build
     return changed
 
 

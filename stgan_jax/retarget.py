@@ -15,6 +15,7 @@ from stgan_jax.models import retarget as models
 from stgan_jax.settings import RetargetSettings
 from stgan_jax.steps import used
 
+_FEW = 2.4  # deviations from the mean; one of 60 people is farther from it
 _CHUNK = 64  # frames: walks are filled up to a multiple, so that few shapes are compiled
 
 
@@ -25,11 +26,13 @@ class Retargeter:
       settings: of the networks' training.
       params: of the networks, by name.
       tempo: the largest relative change of cadence, the settings' unless it is set.
+      build: how various new bodies are, see `stranger`, likewise.
     """
 
     def __init__(self, settings: RetargetSettings, params: Mapping[str, Any]):
         """Takes what `weights.load` or a checkpoint gives."""
-        self.settings, self.params, self.tempo = settings, dict(params), settings.tempo
+        self.settings, self.params = settings, dict(params)
+        self.tempo, self.build = settings.tempo, settings.build
         self._nets = settings.nets()
         self._read = jax.jit(self._read_plain)
         self._drawn = jax.jit(self._draw_plain)
@@ -191,7 +194,7 @@ class Retargeter:
 
     def person(self, key: jax.Array) -> Float[np.ndarray, " I"]:
         """A random identity, see `stranger`."""
-        return stranger(self.params["people"], key, self.settings.manner)
+        return stranger(self.params["people"], key, self.settings.manner, self.build)
 
     def _read_plain(self, params, encoded):
         gen, basis = used(params), params["basis"]
@@ -210,7 +213,7 @@ def _filled(frames: int) -> Int[np.ndarray, " N"]:
 
 
 def stranger(
-    people: Mapping[str, Any], key: jax.Array, manner: float = 1.0
+    people: Mapping[str, Any], key: jax.Array, manner: float = 1.0, build: float = 1.0
 ) -> Float[np.ndarray, " I"]:
     """A random identity, in numbers of about zero mean and unit variance.
 
@@ -221,9 +224,14 @@ def stranger(
       people: "mean" and "scale" of identities' numbers.
       key: decides who.
       manner: see `identity.sample_identity`.
+      build: how many times as far from the mean one a body is as people's are; above 1 no number of
+        it beyond what few people have. What is alike in two walks counts for less so.
     """
     drawn = identity.vector(identity.sample_identity(stranger_seed(key), manner))
-    return (drawn - np.asarray(people["mean"])) / np.asarray(people["scale"])
+    drawn = (drawn - np.asarray(people["mean"])) / np.asarray(people["scale"])
+    if build == 1.0:
+        return drawn
+    return np.where(identity.of_build(), np.clip(build * drawn, -_FEW, _FEW), drawn)
 
 
 def stranger_seed(key: jax.Array) -> int:

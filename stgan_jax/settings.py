@@ -214,6 +214,7 @@ class RetargetSettings(RunSettings):
       tempo: largest relative change of cadence; of use alone.
       manner: how far new identities' way to walk is from the mean one, of what it is in people, see
         `identity.sample_identity`; of use alone.
+      build: how various new bodies are, see `retarget.stranger`; of use alone.
       components: of the basis in which silhouettes are written.
       inputs: how many of them the encoders look at.
       window: frames that a pose code is read from.
@@ -234,6 +235,7 @@ class RetargetSettings(RunSettings):
     alpha: float = 1.0
     tempo: float = 0.0
     manner: float = 1.0
+    build: float = 1.0
     components: int = 256
     inputs: int = 100
     window: int = 15
@@ -261,6 +263,7 @@ class RetargetSettings(RunSettings):
         require(0 <= self.alpha <= 1, "alpha must be from 0 to 1")
         require(0 <= self.tempo <= 1, "tempo must be from 0 to 1")
         require(0 <= self.manner <= 1, "manner must be from 0 to 1")
+        require(1 <= self.build <= 2, "build must be from 1 to 2")
         require_positive(self, "disc_learning_rate")
         for name in ("read_weight", "adversarial_weight", "adversary_weight", "cycle_weight"):
             require(getattr(self, name) >= 0, f"{name} must not be negative")

@@ -460,6 +460,7 @@ def test_outputs_that_would_collide_are_refused(source, tmp_path):
         ({"start": 3, "end": 2}, "--end must be later"),
         ({"crf": 99}, "--crf"),
         ({"tempo": -0.1}, "--tempo"),
+        ({"build": 0.9}, "--build"),
         ({"masks": "a", "start": 1}, "leave --start out"),
         ({"masks": "a", "segmenter": "b"}, "exclude each other"),
         ({"preview": "a.jpg"}, "name a .png"),
@@ -558,16 +559,17 @@ def test_silhouettes_come_back_as_silhouettes_and_frames_as_frames(frames, scene
 
 
 def test_a_dataset_is_done_by_several_processes(trained, tmp_path):
-    """Whose folder holds pictures of its own, too, beside the walks in it; cadence changes."""
+    """Whose folder holds pictures of its own, too, beside the walks; cadence and builds change."""
     for name, count in (("data", 4), ("data/0", 4), ("data/1", 40)):
         (tmp_path / name).mkdir()
         for n, mask in enumerate(walkers.silhouettes(90, 90, frames=count)):
             cv2.imwrite(str(tmp_path / name / f"{n:02d}.png"), mask * np.uint8(255))
     outputs = {}
-    for jobs, largest in ((1, 0.3), (2, 0.3), (1, 0.0)):
+    for jobs, largest in ((1, 0.0), (2, 0.3), (1, 0.3)):
         out = tmp_path / f"out{jobs}{largest}"
         (out / "0").mkdir(parents=True)  # as by another process
-        told = stgan_jax.anonymize(tmp_path / "data", out, seed=5, jobs=jobs, tempo=largest)
+        options = {"tempo": largest, "build": 1.6}
+        told = stgan_jax.anonymize(tmp_path / "data", out, seed=5, jobs=jobs, **options)
         assert told["files"][0]["written"] == 3
         assert told["files"][0]["cadence_kept"] == (2 if largest else 0)  # too short to tell
         outputs[jobs, largest] = [p.read_bytes() for p in sorted(out.rglob("*.png"))]
@@ -577,10 +579,12 @@ def test_a_dataset_is_done_by_several_processes(trained, tmp_path):
     assert all(same[:8])
     assert sum(same[8:]) < 20
     (tmp_path / "out10.3/03.png").unlink()  # as of one that was killed
-    again = stgan_jax.anonymize(tmp_path / "data", tmp_path / "out10.3", seed=5, tempo=0.3)
+    again = stgan_jax.anonymize(tmp_path / "data", tmp_path / "out10.3", seed=5, **options)
     assert (again["files"][0]["written"], again["files"][0]["skipped"]) == (1, 2)
     made, other = ((tmp_path / f"out{n}0.3/03.png").read_bytes() for n in (1, 2))
     assert made == other
+    stgan_jax.anonymize(tmp_path / "data", tmp_path / "as_people", seed=5, tempo=0.3)
+    assert made != (tmp_path / "as_people/03.png").read_bytes()
     out = tmp_path / "out"
     for options, word in (
         ({"checkpoint": tmp_path / "none"}, "none"),
@@ -625,7 +629,7 @@ def test_a_long_walk_in_pieces_is_as_in_one(tmp_path):
 
 def test_a_re_timed_walk_is_one_and_fails_closed(tmp_path, monkeypatch):
     frames, shelf, root = 120, Shelf(tmp_path), jax.random.key(1)
-    model = anonymizer.with_tempo(anonymizer.load_model(), 0.3)
+    model = anonymizer.varied(anonymizer.load_model(), 0.3)
     whole = anonymizer.whole_walks(model)
 
     def made(track, whole=whole):
@@ -657,10 +661,12 @@ def test_a_re_timed_walk_is_one_and_fails_closed(tmp_path, monkeypatch):
     assert all(made(long_walk(30, shelf), broken).hidden)
 
 
-def test_stgan_refuses_to_change_cadence(model):
-    assert anonymizer.with_tempo(model, 0.0) is model
+def test_stgan_refuses_to_change_cadence_and_builds(model):
+    assert anonymizer.varied(model, 0.0, 1.0) is model
     with pytest.raises(InputError, match="only retargeting can change cadence"):
-        anonymizer.with_tempo(model, 0.1)
+        anonymizer.varied(model, 0.1)
+    with pytest.raises(InputError, match="leave --build out"):
+        anonymizer.varied(model, build=1.5)
 
 
 def test_without_a_checkpoint_the_package_brings_weights():

@@ -388,6 +388,29 @@ def test_keys_are_people(shipped):
     assert not shipped(np.zeros_like(walk), jax.random.key(0)).any()
 
 
+def test_more_various_bodies_stay_within_people_and_the_walk_as_it_is(shipped):
+    known, of_build = pairs.people(400), identity.of_build()
+    as_people, various = (
+        np.stack([stranger(known, jax.random.key(n), 1.0, build) for n in range(60)])
+        for build in (1.0, 1.6)
+    )
+    calm = np.stack([stranger(known, jax.random.key(n), 0.0) for n in range(60)])
+    assert not of_build[(as_people != calm).any(0)].any()  # what moves
+    assert of_build.sum() == 23
+    np.testing.assert_array_equal(as_people[:, ~of_build], various[:, ~of_build])
+    wanted = np.clip(1.6 * as_people[:, of_build], -2.4, 2.4)
+    np.testing.assert_allclose(various[:, of_build], wanted, rtol=1e-6)
+    assert (various[:, of_build].std(0) > 1.2 * as_people[:, of_build].std(0)).all()
+
+    walk, key = walkers.silhouettes(3, 54.0, frames=8), jax.random.key(1)
+    model = Retargeter(dataclasses.replace(shipped.settings, build=1.6), shipped.params)
+    drawn = stranger(shipped.params["people"], key, shipped.settings.manner, 1.6)
+    np.testing.assert_array_equal(model.person(key), drawn)
+    assert iou(model(walk, key), shipped(walk, key)) < 0.97
+    assert naturalness.one_piece(model(walk, key)).all()
+    np.testing.assert_array_equal(model(walk, key, 0.0), shipped(walk, key, 0.0))
+
+
 def test_tempo_changes_the_cadence_and_where_it_begins(shipped, monkeypatch):
     walk = walkers.silhouettes(3, 54.0)
     walk[30] = 0

@@ -3,7 +3,7 @@
 import dataclasses
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 CONDITIONS = ("nm", "bg", "cl")
 
@@ -108,6 +108,20 @@ def sample_identity(seed: int, manner: float = 1.0) -> Identity:
         coat_length=about(0.62, 0.22),
         coat_bulk=about(1.0, 0.12),
     )
+
+
+# Not of the build: how somebody moves, what is one of few kinds, and the pace.
+_NOT_BUILD = {
+    "hip_swing", "knee_swing", "ankle_swing", "arm_swing", "arm_lag", "pelvis_turn", "thorax_turn",
+    "asymmetry", "harmonics", "hair", "bag", "cadence",
+}  # fmt: skip
+
+
+def of_build() -> Bool[np.ndarray, " 43"]:
+    """Which of `vector`'s numbers are of build, posture and clothes."""
+    lengths = {"hair": 2, "asymmetry": 3, "harmonics": 4, "bag": 3}
+    names = [field.name for field in dataclasses.fields(Identity)]
+    return np.array([n not in _NOT_BUILD for n in names for _ in range(lengths.get(n, 1))])
 
 
 def vector(person: Identity) -> Float[np.ndarray, " 43"]:

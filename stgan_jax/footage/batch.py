@@ -72,8 +72,7 @@ def anonymize(
         model = anonymizer.load_model(model, strength)  # here at first: what is wrong is said once
     elif strength != anonymizer.STRENGTHS[1]:
         raise InputError("a loaded model has its strength: leave strength out")
-    if options.tempo is not None:
-        model = anonymizer.with_tempo(model, options.tempo)
+    model = anonymizer.varied(model, options.tempo, options.build)
     told = []
     for job in tqdm(todo, desc="all", unit="file", disable=len(todo) < 2):
         files.sweep(job.output)
@@ -124,7 +123,7 @@ def _dataset(
     seed = keys.random_seed() if options.seed is None else options.seed
     done = walks.anonymize_dataset(
         job.source, job.output, model, seed, strength=strength, largest_tempo=options.tempo,
-        overwrite=overwrite, jobs=jobs,
+        build=options.build, overwrite=overwrite, jobs=jobs,
     )  # fmt: skip
     named = {"input": os.fspath(job.source), "output": os.fspath(job.output)}
     return named | done | ({"seed": seed} if options.store_seed else {})

@@ -40,6 +40,7 @@ class Options:
       background: picture of the empty scene, or a video or folder with a frame a frame.
       seed: decides everybody's noise; random by default.
       tempo: largest relative change of everybody's cadence; None for the model's.
+      build: how various new bodies are, from 1, as people, to 2; None for the model's.
       store_seed: puts the seed into the report. Whoever has it can repeat the noise.
       preview: PNG to write: a few frames of the result.
       contact_sheet: PNG to write: before and after. It shows the original people.
@@ -61,6 +62,7 @@ class Options:
     background: str | os.PathLike | None = None
     seed: int | None = None
     tempo: float | None = None
+    build: float | None = None
     store_seed: bool = False
     preview: str | os.PathLike | None = None
     contact_sheet: str | os.PathLike | None = None
@@ -82,6 +84,8 @@ class Options:
             raise InputError("--crf must be from 0 to 51")
         if self.tempo is not None and not 0.0 <= self.tempo <= 0.5:
             raise InputError("--tempo must be from 0 to 0.5")
+        if self.build is not None and not 1.0 <= self.build <= 2.0:
+            raise InputError("--build must be from 1 to 2")
         if self.masks and self.segmenter:
             raise InputError("--masks and --segmenter exclude each other")
         if self.seed is not None and not 0 <= self.seed < 1 << keys.BITS:

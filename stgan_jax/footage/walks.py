@@ -42,6 +42,7 @@ def anonymize_dataset(
     *,
     strength: str = anonymizer.STRENGTHS[1],
     largest_tempo: float | None = None,
+    build: float | None = None,
     overwrite: bool = False,
     jobs: int = 1,
 ) -> dict[str, Any]:
@@ -57,7 +58,8 @@ def anonymize_dataset(
         which stays in this one.
       seed: with a walk's place in the dataset decides its noise.
       strength: as `anonymizer.load_model` takes it.
-      largest_tempo: as `anonymizer.with_tempo` takes it; None for the model's.
+      largest_tempo: as `anonymizer.varied` takes it; None for the model's.
+      build: likewise.
       overwrite: makes walks anew that are there.
       jobs: processes that work side by side.
 
@@ -82,7 +84,7 @@ def anonymize_dataset(
     counts["cadence_kept"] = 0
     errors = []
     for name, frames, kept, error in tqdm(
-        _spread(work, names, (checkpoint, strength, largest_tempo), jobs),
+        _spread(work, names, (checkpoint, strength, largest_tempo, build), jobs),
         desc="anonymising",
         unit="walk",
         total=len(names),
@@ -116,10 +118,12 @@ def _spread(work: Callable, names: list[str], model: tuple, jobs: int) -> Iterat
         yield from pool.map(functools.partial(_with_loaded, work), names, chunksize=4)
 
 
-def _load(checkpoint: Any, strength: str, largest_tempo: float | None) -> anonymizer.AnyModel:
+def _load(
+    checkpoint: Any, strength: str, largest_tempo: float | None, build: float | None
+) -> anonymizer.AnyModel:
     is_loaded = isinstance(checkpoint, anonymizer.AnyModel)
     model = checkpoint if is_loaded else anonymizer.load_model(checkpoint, strength)
-    return model if largest_tempo is None else anonymizer.with_tempo(model, largest_tempo)
+    return anonymizer.varied(model, largest_tempo, build)
 
 
 _LOADED: list[anonymizer.AnyModel] = []
