@@ -20,12 +20,16 @@ if "PYTEST_XDIST_WORKER" not in os.environ:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = cache
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 
+# While the hook loads a module, it compiles anew what that imports, unless it is there.
+import flax  # noqa: F401
+import jax
+import optax  # noqa: F401
+import orbax.checkpoint  # noqa: F401
+import pytest
+import tensorflow  # noqa: F401
 from jaxtyping import install_import_hook
 
 install_import_hook("stgan_jax", "shape_checks.check")
-
-import jax
-import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 

@@ -18,10 +18,10 @@ NOISE = settings.NoiseSettings(
 STGAN = settings.StganSettings(
     data=dataclasses.replace(WALKERS, first_subject=61, last_subject=62),
     validation_subjects=(77, 78),
-    steps=60,
+    steps=24,
     batch_size=2,
-    save_every=30,
-    evaluate_every=30,
+    save_every=12,
+    evaluate_every=12,
 )
 GAIT = dataclasses.replace(
     STGAN, noise="gait", noise_checkpoint="retarget", alpha=0.8, balance="convex"

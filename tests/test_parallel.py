@@ -20,7 +20,8 @@ ROOT = Path(__file__).parents[1]
 def started(arguments, devices, **options):
     environment = {
         **os.environ,
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+        # The last of two counts.
+        "XLA_FLAGS": os.environ["XLA_FLAGS"] + f" --xla_force_host_platform_device_count={devices}",
         "JAX_PLATFORMS": "cpu",
         # Only process 0 would have one: the others would be late, and JAX does not wait long.
         "JAX_ENABLE_COMPILATION_CACHE": "0",

@@ -35,7 +35,8 @@ def command(workdir, *more):
 
 
 def environment(**changes):
-    return {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"} | changes
+    one_device = os.environ["XLA_FLAGS"] + " --xla_force_host_platform_device_count=1"
+    return os.environ | {"XLA_FLAGS": one_device} | changes
 
 
 @pytest.fixture(scope="module")

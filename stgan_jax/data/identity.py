@@ -62,13 +62,9 @@ def sample_identity(seed: int, manner: float = 1.0) -> Identity:
         people; the build stays.
     """
     rng = np.random.default_rng([seed, 0x1D])
-
-    def about(mean: float, spread: float, limit: float = 2.2) -> float:
-        return float(mean + spread * np.clip(rng.normal(), -limit, limit))
-
-    def moved(mean: float, spread: float) -> float:
-        return about(mean, manner * spread)
-
+    # No functions, which the tests' type checker would wrap anew for each of thousands of people.
+    about = lambda mean, spread: float(mean + spread * np.clip(rng.normal(), -2.2, 2.2))  # noqa: E731
+    moved = lambda mean, spread: about(mean, manner * spread)  # noqa: E731
     mass, frame = about(0.0, 1.0), about(0.0, 1.0)  # shared: heavier, broader-shouldered people
     degree = np.pi / 180
     return Identity(
