@@ -1,10 +1,14 @@
 """How private and how natural anonymised walks are: every figure of the papers, and attackers."""
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
 import json
 import os
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -190,6 +194,47 @@ def evaluate(
         "video_score_by": None if action is None else action.name,
         "methods": rows,
     }, pictures
+
+
+def in_shares(jobs: int, share: str = "") -> slice:
+    """Which methods are left to this process, where several share them.
+
+    With `jobs` above 1 and no `share` the command that this process was started by is run so often
+    at once, each time with another --share and cores of its own: threads of one process mostly
+    wait for each other here. What they find is in the cache of `evaluate` then, which is called
+    for all methods in the end. The first one's progress is shown.
+
+    Args:
+      jobs: how many.
+      share: "2/3" for the second of three; "" for all.
+
+    Raises:
+      InputError: there is no such share, or one failed: says its last words.
+    """
+    which, _, many = share.partition("/")
+    if share and not (which.isdigit() and many.isdigit() and 1 <= int(which) <= int(many)):
+        raise InputError(f"--share={share}: say 1/3, 2/3 or 3/3 for one of three")
+    if share:
+        return slice(int(which) - 1, None, int(many))
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    with contextlib.ExitStack() as stack:
+        running = []
+        for i in range(jobs if jobs > 1 else 0):
+            log = stack.enter_context(tempfile.TemporaryFile("w+")) if i else None
+            command = [sys.executable, *sys.argv, f"--share={i + 1}/{jobs}"]
+            process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log)
+            stack.callback(process.terminate)
+            if cores[i::jobs]:
+                os.sched_setaffinity(process.pid, cores[i::jobs])
+            running.append((process, log))
+        for process, log in running:
+            if process.wait():
+                said = ""
+                if log:
+                    log.seek(0)
+                    said = log.read().strip().split("\n")[-1].removeprefix("error: ")
+                raise InputError(f"a process of --jobs={jobs} failed: {said or 'see above'}")
+    return slice(None)
 
 
 def _plain_first(methods: Sequence[Method]) -> list[Method]:

@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import html.parser
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -188,6 +189,33 @@ def test_launcher_says_what_is_wrong(tmp_path, more, message):
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_several_processes_share_the_methods(tmp_path, monkeypatch):
+    script = tmp_path / "started.py"
+    script.write_text(
+        "import os, pathlib, sys\n"
+        "if sys.argv[1] == 'x': sys.exit('error: no such thing' if '2/3' in sys.argv[2] else 0)\n"
+        "said = f'{sys.argv[1:]} {len(os.sched_getaffinity(0))}'\n"
+        "pathlib.Path(sys.argv[1], sys.argv[2][-3]).write_text(said)\n"
+    )
+    monkeypatch.setattr(sys, "argv", [str(script), str(tmp_path)])
+    assert evaluate.in_shares(1) == slice(None)
+    assert not (tmp_path / "1").exists()
+    assert evaluate.in_shares(2) == slice(None)
+    cores = len(os.sched_getaffinity(0))
+    for i in (1, 2):
+        own = len(range(cores)[i - 1 :: 2]) or cores
+        assert (tmp_path / f"{i}").read_text() == f"{[str(tmp_path), f'--share={i}/2']} {own}"
+    # A share starts nothing, and together they are everything once.
+    taken = [x for i in (1, 2, 3) for x in range(7)[evaluate.in_shares(3, f"{i}/3")]]
+    assert sorted(taken) == list(range(7))
+    monkeypatch.setattr(sys, "argv", [str(script), "x"])
+    with pytest.raises(InputError, match="--jobs=3 failed: no such thing"):
+        evaluate.in_shares(3)
+    for wrong in ("3", "0/2", "3/2", "a/b"):
+        with pytest.raises(InputError, match=f"--share={wrong}: say"):
+            evaluate.in_shares(1, wrong)
 
 
 def test_known_figures_are_not_taken_again_and_others_are(walks, seen, tmp_path):

@@ -34,6 +34,8 @@ _CODECS = flags.DEFINE_list("wifs_codecs", ["resampled", "padded"], "Of WIFS.")
 _RECOGNIZERS = flags.DEFINE_list("recognizers", [], "Which; all four by default.")
 _ATTACKS = flags.DEFINE_list("attacks", [], "Which; all three by default.")
 _VIEWS = flags.DEFINE_list("views", [], "Degrees; all by default.")
+_JOBS = flags.DEFINE_integer("jobs", 1, "Processes that share the evaluation.")
+_SHARE = flags.DEFINE_string("share", "", "2/3: takes a third of the figures, and no more.")
 _ABLATION = flags.DEFINE_bool("ablation", False, "Single changes instead of alphas.")
 _NOISE = flags.DEFINE_string("noise", "noise", "Of noise.py, for the ablation: weights, training.")
 _WALKS = flags.DEFINE_integer("natural_walks", 40, "A view, that naturalness is taken of.")
@@ -171,7 +173,10 @@ def main(_):
                 chosen, natural_walks=_WALKS.value, recovery_walks=_RECOVERY.value
             )
             made = _ablated(seed, views) if _ABLATION.value else _trained(seed)
+            made = made[evaluate.in_shares(_JOBS.value, _SHARE.value)]
             told, pictures = evaluate.evaluate(made, walks, chosen, out / "kept", _DATASET.value)
+            if _SHARE.value:
+                continue
             folder = out / f"{'ablation-' * _ABLATION.value}report-seed={seed}"
             report.write(folder, told, pictures)
             told = json.loads((folder / "report.json").read_text())
