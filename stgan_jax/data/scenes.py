@@ -135,16 +135,15 @@ class DressedWalker:
     ) -> None:
         """Draws the person at frame t, far parts first, and marks where it is seen."""
         scale, foot = self._scale[t], self._foot[t]
-
-        def depth(part: body.Part) -> float:
-            near = np.mean([self._projected[s][1][t] for s in part.spheres])
-            # Hair is on top of the head seen from the side, and its crown from everywhere.
-            return float(near) + {"hair": 0.015, "crown": 0.08}.get(part.name, 0.0)
-
-        for part in sorted(self._parts, key=depth):
+        for part in sorted(self._parts, key=lambda part: self._depth(t, part)):
             ends = [self._projected[part.spheres[i]][0][t] * scale + foot for i in (0, -1)]
             cloth = self._clothes[part.garment]
             _dress(image, people, self.outline(t, part.name), ends, scale, cloth, label)
+
+    def _depth(self, t: int, part: body.Part) -> float:
+        near = np.mean([self._projected[s][1][t] for s in part.spheres])
+        # Hair is on top of the head seen from the side, and its crown from everywhere.
+        return float(near) + {"hair": 0.015, "crown": 0.08}.get(part.name, 0.0)
 
     def draw_shadow(
         self, t: int, cover: UInt8[np.ndarray, "H W"], cast: Float[np.ndarray, "2"]

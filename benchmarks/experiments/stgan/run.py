@@ -121,7 +121,7 @@ def _curves(report: dict, path: Path) -> None:
                 natural = method["naturalness"]
                 natural = natural["by_view"][str(view)] if view is not None else natural["measures"]
                 found = [
-                    by["conditions"]["nm"]["rank1"]["by_view"][str(view)]["accuracy"]
+                    by["conditions"]["nm"]["rank1"]["by_view"][str(view)]
                     if view is not None
                     else by["conditions"]["nm"]["rank1"]["accuracy"]
                     for by in method["privacy"][attack].values()
