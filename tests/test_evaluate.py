@@ -5,10 +5,12 @@ import dataclasses
 import html.parser
 import json
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -143,6 +145,18 @@ def test_report_is_whole_and_readable(seen, tmp_path):
     assert "quick look" in page.text
     assert "one body" in page.text
     assert "one body" in report.summary(told)
+
+
+def test_the_experiment_draws_and_tabulates_a_report(seen, tmp_path):
+    script = runpy.run_path(str(ROOT / "benchmarks/experiments/stgan/run.py"))
+    report.write(tmp_path, *seen)
+    told = json.loads((tmp_path / "report.json").read_text())
+    script["_curves"](told, tmp_path / "curves.png")
+    script["_table"](told, tmp_path / "table.csv")
+    assert cv2.imread(str(tmp_path / "curves.png")).std() > 10
+    plain, nothing, body = csv.DictReader((tmp_path / "table.csv").open())
+    assert (nothing["method"], nothing["ignorant gei"]) == ("nothing", plain["clean gei"])
+    assert float(body["semi-informed gei"]) < 0.5
 
 
 def test_people_play_the_papers_roles_where_all_are_there():
