@@ -110,7 +110,9 @@ def _curves(report: dict, path: Path) -> None:
     figure = matplotlib.figure.Figure(
         figsize=(3.2 * columns, 2.9 * -(-(len(views) + 1) // columns)), layout="constrained"
     )
-    axes = figure.subplots(-(-(len(views) + 1) // columns), columns, squeeze=False).ravel()
+    axes = figure.subplots(
+        -(-(len(views) + 1) // columns), columns, squeeze=False, sharex=True, sharey=True
+    ).ravel()
     for axis in axes[len(views) + 1 :]:
         axis.remove()
     attack = report["attacks"][0]
@@ -128,13 +130,11 @@ def _curves(report: dict, path: Path) -> None:
                 ]
                 points.append((natural["leg_amplitude_ratio"], 1 - max(found)))
             axis.plot(*zip(*points, strict=True), "o-", markersize=3, label=name)
-        axis.set(
-            title="all views" if view is None else f"{view} degrees",
-            xlabel="swing of the legs that is kept", ylabel=f"success, {attack}",
-            ylim=(0, 1.02),
-        )  # fmt: skip
+        axis.set(title="mean of views" if view is None else f"{view} degrees", ylim=(0, 1.02))
         axis.grid(alpha=0.3)
-    axes[0].legend(fontsize=7)
+    figure.supxlabel("swing of the legs that is kept")
+    figure.supylabel(f"success against the strongest recogniser, {attack}")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
     with files.replacing(path) as beside:
         figure.savefig(beside, dpi=100)
 
