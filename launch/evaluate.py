@@ -10,7 +10,7 @@ from absl import app, flags
 
 from stgan_jax.errors import numbers, one_sentence, parse_flags
 
-_CHECKPOINT = flags.DEFINE_list("checkpoint", [], "Trainings, or weights: runs/stgan,retarget.")
+_CHECKPOINT = flags.DEFINE_list("checkpoint", [], "Trainings, sweeps or weights: runs/a,retarget.")
 _MIX = flags.DEFINE_string("linear_mix", None, "A noise GAN: adds 0.7 own gait + 0.3 its noise.")
 _DATASET = flags.DEFINE_string("dataset", None, "A dataset of build_data.py.", required=True)
 _DATA_DIR = flags.DEFINE_string("data_dir", "data", "Folder of built datasets.")
@@ -42,7 +42,7 @@ def main(_):
         )  # fmt: skip
         opinions = study.load(_STUDY.value) if _STUDY.value else None
         evaluate.report.check(_OUT.value)
-        compared = [*map(methods.trained, _CHECKPOINT.value)]
+        compared = methods.all_trained(_CHECKPOINT.value)
         compared += [methods.linear_mix(_MIX.value, 0.3)] if _MIX.value else []
         views = numbers("--views", _VIEWS.value) or None
         walks = evaluate.Walks.of_dataset(_DATASET.value, _DATA_DIR.value, views)

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -130,6 +131,30 @@ def trained(workdir: str | os.PathLike, which: str = checkpoint.LATEST) -> Metho
     name = Path(workdir).absolute().name
     settings = from_dict(saved.settings)
     return _method(name, settings, saved.params(), _digest(settings, saved.state))
+
+
+def all_trained(named: Sequence[str]) -> list[Method]:
+    """The anonymisers of a list as it is given on the command line.
+
+    Args:
+      named: each as `trained` takes it, or the folder of a sweep, which stands for all its lanes by
+        alpha and seed. A lane's own folder may have come in two, as its name holds a comma.
+
+    Raises:
+      InputError: as `trained`.
+    """
+    made = []
+    for folder in map(Path, re.split(r",(?!seed=)", ",".join(named)) if named else []):
+        lanes = [
+            (float(parts[1]), int(parts[2]), lane)
+            for lane in folder.glob("alpha=*,seed=*")
+            if (parts := re.fullmatch(r"alpha=(.+),seed=(\d+)", lane.name))
+        ]
+        for *_, lane in sorted(lanes):
+            made.append(dataclasses.replace(trained(lane), name=f"{folder.name} {lane.name}"))
+        if not lanes:
+            made.append(trained(str(folder)))
+    return made
 
 
 def _digest(settings: Settings, state) -> str:

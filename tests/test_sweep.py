@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import small
 
-from stgan_jax import anonymizer, checkpoint, experiments, settings, sweep, train
+from stgan_jax import anonymizer, checkpoint, experiments, methods, settings, sweep, train
 from stgan_jax.data import walkers
 from stgan_jax.errors import InputError
 
@@ -85,6 +85,19 @@ def test_a_lane_anonymises_like_any_run(swept):
     made = anonymizer.anonymize_silhouettes(model, masks, jax.random.key(0))
     assert made.shape == masks.shape
     assert not np.array_equal(made, masks)
+
+
+def test_a_sweep_is_all_its_lanes_where_checkpoints_are_named(swept):
+    lane = swept[0] / "alpha=0.4,seed=3"
+    named = [*f"{lane},retarget,{swept[0]}".split(",")]  # as a list of flags is cut
+    one, weights, *lanes = methods.all_trained(named)
+    assert (one.name, one.alpha, weights.kind) == (lane.name, 0.4, "retarget")
+    sweep_name = swept[0].name
+    assert [method.name for method in lanes] == [
+        f"{sweep_name} alpha={alpha:g},seed={seed}" for alpha in ALPHAS for seed in SEEDS
+    ]
+    assert len({method.digest for method in lanes}) == len(lanes)
+    assert methods.all_trained([]) == []
 
 
 def test_lanes_that_follow_each_other_are_those_side_by_side(swept, tmp_path):

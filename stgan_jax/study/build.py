@@ -98,7 +98,7 @@ def sources(
     if checkpoints:
         from stgan_jax import material, methods  # slow to load
 
-        made = [methods.unprotected(), *map(methods.trained, checkpoints)]
+        made = [methods.unprotected(), *methods.all_trained(checkpoints)]
         there = material.Walks.of_dataset(str(dataset), data_dir, list(views) or None)
         out += clips.of_methods(made, there, walks, seed)
     if not out:
