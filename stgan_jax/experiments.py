@@ -149,7 +149,7 @@ def _noise(config: NoiseSettings) -> Experiment:
         if config.basis_size:
             sample = frames[:: -(-len(frames) // 3000)]
             basis = ContourBasis.fit(contour.fixed_to_unit(sample), config.basis_size)
-        return TrainState.create(seed, nets.init(jax.random.key(seed), basis), optimizers)
+        return TrainState.create(seed, jax.jit(nets.init)(jax.random.key(seed), basis), optimizers)
 
     def update(state, batch, alpha, **fixed):
         del alpha
@@ -182,6 +182,7 @@ def _stgan(config: StganSettings) -> Experiment:
     if config.noise == "gan":
         _, frozen = weights.trained(config.noise_checkpoint, NoiseSettings)
     source, unseen = source_of(config.data), _validation(config)
+    init = jax.jit(nets.init, static_argnums=2)
     unseen_noise = None
     if config.noise == "gait":
         model = Retargeter.load(config.noise_checkpoint)
@@ -191,7 +192,7 @@ def _stgan(config: StganSettings) -> Experiment:
             unseen_noise = np.stack([model.noise_gait(*x) for x in zip(unseen, keys, strict=True)])
 
     def start(seed: int) -> TrainState:
-        params = nets.init(jax.random.key(seed), frozen, config.data.frames)
+        params = init(jax.random.key(seed), frozen, config.data.frames)
         return TrainState.create(seed, with_average(params, config), optimizers)
 
     update = functools.partial(steps.stgan_step, nets=nets, loss=config.loss())
@@ -264,7 +265,7 @@ def _wifs(config: WifsSettings) -> Experiment:
 
     def start(seed: int) -> TrainState:
         zeros = jnp.zeros((1, config.data.frames, contour.DIM))
-        params = {"gen": net.init(jax.random.key(seed), zeros, zeros)}
+        params = {"gen": jax.jit(net.init)(jax.random.key(seed), zeros, zeros)}
         return TrainState.create(seed, with_average(params, config), optimizers)
 
     update = functools.partial(steps.wifs_step, net=net)
