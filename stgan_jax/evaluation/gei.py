@@ -19,16 +19,18 @@ def normalize(
     """
     out = []
     for mask in silhouettes:
-        rows = np.flatnonzero(mask.any(1))
-        if mask.sum() < 100:
+        if cv2.countNonZero(mask) < 100:
             continue
-        body = mask[rows[0] : rows[-1] + 1]
-        scaled = max(1, round(body.shape[1] * height / len(body)))
-        small = cv2.resize(body * np.uint8(255), (scaled, height), interpolation=cv2.INTER_AREA)
-        mass = np.cumsum(small.sum(0, dtype=np.float64))
-        middle = int(np.searchsorted(mass, mass[-1] / 2))
-        padded = np.pad(small, ((0, 0), (width, width)))
-        out.append(padded[:, middle + width - width // 2 :][:, :width])
+        _, top, _, rows = cv2.boundingRect(mask)
+        scaled = max(1, round(mask.shape[1] * height / rows))
+        body = mask[top : top + rows] * np.uint8(255)
+        small = cv2.resize(body, (scaled, height), interpolation=cv2.INTER_AREA)
+        mass = np.cumsum(cv2.reduce(small, 0, cv2.REDUCE_SUM, dtype=cv2.CV_64F)[0])
+        start = int(np.searchsorted(mass, mass[-1] / 2)) - width // 2
+        left = max(start, 0)
+        seen = small[:, left : start + width]
+        out.append(np.zeros((height, width), np.uint8))
+        out[-1][:, left - start : left - start + seen.shape[1]] = seen
     return (np.array(out, np.uint8).reshape(-1, height, width) > 127).astype(np.uint8)
 
 
