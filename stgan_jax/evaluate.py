@@ -6,6 +6,7 @@ import functools
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -218,6 +219,9 @@ def in_shares(jobs: int, share: str = "") -> slice:
         return slice(int(which) - 1, None, int(many))
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     with contextlib.ExitStack() as stack:
+        if jobs > 1:  # who is told to stop stops the others, too
+            before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+            stack.callback(signal.signal, signal.SIGTERM, before)
         running = []
         for i in range(jobs if jobs > 1 else 0):
             log = stack.enter_context(tempfile.TemporaryFile("w+")) if i else None

@@ -1,11 +1,13 @@
 """An evaluation from walks to report: what must hold by construction, and what is written."""
 
+import contextlib
 import csv
 import dataclasses
 import html.parser
 import json
 import os
 import runpy
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -230,6 +232,25 @@ def test_several_processes_share_the_methods(tmp_path, monkeypatch):
     for wrong in ("3", "0/2", "3/2", "a/b"):
         with pytest.raises(InputError, match=f"--share={wrong}: say"):
             evaluate.in_shares(1, wrong)
+
+
+def test_a_signal_to_stop_stops_all_who_share(tmp_path, monkeypatch):
+    script = tmp_path / "started.py"
+    script.write_text(
+        "import os, pathlib, signal, sys, time\n"
+        "pathlib.Path(sys.argv[1], str(os.getpid())).touch()\n"
+        "while len(os.listdir(sys.argv[1])) < 3: time.sleep(0.01)\n"
+        "if sys.argv[2] == '--share=2/2': os.kill(os.getppid(), signal.SIGTERM)\n"
+        "time.sleep(600)\n"
+    )
+    monkeypatch.setattr(sys, "argv", [str(script), str(tmp_path)])
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate.in_shares(2)
+    assert signal.getsignal(signal.SIGTERM) == before
+    for pid in {path.name for path in tmp_path.iterdir()} - {script.name}:
+        with contextlib.suppress(ChildProcessError):  # it was asked for before
+            os.waitpid(int(pid), 0)  # ends, or the test never does
 
 
 def test_known_figures_are_not_taken_again_and_others_are(walks, seen, tmp_path):
