@@ -164,7 +164,7 @@ def evaluate(
     for method in (plain, *others):
         rows.append({
             "name": method.name, "kind": method.kind, "alpha": method.alpha,
-            "digest": method.digest, "privacy": {},
+            "codec": method.codec, "digest": method.digest, "privacy": {},
         })  # fmt: skip
         for attack in ["clean"] if method is plain else options.attacks:
             rows[-1]["privacy"][attack] = {

@@ -66,7 +66,8 @@ def success(report: Mapping[str, Any]) -> "Figure | None":
             axis.set(title=f"{name}, top-{rank[-1]}", ylim=(-0.03, 1.03), xticks=views)
             axis.tick_params("x", rotation=90)
         axes[row][0].set_ylabel("success rate")
-    axes[0][0].legend(fontsize=7)
+    figure.supxlabel("view, degrees", fontsize=10)
+    figure.legend(*axes[0][0].get_legend_handles_labels(), fontsize=8, loc="outside right upper")
     return figure
 
 
@@ -80,7 +81,7 @@ def attacks(report: Mapping[str, Any]) -> "Figure":
         for i, method in enumerate(report["methods"]):
             if attack in method["privacy"]:
                 _, seen = worst(method, attack)
-                at.append(i + (number - len(every) / 2) * 0.2)
+                at.append(i + (number - len(every) / 2) * 0.2 if attack != "clean" else i)
                 value.append(seen["accuracy"])
                 low, high = seen["interval"]
                 error.append((seen["accuracy"] - low, high - seen["accuracy"]))
@@ -98,16 +99,16 @@ def attacks(report: Mapping[str, Any]) -> "Figure":
 
 
 def tradeoff(report: Mapping[str, Any], measure: str = "distance_to_real") -> "Figure":
-    """Privacy against naturalness: a line through the trainings of a kind, by alpha."""
+    """Privacy against naturalness: a line through the trainings of a kind and codec, by alpha."""
     figure, axes = _axes(1, 1, 6.0, 4.2)
     axis = axes[0][0]
     for marker, attack in zip("Dov^", ["clean", *report["attacks"]], strict=False):
-        kinds: dict[str, list] = {}
+        kinds: dict[tuple[str, str], list] = {}
         for method in report["methods"]:
             x = method["naturalness"]["measures"][measure]
             if attack in method["privacy"] and x is not None:
                 _, seen = worst(method, attack)
-                kinds.setdefault(method["kind"], []).append(
+                kinds.setdefault((method["kind"], method["codec"]), []).append(
                     (method["alpha"] or 0.0, x, seen["accuracy"], method["name"])
                 )
         color = None
@@ -122,7 +123,8 @@ def tradeoff(report: Mapping[str, Any], measure: str = "distance_to_real") -> "F
                     axis.annotate(text, place, fontsize=7, xytext=(4, 4),
                                   textcoords="offset points")  # fmt: skip
     axis.axhline(chance(report), color="black", linestyle=":", label="chance")
-    axis.margins(x=0.12)
+    axis.margins(x=0.2)
+    axis.locator_params("x", nbins=5)
     axis.set(xlabel=f"{MEASURES[measure][0]} (lower: more natural)", ylim=(0, 1.05),
              ylabel="rank-1, strongest recogniser (lower: more private)")  # fmt: skip
     axis.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))

@@ -3,7 +3,7 @@
 report.json, version 1: `dataset`, `views`, `frames`, `subjects` (numbers, by role), `walks`
 (how many, by role), `recognizers`, `attacks`, `seed`, and `methods`, a list of
 
-- `name`, `kind`, `alpha`, `digest` of the weights;
+- `name`, `kind`, `codec`, `alpha`, `digest` of the weights;
 - `privacy`: attack ("clean" for the unprotected walks) -> recogniser -> `conditions`, `eer`,
   `linkability` (D_sys), `chance`, `probes_without_gallery` (how many were left out), and, where
   other views were searched, `table`: condition -> `views`, `rank1` (rows: the probe's view,
