@@ -22,6 +22,7 @@ from stgan_jax import contour, files
 from stgan_jax.errors import InputError
 from stgan_jax.evaluation import (
     detectors,
+    gaits,
     gei,
     naturalness,
     noise,
@@ -128,13 +129,16 @@ def evaluate(
     seeds = [options.seed * 3 + role for role in (_PUBLISHED, _GALLERY, _TRAINING)]
     kept = _Kept(cache, [report.VERSION, dataset, walks.digest(), options.seed])
 
-    @functools.lru_cache(3)  # of one method, and of the unprotected walks those that stay
+    @functools.lru_cache(3)  # those of one method
     def anonymized(method: Method, role: int) -> Gaits:
         name = ("probes", "gallery", "training")[role]
         said = "to learn from" if role == _TRAINING else name
         return walks.gaits(method, chosen[name], seeds[role], said)
 
-    as_they_are = functools.cache(lambda role: anonymized(plain, role))
+    @functools.cache
+    def as_they_are(role: int) -> Gaits:
+        path = kept.path(["walks", role], plain, "walks", ".npz")
+        return gaits.kept(path, functools.partial(anonymized, plain, role))
 
     def recognizer(name: str, material: Gaits) -> recognizers.Recognizer:
         return recognizers.cached(cache, name, material, options.seed)
@@ -251,19 +255,23 @@ def _plain_first(methods: Sequence[Method]) -> list[Method]:
 
 
 class _Kept:
-    """Figures that were taken before, in files beside the recognisers."""
+    """What was taken before, in files beside the recognisers."""
 
     def __init__(self, folder: str | os.PathLike, said: Sequence[Any]):
         """Takes what all figures depend on."""
         self._folder, self._said = Path(folder), list(said)
 
+    def path(self, said: Sequence[Any], method: Method, what="figures", suffix=".json") -> Path:
+        """The file that this is kept in."""
+        named = [method.name, method.kind, method.codec, method.alpha, method.digest]
+        name = hashlib.sha256(json.dumps([*self._said, *said, *named]).encode()).hexdigest()[:16]
+        return self._folder / f"{what}-{name}{suffix}"
+
     def __call__(self, said: Sequence[Any], method: Method, compute: Callable[[], Any]) -> Any:
         """What `compute` gives, or gave for the same method and the same `said`."""
         if method.kind != "unprotected" and not method.digest:
             return compute()
-        named = [method.name, method.kind, method.codec, method.alpha, method.digest]
-        name = hashlib.sha256(json.dumps([*self._said, *said, *named]).encode()).hexdigest()[:16]
-        path = self._folder / f"figures-{name}.json"
+        path = self.path(said, method)
         if path.is_file():
             return json.loads(path.read_text())
         figures = compute()

@@ -18,7 +18,7 @@ import pytest
 
 from stgan_jax import contour, evaluate, experiments, methods
 from stgan_jax.errors import InputError
-from stgan_jax.evaluation import report
+from stgan_jax.evaluation import gaits, report
 from stgan_jax.settings import WalkerData
 
 ROOT = Path(__file__).parents[1]
@@ -86,6 +86,39 @@ def test_one_body_for_everybody_is_chance_under_every_attack(seen):
         one = by["gei"]["conditions"]["nm"]["rank1"]
         assert one["accuracy"] == pytest.approx(1 / people)
         assert by["gei"]["chance"]["rank1"] == 1 / people
+
+
+def test_unprotected_walks_are_made_once_for_all_evaluations(walks, tmp_path, monkeypatch, capsys):
+    made = []
+    plain = evaluate.Walks.gaits
+
+    def counted(self, method, *rest):
+        made.append(method.name)
+        return plain(self, method, *rest)
+
+    monkeypatch.setattr(evaluate.Walks, "gaits", counted)
+    options = dataclasses.replace(OPTIONS, recovery_walks=0, attacks=("ignorant",))
+    evaluate.evaluate([unchanged()], walks, options, tmp_path)
+    assert sorted(made) == ["nothing", *["unprotected"] * 3]
+    first = {path: gaits.kept(path, pytest.fail) for path in tmp_path.glob("walks-*.npz")}
+    assert sum(map(len, first.values())) == walks.of(range(9)).sum()
+    made.clear()
+    body = replaced()
+    again, _ = evaluate.evaluate([body], walks, options, tmp_path)
+    assert made == ["one body"]
+    # What was kept is what is made, and what is damaged is made again.
+    some = next(iter(first))
+    some.write_bytes(some.read_bytes()[:-40])
+    made.clear()
+    other = dataclasses.replace(body, digest="c")
+    told, _ = evaluate.evaluate([other], walks, options, tmp_path)
+    assert sorted(made) == ["one body", "unprotected"]
+    assert f"{some}: damaged" in capsys.readouterr().out
+    assert told["methods"][1]["privacy"] == again["methods"][1]["privacy"]
+    renewed, before = gaits.kept(some, pytest.fail), first[some]
+    for name, old in vars(before).items():
+        for a, b in zip(getattr(renewed, name), old, strict=True):
+            np.testing.assert_array_equal(a, b)
 
 
 def test_gallery_probes_and_training_share_no_noise(walks, tmp_path):

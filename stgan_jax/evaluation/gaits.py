@@ -1,12 +1,16 @@
 """Walks as gait recognisers see them: aligned silhouettes and energy images, and whose they are."""
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
+from stgan_jax import files
 from stgan_jax.evaluation import gei
 
 LARGE = 126  # side of the energy images of Wu et al. 2017
@@ -76,3 +80,22 @@ def collect(walks: Iterable[tuple[Any, UInt8[np.ndarray, "_ H W"]]]) -> Gaits:
         names.append((walk.subject, walk.condition, walk.repetition, walk.view))
     subject, condition, repetition, view = (np.array(x) for x in zip(*names, strict=True))
     return Gaits(packed, np.stack(large), subject, condition, repetition, view)
+
+
+def kept(path: Path, make: Callable[[], Gaits]) -> Gaits:
+    """What `make` gives, kept in a file: some 12 kB a walk. What is damaged is made anew."""
+    if path.is_file():
+        try:
+            with np.load(path) as stored:
+                arrays = dict(stored)
+            packed = np.split(arrays.pop("packed"), arrays.pop("ends")[:-1])
+            return Gaits(packed, **arrays)
+        except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error):
+            print(f"{path}: damaged, its walks are made anew")
+    made = make()
+    rest = {f.name: getattr(made, f.name) for f in dataclasses.fields(made) if f.name != "packed"}
+    ends = np.cumsum([len(packed) for packed in made.packed])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with files.replacing(path) as beside, open(beside, "wb") as file:
+        np.savez_compressed(file, packed=np.concatenate(made.packed), ends=ends, **rest)
+    return made
