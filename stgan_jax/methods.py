@@ -148,7 +148,7 @@ def all_trained(named: Sequence[str]) -> list[Method]:
         lanes = [
             (float(parts[1]), int(parts[2]), lane)
             for lane in folder.glob("alpha=*,seed=*")
-            if (parts := re.fullmatch(r"alpha=(.+),seed=(\d+)", lane.name))
+            if (parts := re.fullmatch(r"alpha=([\d.e+-]+),seed=(\d+)", lane.name))
         ]
         for *_, lane in sorted(lanes):
             made.append(dataclasses.replace(trained(lane), name=f"{folder.name} {lane.name}"))

@@ -89,7 +89,7 @@ def test_a_lane_anonymises_like_any_run(swept):
 
 def test_a_sweep_is_all_its_lanes_where_checkpoints_are_named(swept):
     lane = swept[0] / "alpha=0.4,seed=3"
-    named = [*f"{lane},retarget,{swept[0]}".split(",")]  # as a list of flags is cut
+    named = f"{lane},retarget,{swept[0]}".split(",")  # as absl cuts lists
     one, weights, *lanes = methods.all_trained(named)
     assert (one.name, one.alpha, weights.kind) == (lane.name, 0.4, "retarget")
     sweep_name = swept[0].name
