@@ -56,6 +56,12 @@ _CHANGES: dict[str, dict] = {
 }
 
 
+_NATURAL = {
+    "leg_amplitude_ratio": "swing of the legs that is kept",
+    "distance_to_real": "distance to the nearest real silhouette (less is more natural)",
+}
+
+
 def _config(name: str, *arguments: str) -> settings.Settings:
     return settings.from_config(runpy.run_path(str(_CONFIGS / name))["get_config"](*arguments))
 
@@ -100,8 +106,8 @@ def _ablated(seed: int, views: tuple[int, ...]) -> list[methods.Method]:
     return made
 
 
-def _curves(report: dict, path: Path) -> None:
-    """Success against naturalness, a curve a family, each view and all together."""
+def _curves(report: dict, path: Path, measure: str, label: str) -> None:
+    """Success against a measure of naturalness, a curve a family, each view and all together."""
     families: dict[str, list] = {}
     for method in report["methods"][1:]:
         families.setdefault(method["name"].rsplit(" ", 1)[0], []).append(method)
@@ -128,11 +134,11 @@ def _curves(report: dict, path: Path) -> None:
                     else by["conditions"]["nm"]["rank1"]["accuracy"]
                     for by in method["privacy"][attack].values()
                 ]
-                points.append((natural["leg_amplitude_ratio"], 1 - max(found)))
+                points.append((natural[measure], 1 - max(found)))
             axis.plot(*zip(*points, strict=True), "o-", markersize=3, label=name)
         axis.set(title="mean of views" if view is None else f"{view} degrees", ylim=(0, 1.02))
         axis.grid(alpha=0.3)
-    figure.supxlabel("swing of the legs that is kept")
+    figure.supxlabel(label)
     figure.supylabel(f"success against the strongest recogniser, {attack}")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
     with files.replacing(path) as beside:
@@ -182,7 +188,8 @@ def main(_):
             told = json.loads((folder / "report.json").read_text())
             _table(told, folder / "table.csv")
             if not _ABLATION.value:
-                _curves(told, folder / "curves.png")
+                for measure, label in _NATURAL.items():
+                    _curves(told, folder / f"curves-{measure}.png", measure, label)
             print(f"{folder}{os.sep}report.html, table.csv")
 
 
