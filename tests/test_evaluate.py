@@ -183,11 +183,11 @@ def test_report_is_whole_and_readable(seen, tmp_path):
 
 
 def test_the_experiment_draws_and_tabulates_a_report(seen, tmp_path):
-    script = runpy.run_path(str(ROOT / "benchmarks/experiments/stgan/run.py"))
+    drawing = runpy.run_path(str(ROOT / "benchmarks/experiments/stgan/drawing.py"))
     report.write(tmp_path, *seen)
     told = json.loads((tmp_path / "report.json").read_text())
-    script["_curves"](told, tmp_path / "curves.png", "leg_amplitude_ratio", "swing")
-    script["_table"](told, tmp_path / "table.csv")
+    drawing["curves"](told, tmp_path / "curves.png", "leg_amplitude_ratio")
+    drawing["table"](told, tmp_path / "table.csv")
     assert cv2.imread(str(tmp_path / "curves.png")).std() > 10
     plain, nothing, body = csv.DictReader((tmp_path / "table.csv").open())
     assert (nothing["method"], nothing["ignorant gei"]) == ("nothing", plain["clean gei"])

@@ -16,10 +16,10 @@ import os
 import runpy
 from pathlib import Path
 
-import matplotlib.figure
+import drawing
 from absl import app, flags
 
-from stgan_jax import checkpoint, files, methods, settings
+from stgan_jax import checkpoint, methods, settings
 from stgan_jax.errors import numbers, one_sentence, parse_flags
 
 _DATASET = flags.DEFINE_string("dataset", "synthetic_walkers/full", "What is measured on.")
@@ -53,12 +53,6 @@ _CHANGES: dict[str, dict] = {
     "share_encoder": {"share_encoder": True},
     "kernel=9": {"kernel": 9},
     "closed=False": {"closed": False},
-}
-
-
-_NATURAL = {
-    "leg_amplitude_ratio": "swing of the legs that is kept",
-    "distance_to_real": "distance to the nearest real silhouette (less is more natural)",
 }
 
 
@@ -106,61 +100,6 @@ def _ablated(seed: int, views: tuple[int, ...]) -> list[methods.Method]:
     return made
 
 
-def _curves(report: dict, path: Path, measure: str, label: str) -> None:
-    """Success against a measure of naturalness, a curve a family, each view and all together."""
-    families: dict[str, list] = {}
-    for method in report["methods"][1:]:
-        families.setdefault(method["name"].rsplit(" ", 1)[0], []).append(method)
-    views = report["views"]
-    columns = 4
-    figure = matplotlib.figure.Figure(
-        figsize=(3.2 * columns, 2.9 * -(-(len(views) + 1) // columns)), layout="constrained"
-    )
-    axes = figure.subplots(
-        -(-(len(views) + 1) // columns), columns, squeeze=False, sharex=True, sharey=True
-    ).ravel()
-    for axis in axes[len(views) + 1 :]:
-        axis.remove()
-    attack = report["attacks"][0]
-    for axis, view in zip(axes, [None, *views], strict=False):
-        for name, group in families.items():
-            points = []
-            for method in sorted(group, key=lambda m: m["alpha"]):
-                natural = method["naturalness"]
-                natural = natural["by_view"][str(view)] if view is not None else natural["measures"]
-                found = [
-                    by["conditions"]["nm"]["rank1"]["by_view"][str(view)]
-                    if view is not None
-                    else by["conditions"]["nm"]["rank1"]["accuracy"]
-                    for by in method["privacy"][attack].values()
-                ]
-                points.append((natural[measure], 1 - max(found)))
-            axis.plot(*zip(*points, strict=True), "o-", markersize=3, label=name)
-        axis.set(title="mean of views" if view is None else f"{view} degrees", ylim=(0, 1.02))
-        axis.grid(alpha=0.3)
-    figure.supxlabel(label)
-    figure.supylabel(f"success against the strongest recogniser, {attack}")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
-    with files.replacing(path) as beside:
-        figure.savefig(beside, dpi=100)
-
-
-def _table(report: dict, path: Path) -> None:
-    """A row a method: rank-1 of normal walks by attack and recogniser, and naturalness."""
-    rows = []
-    for method in report["methods"]:
-        row = {"method": method["name"], "alpha": method["alpha"]}
-        for attack, by in method["privacy"].items():
-            for name, seen in by.items():
-                row[f"{attack} {name}"] = round(seen["conditions"]["nm"]["rank1"]["accuracy"], 4)
-        measures = method["naturalness"]["measures"]
-        row |= {k: None if v is None else round(v, 4) for k, v in measures.items()}
-        if "recovery" in method:
-            row |= {f"recovery {k}": round(v, 3) for k, v in method["recovery"]["pixels"].items()}
-        rows.append(row)
-    files.write_table(path, rows)
-
-
 def main(_):
     with one_sentence():
         from stgan_jax import evaluate
@@ -186,10 +125,10 @@ def main(_):
             folder = out / f"{'ablation-' * _ABLATION.value}report-seed={seed}"
             report.write(folder, told, pictures)
             told = json.loads((folder / "report.json").read_text())
-            _table(told, folder / "table.csv")
+            drawing.table(told, folder / "table.csv")
             if not _ABLATION.value:
-                for measure, label in _NATURAL.items():
-                    _curves(told, folder / f"curves-{measure}.png", measure, label)
+                for measure in drawing.NATURAL:
+                    drawing.curves(told, folder / f"curves-{measure}.png", measure)
             print(f"{folder}{os.sep}report.html, table.csv")
 
 
