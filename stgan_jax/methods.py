@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import re
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -214,14 +215,34 @@ def _stgan(settings: StganSettings, params) -> Apply:
     nets = settings.nets()
     mixed = jax.jit(lambda own, noise: nets.gen.apply(used(params), own, noise))
     if isinstance(nets.noise, GaitNoise):
-        in_step = Retargeter.load(settings.noise_checkpoint)
-        noise_of = lambda own, keys: np.stack(  # noqa: E731
-            [in_step.noise_gait(*each) for each in zip(own, keys, strict=True)]
-        )
+        noise_of = _noise_gaits(settings.noise_checkpoint)
     else:
         drawn = nets.noise.sample
         noise_of = jax.jit(lambda own, keys: jax.vmap(lambda key: drawn(params, key, 1)[0])(keys))
     return lambda own, walks, seed: np.asarray(mixed(own, noise_of(own, _keys(walks, seed))))
+
+
+_DRAWN: dict[tuple, bytes] = {}  # silhouettes of noise gaits, packed and compressed
+
+
+def _noise_gaits(source: str | os.PathLike):
+    """Noise that walks in step, by some weights: (own gaits, keys) -> noise gaits.
+
+    Drawing it is most of a walk's time. What was drawn is kept while the process lasts, some 20 kB
+    a walk, as lanes of a sweep have the same.
+    """
+    model, digest = Retargeter.load(source), _digest(*weights.trained(source, RetargetSettings))
+
+    def drawn(own: Float[np.ndarray, "T 4000"], key: jax.Array) -> Float[np.ndarray, "T 4000"]:
+        which = digest, zlib.crc32(own.tobytes()), np.asarray(jax.random.key_data(key)).tobytes()
+        if which not in _DRAWN:
+            made = model.noise_silhouettes(own, key)
+            _DRAWN[which] = zlib.compress(np.packbits(made).tobytes(), 1)
+        bits = np.unpackbits(np.frombuffer(zlib.decompress(_DRAWN[which]), np.uint8))
+        silhouettes = bits[: len(own) * contour.SIZE**2].reshape(-1, contour.SIZE, contour.SIZE)
+        return contour.to_unit(contour.encode(silhouettes, "resampled"))
+
+    return lambda own, keys: np.stack([drawn(*each) for each in zip(own, keys, strict=True)])
 
 
 def _wifs(settings: WifsSettings, params) -> Apply:

@@ -188,9 +188,13 @@ class Retargeter:
         Returns:
           likewise; (0, 0) throughout where `own` is.
         """
-        codec = "resampled"
-        before = contour.decode(contour.to_pixels(own), codec)
-        return contour.to_unit(contour.encode(self(before, key, 1.0, 0.0), codec))
+        return contour.to_unit(contour.encode(self.noise_silhouettes(own, key), "resampled"))
+
+    def noise_silhouettes(
+        self, own: Float[np.ndarray, "T 4000"], key: jax.Array
+    ) -> UInt8[np.ndarray, "T 240 240"]:
+        """What `noise_gait` is the contours of."""
+        return self(contour.decode(contour.to_pixels(own), "resampled"), key, 1.0, 0.0)
 
     def person(self, key: jax.Array) -> Float[np.ndarray, " I"]:
         """A random identity, see `stranger`."""

@@ -11,6 +11,7 @@ import small
 from stgan_jax import anonymizer, checkpoint, contour, experiments, methods, weights
 from stgan_jax.errors import InputError
 from stgan_jax.evaluation import naturalness
+from stgan_jax.retarget import Retargeter
 from stgan_jax.train import train
 
 
@@ -84,6 +85,19 @@ def test_noise_in_step_leads_to_another_walker_and_keeps_the_walk(walks, in_step
     assert moved > 0.7
     alone = method.contours(own[1:2], named[1:2], 0) / contour.SIZE
     np.testing.assert_allclose(alone, made[1:2], atol=1e-4)
+
+
+def test_lanes_share_noise_gaits_that_are_the_model_s(walks, monkeypatch):
+    own, named = walks
+    keys = methods._keys(named, 3)
+    model = Retargeter.load("retarget")
+    expected = [model.noise_gait(*each) for each in zip(own, keys, strict=True)]
+    for _ in range(2):
+        np.testing.assert_array_equal(methods._noise_gaits("retarget")(own, keys), expected)
+    monkeypatch.setattr(Retargeter, "noise_silhouettes", lambda *_: pytest.fail("drawn again"))
+    np.testing.assert_array_equal(methods._noise_gaits("retarget")(own, keys), expected)
+    with pytest.raises(pytest.fail.Exception):
+        methods._noise_gaits("retarget")(own * 0.9, keys)
 
 
 def test_in_use_noise_in_step_is_the_keys_alone(walks, in_step):

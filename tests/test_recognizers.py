@@ -165,6 +165,17 @@ def test_wu_has_as_many_parameters_as_the_paper_s(network):
     assert sum(x.size for x in jax.tree.leaves(network)) == 1_079_906
 
 
+def test_wu_s_third_layer_is_a_convolution():
+    rng = np.random.default_rng(0)
+    seen, kernel = (
+        rng.normal(size=shape).astype(np.float32) for shape in ((2, 9, 8, 3), (7, 7, 3, 4))
+    )
+    expected = jax.lax.conv_general_dilated(
+        seen, kernel, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+    np.testing.assert_allclose(wu._product(seen, kernel), expected, atol=1e-4)
+
+
 @jax.jit
 def judged(params, a, b):
     """The network as the paper has it, of six pairs of energy images."""

@@ -86,7 +86,10 @@ class Network(nn.Module):
 
     def setup(self):
         conv = functools.partial(nn.Conv, kernel_size=(7, 7), padding="VALID")
-        self.first, self.second, self.third = conv(16), conv(64), conv(256)
+        self.first, self.second = conv(16), conv(64)
+        # On a CPU one product takes half the time of a convolution of so many channels.
+        by_product = jax.default_backend() == "cpu"
+        self.third = conv(256, conv_general_dilated=_product if by_product else None)
         self.dropout = nn.Dropout(0.5, broadcast_dims=(0,))
         self.last = nn.Dense(2, kernel_init=_apart, bias_init=_alike)
 
@@ -118,6 +121,15 @@ class Network(nn.Module):
     def _judged(self, x, drop=False):
         x = self.dropout(nn.relu(x), deterministic=not drop)
         return self.last(x.reshape(len(x), -1))
+
+
+def _product(x, kernel, *_, **__):
+    """`lax.conv_general_dilated` without padding or strides, as one matrix product."""
+    rows, columns = (x.shape[axis] - kernel.shape[axis - 1] + 1 for axis in (1, 2))
+    around = [
+        x[:, i : i + rows, j : j + columns] for i, j in np.ndindex(kernel.shape[:2])
+    ]  # fmt: skip
+    return jnp.tensordot(jnp.concatenate(around, -1), kernel.reshape(-1, kernel.shape[-1]), 1)
 
 
 def _apart(key, shape, dtype=jnp.float32):
