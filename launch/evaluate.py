@@ -10,7 +10,7 @@ from absl import app, flags
 
 from stgan_jax.errors import numbers, one_sentence, parse_flags
 
-_CHECKPOINT = flags.DEFINE_list("checkpoint", [], "Trainings, sweeps or weights: runs/a,retarget.")
+_CHECKPOINT = flags.DEFINE_list("checkpoint", [], "Trainings, sweeps, weights: runs/a,retarget.")
 _MIX = flags.DEFINE_string("linear_mix", None, "A noise GAN: adds 0.7 own gait + 0.3 its noise.")
 _DATASET = flags.DEFINE_string("dataset", None, "A dataset of build_data.py.", required=True)
 _DATA_DIR = flags.DEFINE_string("data_dir", "data", "Folder of built datasets.")

@@ -92,7 +92,7 @@ def load_model(source: str | os.PathLike | None = None, strength: str = STRENGTH
         return SilhouetteAnonymizer(settings, params)
     if not isinstance(settings, StganSettings):
         raise InputError(f"{name}: holds a {settings.kind!r} model, which anonymises no videos")
-    if strength != STRENGTHS[1] and not named:
+    if strength != STRENGTHS[1] and not of_stgan:
         raise InputError(
             f"{name}: a training of ST-GAN has one strength, that of its alpha "
             f"({settings.alpha:g}): leave --strength out"

@@ -107,8 +107,8 @@ def trained(workdir: str | os.PathLike, which: str = checkpoint.LATEST) -> Metho
     """The anonymiser that a training in `workdir` has made.
 
     Args:
-      workdir: training of ST-GAN, of the WIFS baseline or of retargeting; or the name of weights
-        that come with the package, see `weights`.
+      workdir: training of ST-GAN, of the WIFS baseline or of retargeting; or weights, by
+        name or file, see `weights`.
       which: as `checkpoint.load` takes it.
 
     Raises:
@@ -127,7 +127,7 @@ def trained(workdir: str | os.PathLike, which: str = checkpoint.LATEST) -> Metho
             "--workdir of a training of stgan.py, wifs.py, retarget.py or silhouette.py"
         )
     if named:
-        return _method(str(workdir), settings, params, _digest(settings, params))
+        return _method(Path(workdir).stem, settings, params, _digest(settings, params))
     saved = checkpoint.load(workdir, kind, which)
     name = Path(workdir).absolute().name
     settings = from_dict(saved.settings)

@@ -19,25 +19,32 @@ from stgan_jax.checkpoint import Checkpoint
 from stgan_jax.errors import InputError
 from stgan_jax.settings import Settings, from_dict, to_dict
 
-_SETTINGS = "settings"
+_SETTINGS, _SUFFIX = "settings", ".npz"
 _FOLDER = resources.files("stgan_jax") / "weights"
 _S = TypeVar("_S")
 
 
 def names() -> tuple[str, ...]:
     """What there is, as "retarget"."""
-    return tuple(sorted(p.name[:-4] for p in _FOLDER.iterdir() if p.name.endswith(".npz")))
+    there = [p.name for p in _FOLDER.iterdir() if p.name.endswith(_SUFFIX)]
+    return tuple(sorted(name.removesuffix(_SUFFIX) for name in there))
 
 
 def load(name: str) -> tuple[Settings, dict[str, Any]]:
-    """Settings and parameters of every network by name, as `checkpoint.Checkpoint.params` does.
+    """Settings and parameters of every network, as `checkpoint.Checkpoint.params` does.
+
+    Args:
+      name: one of `names`, or a file that `export` wrote.
 
     Raises:
-      InputError: there is no such name, or its file is damaged.
+      InputError: there is no such name or file, or it is damaged.
     """
-    if name not in names():
+    if name.endswith(_SUFFIX):
+        file: Any = Path(name)
+    elif name in names():
+        file = _FOLDER / f"{name}{_SUFFIX}"
+    else:
         raise InputError(f"no weights {name!r} come with the package: {', '.join(names())} do")
-    file = _FOLDER / f"{name}.npz"
     tree: dict[str, Any] = {}
     try:
         with file.open("rb") as stream, np.load(stream) as arrays:
@@ -50,20 +57,22 @@ def load(name: str) -> tuple[Settings, dict[str, Any]]:
                         inner = inner.setdefault(parent, {})
                     inner[leaf] = arrays[path].astype(np.float32)
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise InputError(f"{file}: damaged, install the package again") from error
+        remedy = "export it" if name.endswith(_SUFFIX) else "install the package"
+        raise InputError(f"{file}: missing or damaged, {remedy} again") from error
     return from_dict(settings), Checkpoint(settings, {"params": tree}, 0).params()
 
 
 def is_name(source: str | os.PathLike) -> bool:
-    """Whether it names weights of the package: a folder of that name is a training's."""
-    return str(source) in names() and not Path(source).is_dir()
+    """Whether it names weights, of the package or a file's: a folder is a training's."""
+    named = str(source).endswith(_SUFFIX) or str(source) in names()
+    return named and not Path(source).is_dir()
 
 
 def trained(source: str | os.PathLike, kind: type[_S]) -> tuple[_S, dict[str, Any]]:
     """Settings and parameters by the name of weights or of a training's folder.
 
     Args:
-      source: one of `names`, or a folder, whose newest checkpoint is taken.
+      source: as `load` takes it, or a folder, whose newest checkpoint is taken.
       kind: class of the settings that are wanted.
 
     Raises:

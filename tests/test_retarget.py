@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import json
+import shutil
 
 import cv2
 import jax
@@ -11,7 +12,7 @@ import numpy as np
 import optax
 import pytest
 
-from stgan_jax import checkpoint, fields, retargeting, settings, tempo, weights
+from stgan_jax import anonymizer, checkpoint, fields, methods, retargeting, settings, tempo, weights
 from stgan_jax.data import body, identity, pairs, splits, walkers
 from stgan_jax.errors import InputError
 from stgan_jax.evaluation import naturalness
@@ -468,8 +469,17 @@ def test_weights_are_what_was_trained(small, tmp_path, monkeypatch):
     trained = checkpoint.load(small, "retarget").params()
     same = jax.tree.map(lambda a, b: np.allclose(a, b, rtol=2e-3, atol=1e-5), trained, params)
     assert all(jax.tree.leaves(same))
+    elsewhere = str(shutil.copy(folder / "tiny.npz", tmp_path / "mine.npz"))
+    again, theirs = weights.load(elsewhere)
+    assert again == told
+    assert weights.is_name(elsewhere)
+    assert jax.tree.all(jax.tree.map(np.array_equal, params, theirs))
+    assert isinstance(anonymizer.load_model(elsewhere), Retargeter)
+    assert methods.trained(elsewhere).name == "mine"
     with pytest.raises(InputError, match="no weights 'huge'"):
         weights.load("huge")
+    with pytest.raises(InputError, match=r"huge.npz: missing or damaged, export it again"):
+        weights.load(str(tmp_path / "huge.npz"))
     content = (folder / "tiny.npz").read_bytes()
     (folder / "tiny.npz").write_bytes(content[: len(content) // 2])
     with pytest.raises(InputError, match="damaged"):

@@ -33,8 +33,8 @@ def _parser() -> argparse.ArgumentParser:
     add("inputs", nargs="*", metavar="IN", help="Videos, patterns or folders.")
     add("--input", action="append", default=[], help="One more IN.")
     add("--output", help="File for one IN, folder for several. Default: beside, as *_anonymized.")
-    add("--checkpoint", help="--workdir of a training of stgan.py or retarget.py. Default: the "
-        "weights that come along, which draw another walker.")  # fmt: skip
+    add("--checkpoint", help="--workdir of a training of stgan.py or retarget.py, or an .npz of "
+        "weights. Default: those that come along, which draw another walker.")  # fmt: skip
     add(
         "--strength",
         choices=["mild", "default", "strong"],
