@@ -1,8 +1,9 @@
 """Draws the pictures of the README: python benchmarks/pictures.py [--demo=runs/demo]
 
-walkers.png, recorded.png, color_walks.jpg and scenes.jpg from the renderers; retarget.png and the
-contact sheet of a rendered scene by the weights in the package; the noise samples as `make demo`
-left them. With --video also vtest.jpg, the same sheet of a real video, without its frames.
+walkers.png, recorded.png, color_walks.jpg and scenes.jpg from the renderers; retarget.png,
+heads.png and the contact sheet of a rendered scene by the weights in the package; the noise samples
+as `make demo` left them. With --video also vtest.jpg, the same sheet of a real video, without its
+frames.
 """
 
 import shutil
@@ -17,6 +18,7 @@ import numpy as np
 from absl import app, flags
 
 import stgan_jax
+from stgan_jax import anonymizer, contour
 from stgan_jax.data import color_walks, recording, walkers
 from stgan_jax.data.scenes import Scene
 from stgan_jax.retarget import Retargeter
@@ -36,6 +38,22 @@ def _retargeted() -> np.ndarray:
         rows += [255 * own[::5], *(170 * other[::5] for other in others)]
     cells = np.vstack([np.hstack(list(row[:, 8:232, 48:192])) for row in rows])
     return cv2.resize(255 - cells, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+
+
+def _heads() -> np.ndarray:
+    """The upper third of walks towards and away from the camera, anonymised in two ways.
+
+    Recorded; 0.7 own and 0.3 somebody else's padded contour, index by index; `stgan`.
+    """
+    model, rows = anonymizer.load_model("stgan"), []
+    for seed, view in ((91, 0), (95, 180)):
+        own, other = (recording.silhouettes(s, view, "nm", 5, 50)[::6] for s in (seed, seed + 1))
+        mixed = 0.7 * contour.encode(own, "padded") + 0.3 * contour.encode(other, "padded")
+        walk = recording.silhouettes(seed, view, "nm", 5, 50)
+        made = anonymizer.anonymize_silhouettes(model, walk, jax.random.key(seed))[::6]
+        rows += [255 * own, 170 * contour.decode(mixed, "padded"), 170 * made]
+    cells = np.vstack([np.hstack(list(row[:, 4:84, 72:168])) for row in rows])
+    return 255 - cells
 
 
 def _sheet(video: str) -> np.ndarray:
@@ -63,6 +81,7 @@ def main(_):
         small = cv2.resize(255 * (1 - rows), None, fx=0.42, fy=0.42, interpolation=cv2.INTER_AREA)
         cv2.imwrite(f"{_FOLDER}/{name}.png", small)
     cv2.imwrite(f"{_FOLDER}/retarget.png", _retargeted())
+    cv2.imwrite(f"{_FOLDER}/heads.png", _heads())
     colored = [
         color_walks.render(seed, view, "nm", 1, textural, complete)
         for seed, view, textural, complete in (
