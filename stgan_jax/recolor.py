@@ -62,7 +62,7 @@ class Recolorer:
         own: UInt8[np.ndarray, "H W"],
         anonymized: UInt8[np.ndarray, "H W"],
         square: Int[np.ndarray, "3"],
-        stature: float = 0.0,
+        stature: head.Stature = head.UNKNOWN,
     ) -> None:
         """Paints one person onto a canvas that shows the scene, in place; see `color.paint`.
 
@@ -76,7 +76,7 @@ class Recolorer:
           own: silhouette, 0/1.
           anonymized: the new silhouette, 0/1.
           square: the person's crop (top, left, side); it may reach beyond the frame.
-          stature: pixels, as far as it is known.
+          stature: as far as it is known.
         """
         if not anonymized.any() or not own.any():
             return
@@ -98,9 +98,11 @@ class Recolorer:
         colors = inner[..., :1] * source[rows, columns] + inner[..., 1:]
         part[:] = np.clip(np.rint(part + cover * (colors - part)), 0, 255).astype(np.uint8)
 
-    def _near(self, own: UInt8[np.ndarray, "H W"], stature: float) -> UInt8[np.ndarray, "H W"]:
+    def _near(
+        self, own: UInt8[np.ndarray, "H W"], stature: head.Stature
+    ) -> UInt8[np.ndarray, "H W"]:
         rows = np.flatnonzero(own.any(1))
-        reach = max(1, round(_AROUND * max(stature, len(rows))))
+        reach = max(1, round(_AROUND * max(stature.most, len(rows))))
         near = cv2.dilate(own, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
         last = int(np.flatnonzero(head.mask(own, stature).any(1))[-1]) + 1
         near[:last] = own[:last]

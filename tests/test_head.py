@@ -78,7 +78,23 @@ def test_a_raised_hand_is_no_head_and_half_a_body_has_more_of_one():
     own[38:42, 38:44] = 1
     raised = head.mask(own)
     assert (raised[20:38, 22:38] == 1).all()
-    assert head.mask(own, stature=150).sum() > raised.sum()
+    assert head.mask(own, head.Stature(150)).sum() > raised.sum()
+
+
+def test_a_head_below_what_has_grown_onto_the_silhouette_is_hidden():
+    own = np.zeros((160, 60), np.uint8)
+    own[60:150, 22:38] = 1
+    plain = head.mask(own, head.Stature(90, 90))
+    own[10:60, 28:32] = 1  # somebody's leg or a pole behind
+    grown = head.mask(own, head.Stature(140, 90))
+    assert (grown >= plain).all()
+    assert grown[10:60].sum() == own[10:60].sum()
+    assert not grown[82:].any()
+    assert (head.mask(own, head.Stature(140)) < plain).any()  # without it the face would be left
+    shorter = own[80:]  # legs or not, who is shorter than usual is hidden as before
+    np.testing.assert_array_equal(
+        head.mask(shorter, head.Stature(90, 90)), head.mask(shorter, head.Stature(90))
+    )
 
 
 def test_tiny_people_and_thin_masks_do_not_fail():

@@ -115,10 +115,10 @@ def _paint(canvas: Image, frame: Image, one: Present, plain: bool, look: Look) -
     canvas[window] = part
 
 
-def _stature(one: Present) -> float:
-    """The person's height, of what was seen about this time: in a frame her legs may be hidden."""
+def _stature(one: Present) -> head.Stature:
     boxes = one.person.sightings.boxes(max(one.i - _ABOUT, 0), one.i + _ABOUT + 1)
-    return float((boxes[:, 2] - boxes[:, 0]).max())
+    heights = boxes[:, 2] - boxes[:, 0]
+    return head.Stature(float(heights.max()), float(np.median(heights)))
 
 
 def colorize(
@@ -127,13 +127,13 @@ def colorize(
     own: UInt8[np.ndarray, "H W"],
     new: UInt8[np.ndarray, "H W"],
     look: Look = PLAIN,
-    stature: float = 0.0,
+    stature: head.Stature = head.UNKNOWN,
     square: Int[np.ndarray, "3"] | None = None,
 ) -> None:
     """Colours one person's new silhouette in place: the one place to put another way.
 
     `canvas` shows the scene, `frame` the original, `own` and `new` are the silhouettes,
-    `stature` is the person's height in pixels as far as it is known, `square` (top, left, side)
+    `stature` is what is known of the person's height, `square` (top, left, side)
     the crop, which a network needs.
     """
     frame = head.hide(frame, own, look.face, stature)

@@ -5,6 +5,8 @@ no detector is needed and none can miss it. Whatever colours come out come from 
 these pixels are gone.
 """
 
+import dataclasses
+
 import cv2
 import numpy as np
 from jaxtyping import UInt8
@@ -15,11 +17,27 @@ _SHARE = 0.22
 _CELLS = (2, 4)  # columns and rows of colours that a blurred head is left with
 
 
+@dataclasses.dataclass(frozen=True)
+class Stature:
+    """A person's height in pixels, as it was seen about some time.
+
+    Attributes:
+      most: of the tallest silhouette; others' legs may be hidden.
+      usual: of most silhouettes; a taller one has grown together with something above the head.
+    """
+
+    most: float = 0.0
+    usual: float = np.inf
+
+
+UNKNOWN = Stature()
+
+
 def hide(
     frame: UInt8[np.ndarray, "H W 3"],
     own: UInt8[np.ndarray, "H W"],
     how: str,
-    stature: float = 0.0,
+    stature: Stature = UNKNOWN,
 ) -> UInt8[np.ndarray, "H W 3"]:
     """A frame in which the head of a silhouette cannot be recognised.
 
@@ -28,7 +46,7 @@ def hide(
       own: the person's silhouette, 0/1.
       how: "keep" changes nothing; "blur" leaves eight mean colours, run into each other, of hair,
         face and neck; "fill" one.
-      stature: pixels, where more is known of it than what `own` shows, whose legs may be hidden.
+      stature: where more is known of it than what `own` shows.
 
     Returns:
       a copy, or with "keep" and of an empty silhouette the frame itself. Nothing of the head
@@ -60,11 +78,12 @@ def hide(
     return out
 
 
-def mask(own: UInt8[np.ndarray, "H W"], stature: float = 0.0) -> UInt8[np.ndarray, "H W"]:
+def mask(own: UInt8[np.ndarray, "H W"], stature: Stature = UNKNOWN) -> UInt8[np.ndarray, "H W"]:
     """The head region of a silhouette that is not empty: its top, 0/1.
 
     The top of what stands over the body's middle column, and all above it: a raised hand is no
-    head.
+    head. Of a silhouette taller than usual it reaches down to where heads otherwise
+    end above the feet.
     """
     rows = np.flatnonzero(own.any(1))
     height = int(rows[-1]) + 1 - int(rows[0])
@@ -72,7 +91,8 @@ def mask(own: UInt8[np.ndarray, "H W"], stature: float = 0.0) -> UInt8[np.ndarra
     middle, reach = int(np.searchsorted(mass, mass[-1] / 2)), max(1, round(0.06 * height))
     column = own[:, max(middle - reach, 0) : middle + reach + 1]
     top = int(np.flatnonzero(column.any(1))[0])
-    last = top + max(1, round(_SHARE * max(height, stature)))
+    last = top + max(1, round(_SHARE * max(height, stature.most)))
+    usual = int(rows[-1]) + 1 - (1 - _SHARE) * min(stature.usual, height)
     out = own.copy()
-    out[last:] = 0
+    out[max(last, round(usual)) :] = 0
     return out
