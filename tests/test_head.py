@@ -6,6 +6,7 @@ import pytest
 
 from stgan_jax.data import color_walks
 from stgan_jax.errors import InputError
+from stgan_jax.footage import compose
 from stgan_jax.footage.source import Options
 from stgan_jax.video import color, head
 from stgan_jax.video.segmentation import Region
@@ -120,3 +121,12 @@ def test_what_cannot_be_is_refused():
     for name in ("face", "color"):
         with pytest.raises(InputError, match=f"--{name} must be one of"):
             Options(**{name: "nothing"})
+
+
+def test_what_is_usual_is_told_from_the_silhouettes_about_a_frame():
+    sightings = Sightings(Shelf())
+    for frame in range(30):
+        height = 140 if 10 <= frame < 18 else 90
+        region = Region(np.array([0, 0, height, 9]), np.ones((height, 9), np.uint8))
+        sightings.add(frame, region)
+    assert compose._stature(sightings, 12) == head.Stature(140.0, 90.0)

@@ -12,6 +12,7 @@ from stgan_jax.footage.people import Person
 from stgan_jax.recolor import Recolorer
 from stgan_jax.video import color, head, sheet
 from stgan_jax.video.segmentation import Region
+from stgan_jax.video.sightings import Sightings
 
 Image = UInt8[np.ndarray, "H W 3"]
 _ABOUT = 50  # sightings before and after
@@ -111,12 +112,13 @@ def _paint(canvas: Image, frame: Image, one: Present, plain: bool, look: Look) -
         part[placed > 0] = 255
     else:
         own = Region(box - np.tile(corner, 2), sighting.mask).on(shape)
-        colorize(part, frame[window], own, placed, look, _stature(one), square - [*corner, 0])
+        stature = _stature(one.person.sightings, one.i)
+        colorize(part, frame[window], own, placed, look, stature, square - [*corner, 0])
     canvas[window] = part
 
 
-def _stature(one: Present) -> head.Stature:
-    boxes = one.person.sightings.boxes(max(one.i - _ABOUT, 0), one.i + _ABOUT + 1)
+def _stature(sightings: Sightings, i: int) -> head.Stature:
+    boxes = sightings.boxes(max(i - _ABOUT, 0), i + _ABOUT + 1)
     heights = boxes[:, 2] - boxes[:, 0]
     return head.Stature(float(heights.max()), float(np.median(heights)))
 
