@@ -226,10 +226,11 @@ _DRAWN: dict[tuple, bytes] = {}  # silhouettes of noise gaits, packed and compre
 
 
 def _noise_gaits(source: str | os.PathLike):
-    """Noise that walks in step, by some weights: (own gaits, keys) -> noise gaits.
+    """Noise that walks in step, by some weights.
 
-    Drawing it is most of a walk's time. What was drawn is kept while the process lasts, some 20 kB
-    a walk, as lanes of a sweep have the same.
+    Gives a function of own gaits (B, T, 4000) in [0, 1] and keys (B,), to noise gaits likewise.
+    Drawing them is most of a walk's time. What was drawn is kept while the process lasts, some
+    20 kB a walk, as lanes of a sweep have the same.
     """
     model, digest = Retargeter.load(source), _digest(*weights.trained(source, RetargetSettings))
 

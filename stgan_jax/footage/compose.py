@@ -118,6 +118,7 @@ def _paint(canvas: Image, frame: Image, one: Present, plain: bool, look: Look) -
 
 
 def _stature(sightings: Sightings, i: int) -> head.Stature:
+    """Of what was seen about this time: this silhouette may lack legs, or have more than a body."""
     boxes = sightings.boxes(max(i - _ABOUT, 0), i + _ABOUT + 1)
     heights = boxes[:, 2] - boxes[:, 0]
     return head.Stature(float(heights.max()), float(np.median(heights)))

@@ -92,7 +92,7 @@ def mask(own: UInt8[np.ndarray, "H W"], stature: Stature = UNKNOWN) -> UInt8[np.
     column = own[:, max(middle - reach, 0) : middle + reach + 1]
     top = int(np.flatnonzero(column.any(1))[0])
     last = top + max(1, round(_SHARE * max(height, stature.most)))
-    usual = int(rows[-1]) + 1 - (1 - _SHARE) * min(stature.usual, height)
+    neck = int(rows[-1]) + 1 - (1 - _SHARE) * min(stature.usual, height)
     out = own.copy()
-    out[max(last, round(usual)) :] = 0
+    out[max(last, round(neck)) :] = 0
     return out
