@@ -30,7 +30,8 @@ def anonymize(
       jobs: processes for datasets; with a loaded model it is one.
       **options: of `footage.source.Options`: keep_audio, codec, crf, start, end,
         max_resolution, silhouettes_only, color, face, standing, masks, segmenter,
-        segmenter_input, background, seed, tempo, build, store_seed, preview, contact_sheet.
+        segmenter_input, background, seed, tempo, in_step, build, store_seed, preview,
+        contact_sheet.
 
     Returns:
       `files`, a report for each input, and `exit_code`, the command's.

@@ -101,10 +101,13 @@ def load_model(source: str | os.PathLike | None = None, strength: str = STRENGTH
     return Model(settings.nets(), params, settings.data.codec, settings.alpha, noise)
 
 
-def varied(model: AnyModel, tempo: float | None = None, build: float | None = None) -> AnyModel:
-    """The model, changing cadence by up to `tempo`, and bodies so various, see `Retargeter`.
-
-    None leaves what the model has.
+def varied(
+    model: AnyModel,
+    tempo: float | None = None,
+    build: float | None = None,
+    in_step: bool | None = None,
+) -> AnyModel:
+    """The model with other options of `Retargeter`'s; None leaves what it has.
 
     Raises:
       InputError: it cannot.
@@ -116,18 +119,21 @@ def varied(model: AnyModel, tempo: float | None = None, build: float | None = No
             )
         if build not in (None, 1.0):
             raise InputError("only retargeting draws bodies: leave --build out, or --checkpoint")
-        return model
-    if tempo is None and build is None:
+        return model  # in step as it is
+    if tempo is None and build is None and in_step is None:
         return model  # as it is compiled
     changed = Retargeter(model.settings, model.params)
     changed.tempo = model.tempo if tempo is None else tempo
     changed.build = model.build if build is None else build
+    changed.in_step = model.in_step if in_step is None else in_step
     return changed
 
 
 def whole_walks(model: AnyModel) -> Callable | None:
     """`Retargeter.in_pieces` where what is drawn depends on all of a walk, else None."""
-    return model.in_pieces if isinstance(model, Retargeter) and model.tempo else None
+    if isinstance(model, Retargeter) and (model.tempo or not model.in_step):
+        return model.in_pieces
+    return None
 
 
 def anonymize_walks(
@@ -138,7 +144,7 @@ def anonymize_walks(
     Args:
       model: a trained model.
       walks: silhouettes of consecutive frames, 0/1, cropped as `contour.crop_mask` does. A long
-        walk may come in pieces.
+        walk may come in pieces where `whole_walks` gives None.
       keys: one a walk, which decides its shape whatever else is in the batch. Pieces of a walk
         take the same.
 

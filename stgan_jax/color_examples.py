@@ -94,6 +94,7 @@ def examples(data: ColorData, seed: int = 0) -> UInt8[np.ndarray, "N S S 8"]:
         data.dataset, data.data_dir, data.subjects, data.views or None, data.walks or None
     )
     model = Retargeter.load(data.anonymizer)
+    model.in_step, model.turn = True, 0.0  # the frame around shows the pose
     made = []
     for i in tqdm(range(len(sequences)), "colour walks", unit="walk"):
         walk = sequences.color(i)

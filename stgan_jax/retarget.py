@@ -26,6 +26,10 @@ class Retargeter:
       settings: of the networks' training.
       params: of the networks, by name.
       tempo: the largest relative change of cadence, the settings' unless it is set.
+      in_step: whether poses stay at the moments that were recorded, likewise. Else a gait begins at
+        a moment that the key decides (`tempo.start`), at its own cadence: which moments a recording
+        holds is most of what links two results of it.
+      turn: degrees by which at most a walker is drawn turned, as the key decides, likewise.
       build: how various new bodies are, see `stranger`, likewise.
     """
 
@@ -33,6 +37,7 @@ class Retargeter:
         """Takes what `weights.load` or a checkpoint gives."""
         self.settings, self.params = settings, dict(params)
         self.tempo, self.build = settings.tempo, settings.build
+        self.in_step, self.turn = settings.in_step, settings.turn
         self._nets = settings.nets()
         self._read = jax.jit(self._read_plain)
         self._drawn = jax.jit(self._draw_plain)
@@ -63,7 +68,7 @@ class Retargeter:
         alpha: float | None = None,
         tempo: float | None = None,
     ) -> UInt8[np.ndarray, "T 240 240"]:
-        """One person's walk as another person's.
+        """One person's walk as another person's; whole walks, see `in_pieces` for long ones.
 
         A frame without anybody stays empty; the pose in it is not asked for. Frames should be
         consecutive and cropped as `contour.crop_mask` does by `contour.track_squares`; the new
@@ -76,9 +81,8 @@ class Retargeter:
             one, which leaves nothing of it; in between, identities in between. The settings' by
             default.
           tempo: the gait becomes up to so much faster or slower, as the key decides
-            (`tempo.factor`), and begins at another moment; 0.12 for an eighth. Whole walks alone,
-            see `in_pieces` for long ones. A gait without a clear period keeps its own. The model's
-            by default.
+            (`tempo.factor`); 0.12 for an eighth. One without a clear period keeps its own, and its
+            moment. The model's by default.
 
         Returns:
           1 inside, 0 outside; one part a frame, without holes.
@@ -87,12 +91,21 @@ class Retargeter:
           ValueError: another shape, or alpha or tempo outside of 0 to 1.
         """
         alpha, largest = self._options(alpha, tempo)
+        return self._redrawn(silhouettes, key, alpha, lambda code: self._moved(code, key, largest))
+
+    def _redrawn(
+        self,
+        silhouettes: UInt8[np.ndarray, "T 240 240"],
+        key: jax.Array,
+        alpha: float,
+        change: Callable[[np.ndarray], np.ndarray],
+    ) -> UInt8[np.ndarray, "T 240 240"]:
         out = np.zeros(silhouettes.shape, np.uint8)
         seen = silhouettes.any((1, 2))
         if seen.any():
             code, shown = self._codes(silhouettes)
-            code = self._retimed(code, key, largest)
-            out[seen] = self._silhouettes(code, self._who(key, alpha, shown[seen].mean(0)))[seen]
+            who = self._who(key, alpha, shown[seen].mean(0))
+            out[seen] = self._silhouettes(change(code), who)[seen]
         return out
 
     def in_pieces(
@@ -100,8 +113,8 @@ class Retargeter:
     ) -> Iterator[tuple[range, UInt8[np.ndarray, "_ 240 240"]]]:
         """A long walk as by a call, without all of its silhouettes in memory at a time.
 
-        Pose codes of all frames, which are few numbers, are re-timed together: what is drawn
-        does not depend on where it is cut.
+        Pose codes of all frames, which are few numbers, are moved together: what is drawn does not
+        depend on where it is cut.
 
         Args:
           crops: silhouettes of some consecutive frames.
@@ -125,7 +138,7 @@ class Retargeter:
         there = np.concatenate(seen)
         if there.any():
             alpha, largest = self._options(None, None)
-            code = self._retimed(np.concatenate(codes), key, largest)
+            code = self._moved(np.concatenate(codes), key, largest)
             who = self._who(key, alpha, np.concatenate(people)[there].mean(0))
         for piece in pieces:
             out = np.zeros((len(piece), contour.SIZE, contour.SIZE), np.uint8)
@@ -158,10 +171,14 @@ class Retargeter:
         code, shown = self._read(self.params, encoded[None])
         return np.asarray(code)[0, : len(here)], np.asarray(shown)[0, : len(here)]
 
-    def _retimed(
+    def _moved(
         self, code: Float[np.ndarray, "T C"], key: jax.Array, largest: float
     ) -> Float[np.ndarray, "T C"]:
-        if not largest:
+        """A whole walk's codes at other moments and as seen from another angle."""
+        if self.turn:
+            share = jax.random.uniform(jax.random.fold_in(key, 0x7B), minval=-1.0, maxval=1.0)
+            code = turned(code, used(self.params)["pose"], self.turn * float(share))
+        if self.in_step and not largest:
             return code
         return tempo.retimed(code, tempo.factor(key, largest), tempo.start(key))
 
@@ -194,7 +211,8 @@ class Retargeter:
         self, own: Float[np.ndarray, "T 4000"], key: jax.Array
     ) -> UInt8[np.ndarray, "T 240 240"]:
         """What `noise_gait` is the contours of."""
-        return self(contour.decode(contour.to_pixels(own), "resampled"), key, 1.0, 0.0)
+        silhouettes = contour.decode(contour.to_pixels(own), "resampled")
+        return self._redrawn(silhouettes, key, 1.0, lambda code: code)
 
     def person(self, key: jax.Array) -> Float[np.ndarray, " I"]:
         """A random identity, see `stranger`."""
@@ -214,6 +232,28 @@ class Retargeter:
 def _filled(frames: int) -> Int[np.ndarray, " N"]:
     """Numbers of frames, the last again and again up to a multiple of `_CHUNK`."""
     return np.minimum(np.arange(-(-frames // _CHUNK) * _CHUNK), frames - 1)
+
+
+def turned(
+    codes: Float[np.ndarray, "T C"], head: Mapping[str, Any], degrees: float
+) -> Float[np.ndarray, "T C"]:
+    """Pose codes as if the walker were seen from further round.
+
+    By the least change of them after which `models.PoseHead`, which is linear, reads another view
+    and all else as before. How a walker's view is misread tells one recording from another.
+
+    Args:
+      codes: of each frame.
+      head: its parameters.
+      degrees: how much further.
+    """
+    kernel, bias = (np.asarray(head["params"]["Dense_0"][name]) for name in ("kernel", "bias"))
+    read, change = codes @ kernel + bias, np.zeros((len(codes), models.POSE), np.float32)
+    for first, times in ((4, 1), (6, 2)):  # the view and its double, see `pairs.pose_vector`
+        seen = read[:, first] + 1j * read[:, first + 1]
+        off = seen * (np.exp(1j * times * np.radians(degrees)) - 1.0)
+        change[:, first], change[:, first + 1] = off.real, off.imag
+    return (codes + change @ np.linalg.pinv(kernel)).astype(codes.dtype)
 
 
 def stranger(

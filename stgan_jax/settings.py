@@ -212,6 +212,9 @@ class RetargetSettings(RunSettings):
     Attributes:
       alpha: share of the new identity, the rest is the own one's; of use alone.
       tempo: largest relative change of cadence; of use alone.
+      in_step: whether gaits are drawn at the moments that were recorded, by which two results of
+        one recording can be linked, see `tempo.start`; of use alone.
+      turn: by how many degrees at most walkers are drawn turned, see `retarget.turned`; likewise.
       manner: how far new identities' way to walk is from the mean one, of what it is in people, see
         `identity.sample_identity`; of use alone.
       build: how various new bodies are, see `retarget.stranger`; of use alone.
@@ -234,6 +237,8 @@ class RetargetSettings(RunSettings):
     validation_subjects: tuple[int, ...] = ()
     alpha: float = 1.0
     tempo: float = 0.0
+    in_step: bool = False
+    turn: float = 6.0
     manner: float = 1.0
     build: float = 1.0
     components: int = 256
@@ -262,6 +267,8 @@ class RetargetSettings(RunSettings):
         require(self.inputs <= self.components, "inputs must be at most components")
         require(0 <= self.alpha <= 1, "alpha must be from 0 to 1")
         require(0 <= self.tempo <= 1, "tempo must be from 0 to 1")
+        require(not (self.tempo and self.in_step), "in_step keeps the cadence: tempo must be 0")
+        require(0 <= self.turn <= 30, "turn must be from 0 to 30")
         require(0 <= self.manner <= 1, "manner must be from 0 to 1")
         require(1 <= self.build <= 2, "build must be from 1 to 2")
         require_positive(self, "disc_learning_rate")

@@ -1,7 +1,8 @@
-"""Another cadence: a walk's pose codes at warped times, so that the person stays where they are.
+"""Another cadence and beginning: a walk's pose codes at warped times; the person stays in place.
 
 Note: the papers name cadence as future work. Where somebody is in each frame is not changed, only
-which moment of their gait is drawn there. So feet slip by as much as the tempo changes.
+which moment of their gait is drawn there. So feet slip by as much as the tempo changes, and do not
+where a gait only begins at another moment.
 """
 
 import contextlib
@@ -134,13 +135,16 @@ def retimed(
 ) -> Float[np.ndarray, "T C"]:
     """A whole walk's codes as if the gait were `factor` times as fast; unchanged without a gait.
 
-    See `times`. Beyond both ends the walk goes on as it did a repetition before.
+    See `times`. Beyond both ends the walk goes on as it did a repetition before. At its own cadence
+    it starts by whole frames, so that codes are those that were read.
     """
     length = period(codes)
     if (changed := _CHANGED.get()) is not None:
         changed.append(length > 0)
     if not length or (factor, start) == (1.0, 0.0):
         return codes
+    if factor == 1.0:
+        start = round(start * length) / length
     frames = len(codes)
     margin = int(np.ceil(length / 2 + _FADE)) + 1
     at = np.arange(-margin, frames + margin, dtype=np.float64)

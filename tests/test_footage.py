@@ -460,6 +460,7 @@ def test_outputs_that_would_collide_are_refused(source, tmp_path):
         ({"start": 3, "end": 2}, "--end must be later"),
         ({"crf": 99}, "--crf"),
         ({"tempo": -0.1}, "--tempo"),
+        ({"tempo": 0.1, "in_step": True}, "leave --tempo out"),
         ({"build": 0.9}, "--build"),
         ({"masks": "a", "start": 1}, "leave --start out"),
         ({"masks": "a", "segmenter": "b"}, "exclude each other"),
@@ -565,19 +566,24 @@ def test_a_dataset_is_done_by_several_processes(trained, tmp_path):
         for n, mask in enumerate(walkers.silhouettes(90, 90, frames=count)):
             cv2.imwrite(str(tmp_path / name / f"{n:02d}.png"), mask * np.uint8(255))
     outputs = {}
-    for jobs, largest in ((1, 0.0), (2, 0.3), (1, 0.3)):
+    for jobs, largest in ((1, 0.0), (2, 0.3), (1, 0.3), (1, None)):
         out = tmp_path / f"out{jobs}{largest}"
         (out / "0").mkdir(parents=True)  # as by another process
         options = {"tempo": largest, "build": 1.6}
+        if largest is None:
+            options = {"build": 1.6, "in_step": True}
         told = stgan_jax.anonymize(tmp_path / "data", out, seed=5, jobs=jobs, **options)
         assert told["files"][0]["written"] == 3
-        assert told["files"][0]["cadence_kept"] == (2 if largest else 0)  # too short to tell
+        short = 0 if largest is None else 2  # too short to tell
+        assert told["files"][0]["kept_in_step"] == short
         outputs[jobs, largest] = [p.read_bytes() for p in sorted(out.rglob("*.png"))]
     assert outputs[1, 0.3] == outputs[2, 0.3]
     assert len(outputs[1, 0.3]) == 48
-    same = [a == b for a, b in zip(outputs[1, 0.3], outputs[1, 0.0], strict=True)]
-    assert all(same[:8])
-    assert sum(same[8:]) < 20
+    for one, other in (((1, 0.3), (1, 0.0)), ((1, 0.0), (1, None))):
+        same = [a == b for a, b in zip(outputs[one], outputs[other], strict=True)]
+        assert all(same[:8])
+        assert sum(same[8:]) < 20
+    options = {"tempo": 0.3, "build": 1.6}
     (tmp_path / "out10.3/03.png").unlink()  # as of one that was killed
     again = stgan_jax.anonymize(tmp_path / "data", tmp_path / "out10.3", seed=5, **options)
     assert (again["files"][0]["written"], again["files"][0]["skipped"]) == (1, 2)
@@ -639,8 +645,10 @@ def test_a_re_timed_walk_is_one_and_fails_closed(tmp_path, monkeypatch):
     person = made(long_walk(frames, shelf))
     crops = np.stack([people._crop(person, i) for i in range(frames)])
     key = jax.random.fold_in(root, 0)
-    at_once, own_time = model(crops, key), model(crops, key, tempo=0.0)
-    assert np.mean(at_once != own_time) > 0.005
+    at_once = model(crops, key)
+    for in_step in (False, True):
+        other = anonymizer.varied(model, 0.0, in_step=in_step)(crops, key)
+        assert np.mean(at_once != other) > 0.005
     for i in range(frames):  # sums in another order: a pixel here and there
         assert np.count_nonzero(person.silhouette(i) != at_once[i]) < 20
 
@@ -649,9 +657,9 @@ def test_a_re_timed_walk_is_one_and_fails_closed(tmp_path, monkeypatch):
     hidden = made(long_walk(frames, shelf)).hidden
     assert [i for i in range(frames) if hidden[i]] == [70]
 
-    assert not person.keeps_cadence
+    assert not person.kept_in_step
     short = made(long_walk(10, shelf))
-    assert short.row(1)["keeps_cadence"]
+    assert short.row(1)["kept_in_step"]
     assert short.hidden == [None] * 10
 
     def broken(crops, frames, key):
@@ -662,7 +670,11 @@ def test_a_re_timed_walk_is_one_and_fails_closed(tmp_path, monkeypatch):
 
 
 def test_stgan_refuses_to_change_cadence_and_builds(model):
-    assert anonymizer.varied(model, 0.0, 1.0) is model
+    assert anonymizer.varied(model, 0.0, 1.0, in_step=True) is model
+    assert anonymizer.whole_walks(model) is None
+    drawn = anonymizer.load_model()
+    assert anonymizer.whole_walks(drawn) is not None
+    assert anonymizer.whole_walks(anonymizer.varied(drawn, in_step=True)) is None
     with pytest.raises(InputError, match="only retargeting can change cadence"):
         anonymizer.varied(model, 0.1)
     with pytest.raises(InputError, match="leave --build out"):
@@ -784,8 +796,8 @@ def test_a_dataset_is_not_written_into_itself(tmp_path, model):
 
 def test_a_dataset_is_told_by_its_walks():
     told = {"output": "out", "walks": 3, "written": 2, "frames": 99, "skipped": 1, "errors": []}
-    told["cadence_kept"] = 1
+    told["kept_in_step"] = 1
     assert batch._line(told) == (
         "out: 2 of 3 walks, 99 frames, 1 were there already, 0 failed, "
-        "1 whose cadence could not be changed"
+        "1 without a clear cycle, in step as recorded"
     )

@@ -12,7 +12,18 @@ import numpy as np
 import optax
 import pytest
 
-from stgan_jax import anonymizer, checkpoint, fields, methods, retargeting, settings, tempo, weights
+from stgan_jax import (
+    anonymizer,
+    checkpoint,
+    contour,
+    fields,
+    methods,
+    retarget,
+    retargeting,
+    settings,
+    tempo,
+    weights,
+)
 from stgan_jax.data import body, identity, pairs, splits, walkers
 from stgan_jax.errors import InputError
 from stgan_jax.evaluation import naturalness
@@ -412,8 +423,65 @@ def test_more_various_bodies_stay_within_people_and_the_walk_as_it_is(shipped):
     np.testing.assert_array_equal(model(walk, key, 0.0), shipped(walk, key, 0.0))
 
 
-def test_tempo_changes_the_cadence_and_where_it_begins(shipped, monkeypatch):
-    walk = walkers.silhouettes(3, 54.0)
+@pytest.fixture
+def in_step(shipped):
+    """The same, of which nothing is moved."""
+    model = Retargeter(shipped.settings, shipped.params)
+    model.in_step, model.turn = True, 0.0
+    return model
+
+
+def test_a_gait_begins_elsewhere_and_is_turned_by_the_key(shipped, in_step, monkeypatch):
+    walk, key = walkers.silhouettes(3, 54.0, frames=60), jax.random.key(3)
+    moved, kept = shipped(walk, key), in_step(walk, key)
+    np.testing.assert_array_equal(moved, shipped(walk, key))
+    cycles = [naturalness.leg_cycle(w) for w in (kept, moved)]
+    assert naturalness.period_ratio(*cycles) == pytest.approx(1.0, abs=0.04)
+    code, _ = shipped._codes(walk)
+    ahead = round(tempo.start(key) * tempo.period(code))
+    assert abs(ahead) >= 4
+    monkeypatch.setattr(shipped, "turn", 0.0)
+    later = shipped(walk, key)
+    monkeypatch.undo()
+    inner = np.arange(20, 40)
+    np.testing.assert_array_equal(later[inner], kept[inner + ahead])
+    # What is drawn without moving anything: noise for ST-GAN.
+    gait = contour.to_unit(contour.encode(walk, "resampled"))
+    back = contour.decode(contour.to_pixels(gait), "resampled")
+    np.testing.assert_array_equal(shipped.noise_silhouettes(gait, key), in_step(back, key))
+    # Standing, nobody begins anywhere, and is turned as everybody.
+    still = np.repeat(walk[:1], 40, 0)
+    in_step.turn = shipped.turn
+    np.testing.assert_array_equal(shipped(still, key), in_step(still, key))
+
+
+def test_turned_codes_are_read_as_turned_and_change_least(shipped):
+    head = shipped.params["gen"]["pose"]
+    code, _ = shipped._codes(walkers.silhouettes(3, 36.0, frames=20))
+    read = [
+        np.asarray(models.PoseHead().apply(head, jnp.asarray(c)[None]))[0]
+        for c in (code, retarget.turned(code, head, 10.0))
+    ]
+    for first, degrees in ((4, 10.0), (6, 20.0)):
+        seen = [r[:, first] + 1j * r[:, first + 1] for r in read]
+        np.testing.assert_allclose(np.degrees(np.angle(seen[1] / seen[0])), degrees, atol=0.02)
+        np.testing.assert_allclose(*np.abs(seen), rtol=1e-3)
+    rest = [0, 1, 2, 3, 8, 9, 10]
+    np.testing.assert_allclose(read[0][:, rest], read[1][:, rest], atol=1e-3)
+    change = retarget.turned(code, head, 10.0) - code
+    kernel = np.asarray(head["params"]["Dense_0"]["kernel"])
+    free = np.eye(len(kernel)) - kernel @ np.linalg.pinv(kernel)  # what the head does not read
+    np.testing.assert_allclose(change @ free, 0.0, atol=1e-4)
+    # A walker drawn so looks like one who was seen so.
+    walks = [walkers.silhouettes(3, view, frames=20) for view in (36.0, 46.0)]
+    person = shipped.person(jax.random.key(1))
+    plain, wanted = (shipped._silhouettes(shipped._codes(w)[0], person) for w in walks)
+    made = shipped._silhouettes(retarget.turned(code, head, 10.0), person)
+    assert iou(made, wanted) > iou(plain, wanted)
+
+
+def test_tempo_changes_the_cadence(in_step, monkeypatch):
+    walk, shipped = walkers.silhouettes(3, 54.0), in_step
     walk[30] = 0
     key, factors = jax.random.key(3), []
     kept = shipped(walk, key)
@@ -440,20 +508,19 @@ def test_tempo_changes_the_cadence_and_where_it_begins(shipped, monkeypatch):
         shipped(walk, key, tempo=-0.1)
 
 
-def test_shipped_weights_draw_the_other_in_the_same_pose(shipped):
+def test_shipped_weights_draw_the_other_in_the_same_pose(in_step):
     """On pairs never trained on, and better than leaving the own silhouette as it is."""
-    people = shipped.params["people"]
+    people = in_step.params["people"]
     made, left = [], []
     for seed in range(pairs.FIRST_UNSEEN + 500, pairs.FIRST_UNSEEN + 506):
         pair = pairs.pair(seed, 20)
         person = (pair.other_person - np.asarray(people["mean"])) / np.asarray(people["scale"])
-        shipped.person = lambda key, person=person: person
-        out = shipped(pair.own, jax.random.key(0), 1.0)
+        in_step.person = lambda key, person=person: person
+        out = in_step(pair.own, jax.random.key(0), 1.0)
         for mask in out:
             assert cv2.connectedComponents(mask)[0] == 2  # the body and what is around it
         made.append(iou(out, pair.other))
         left.append(iou(pair.own, pair.other))
-    del shipped.person
     assert np.mean(made) > 0.8
     assert np.mean(made) > np.mean(left) + 0.08
 

@@ -72,7 +72,7 @@ def anonymize(
         model = anonymizer.load_model(model, strength)  # here at first: what is wrong is said once
     elif strength != anonymizer.STRENGTHS[1]:
         raise InputError("a loaded model has its strength: leave strength out")
-    model = anonymizer.varied(model, options.tempo, options.build)
+    model = anonymizer.varied(model, options.tempo, options.build, options.in_step)
     told = []
     for job in tqdm(todo, desc="all", unit="file", disable=len(todo) < 2):
         files.sweep(job.output)
@@ -123,7 +123,7 @@ def _dataset(
     seed = keys.random_seed() if options.seed is None else options.seed
     done = walks.anonymize_dataset(
         job.source, job.output, model, seed, strength=strength, largest_tempo=options.tempo,
-        build=options.build, overwrite=overwrite, jobs=jobs,
+        build=options.build, in_step=options.in_step, overwrite=overwrite, jobs=jobs,
     )  # fmt: skip
     named = {"input": os.fspath(job.source), "output": os.fspath(job.output)}
     return named | done | ({"seed": seed} if options.store_seed else {})
@@ -235,11 +235,11 @@ def _line(one: dict[str, Any]) -> str:
         return f"error: {one['error']}"
     if "walks" in one:
         wrong = [f"error: {e['error']}" for e in one["errors"]]
-        kept = one["cadence_kept"]
+        kept = one["kept_in_step"]
         return "\n".join([
             *wrong, f"{one['output']}: {one['written']} of {one['walks']} walks, {one['frames']} "
             f"frames, {one['skipped']} were there already, {len(wrong)} failed"
-            + (f", {kept} whose cadence could not be changed" if kept else ""),
+            + (f", {kept} without a clear cycle, in step as recorded" if kept else ""),
         ])  # fmt: skip
     if "skipped" in one:
         return f"{one['output']}: {one['skipped']}, left (--overwrite replaces it)"

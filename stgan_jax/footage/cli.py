@@ -43,7 +43,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--overwrite", action="store_true", help="Replace outputs that are there.")
     add("--seed", type=int, help="Decides everybody's noise. Random by default.")
-    add("--tempo", type=float, help="Gaits up to this share faster or slower, and out of step.")
+    add("--tempo", type=float, help="Gaits up to this share faster or slower; feet slip by it.")
+    add("--in_step", action="store_true", default=None,
+        help="Steps when they were recorded, as on stairs. By default a gait begins at another "
+        "moment: two results of one recording could be linked.")  # fmt: skip
     add("--build", type=float, help="New bodies so many times as various as people's, up to 2.")
     add("--store_seed", action="store_true", help="Put the seed into the report.")
     add("--keep_audio", action="store_true", default=True, help="Keep the sound (the default).")
@@ -108,7 +111,7 @@ def _run(given: argparse.Namespace) -> dict[str, Any]:
 
     named = {name: getattr(given, name) for name in (
         "keep_audio", "codec", "crf", "start", "end", "max_resolution", "silhouettes_only", "masks",
-        "segmenter", "background", "seed", "tempo", "build", "store_seed", "preview",
+        "segmenter", "background", "seed", "tempo", "in_step", "build", "store_seed", "preview",
         "contact_sheet", "face", "color", "standing",
     )}  # fmt: skip
     options = source.Options(**named, segmenter_input=(side[0], side[1], side[2]))

@@ -56,7 +56,7 @@ class Person:
       squares: per sighting, the crop (top, left, side).
       shelf: with the anonymised silhouettes.
       slips: per sighting, where on the shelf; length 0 where there is none.
-      keeps_cadence: whether it was to be changed, and no period was found.
+      kept_in_step: whether the gait was to begin elsewhere, and no period was found.
     """
 
     sightings: Sightings
@@ -64,7 +64,7 @@ class Person:
     squares: Int[np.ndarray, "T 3"]
     shelf: Shelf
     slips: Int[np.ndarray, "T 2"]
-    keeps_cadence: bool = False
+    kept_in_step: bool = False
 
     def silhouette(self, i: int) -> UInt8[np.ndarray, "240 240"]:
         """The anonymised silhouette of sighting i in its crop."""
@@ -81,7 +81,7 @@ class Person:
             "frames_seen": len(frames),
             "frames_anonymized": self.hidden.count(None),
             "frames_covered": len(self.hidden) - self.hidden.count(None),
-            "keeps_cadence": self.keeps_cadence,
+            "kept_in_step": self.kept_in_step,
             "covered_because": dict(Counter(reason for reason in self.hidden if reason)),
         }
 
@@ -262,7 +262,7 @@ def _as_one(person: Person, key: jax.Array, whole: Whole) -> None:
         with tempo.watched() as changed:
             for piece, made in whole(lambda piece: np.stack([*map(crop, piece)]), frames, key):
                 _keep(person, piece, made)
-        person.keeps_cadence = not all(changed)
+        person.kept_in_step = not all(changed)
     except Exception as error:
         person.hidden[:] = [reason or _failed(error) for reason in person.hidden]
 

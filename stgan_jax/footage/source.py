@@ -40,6 +40,8 @@ class Options:
       background: picture of the empty scene, or a video or folder with a frame a frame.
       seed: decides everybody's noise; random by default.
       tempo: largest relative change of everybody's cadence; None for the model's.
+      in_step: poses stay at the moments that were recorded, by which two results of one recording
+        can be linked; None for the model's, which draws others.
       build: how various new bodies are, from 1, as people, to 2; None for the model's.
       store_seed: puts the seed into the report. Whoever has it can repeat the noise.
       preview: PNG to write: a few frames of the result.
@@ -62,6 +64,7 @@ class Options:
     background: str | os.PathLike | None = None
     seed: int | None = None
     tempo: float | None = None
+    in_step: bool | None = None
     build: float | None = None
     store_seed: bool = False
     preview: str | os.PathLike | None = None
@@ -84,6 +87,8 @@ class Options:
             raise InputError("--crf must be from 0 to 51")
         if self.tempo is not None and not 0.0 <= self.tempo <= 0.5:
             raise InputError("--tempo must be from 0 to 0.5")
+        if self.tempo and self.in_step:
+            raise InputError("--in_step keeps the cadence: leave --tempo out")
         if self.build is not None and not 1.0 <= self.build <= 2.0:
             raise InputError("--build must be from 1 to 2")
         if self.masks and self.segmenter:

@@ -43,6 +43,7 @@ def anonymize_dataset(
     strength: str = anonymizer.STRENGTHS[1],
     largest_tempo: float | None = None,
     build: float | None = None,
+    in_step: bool | None = None,
     overwrite: bool = False,
     jobs: int = 1,
 ) -> dict[str, Any]:
@@ -60,11 +61,12 @@ def anonymize_dataset(
       strength: as `anonymizer.load_model` takes it.
       largest_tempo: as `anonymizer.varied` takes it; None for the model's.
       build: likewise.
+      in_step: likewise.
       overwrite: makes walks anew that are there.
       jobs: processes that work side by side.
 
     Returns:
-      `walks`, `written`, `skipped`, `frames`; `cadence_kept`, walks whose cadence was to be changed
+      `walks`, `written`, `skipped`, `frames`; `kept_in_step`, walks that were to begin elsewhere
       and in which no period was found; and `errors`: walk and sentence.
 
     Raises:
@@ -81,10 +83,10 @@ def anonymize_dataset(
             break
     work = functools.partial(_one, Path(source), Path(output), seed, overwrite)
     counts: dict[str, Any] = {"walks": len(names), "written": 0, "skipped": 0, "frames": 0}
-    counts["cadence_kept"] = 0
+    counts["kept_in_step"] = 0
     errors = []
     for name, frames, kept, error in tqdm(
-        _spread(work, names, (checkpoint, strength, largest_tempo, build), jobs),
+        _spread(work, names, (checkpoint, strength, largest_tempo, build, in_step), jobs),
         desc="anonymising",
         unit="walk",
         total=len(names),
@@ -94,7 +96,7 @@ def anonymize_dataset(
         else:
             counts["written" if frames else "skipped"] += 1
             counts["frames"] += frames
-            counts["cadence_kept"] += kept
+            counts["kept_in_step"] += kept
     return counts | {"errors": errors, "exit_code": 2 if errors else 0}
 
 
@@ -119,11 +121,15 @@ def _spread(work: Callable, names: list[str], model: tuple, jobs: int) -> Iterat
 
 
 def _load(
-    checkpoint: Any, strength: str, largest_tempo: float | None, build: float | None
+    checkpoint: Any,
+    strength: str,
+    largest_tempo: float | None,
+    build: float | None,
+    in_step: bool | None,
 ) -> anonymizer.AnyModel:
     is_loaded = isinstance(checkpoint, anonymizer.AnyModel)
     model = checkpoint if is_loaded else anonymizer.load_model(checkpoint, strength)
-    return anonymizer.varied(model, largest_tempo, build)
+    return anonymizer.varied(model, largest_tempo, build, in_step)
 
 
 _LOADED: list[anonymizer.AnyModel] = []
@@ -140,7 +146,7 @@ def _with_loaded(work: Callable, name: str) -> tuple[str, int, bool, str | None]
 def _one(
     source: Path, output: Path, seed: int, overwrite: bool, model: anonymizer.AnyModel, name: str
 ) -> tuple[str, int, bool, str | None]:
-    """(name, frames written, whether the cadence was to be changed and is not, what is wrong)."""
+    """(name, frames written, whether it was to begin elsewhere and does not, what is wrong)."""
     target = output / name
     if not overwrite and _is_done(source / name, target):
         return name, 0, False, None

@@ -89,7 +89,9 @@ def walks() -> Iterator[tuple[datasets.Walk, Callable[[], records.ColorWalk], in
 @functools.cache
 def retargeter() -> Retargeter:
     """What makes the binary anonymised gaits."""
-    return Retargeter.load("retarget")
+    model = Retargeter.load("retarget")
+    model.in_step, model.turn = True, 0.0  # as the original frame, which it is compared with
+    return model
 
 
 def anonymized(walk: records.ColorWalk, number: int) -> tuple[np.ndarray, np.ndarray]:

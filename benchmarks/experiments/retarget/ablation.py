@@ -166,7 +166,8 @@ def _natural(method: methods.Method, walks: Walks) -> dict[str, float]:
 
 
 def _likeness(model: Retargeter, walks: Walks) -> float:
-    """Overlap (IoU) of walks at alpha 0 with themselves."""
+    """Overlap (IoU) of walks at alpha 0 with themselves, at the same moments."""
+    model.in_step, model.turn = True, 0.0
     shown = _shown(methods.retargeted("own", model, 0.0), walks)
     return float(np.mean([(a & b).sum() / (a | b).sum() for view in shown for a, b in view]))
 

@@ -4,9 +4,10 @@
 
 Walks nm-05 of the test people, retargeted with other keys again and again: each run's are looked
 for among another run's of the same view, by recognisers that learnt from retargeted walks of other
-people; means over all pairs of runs. With --tempo and --build, which are there against that, also
-by recognisers that learnt from such walks. Beside it the same of ideal silhouettes: strangers
-rendered in each recording's steps, faultlessly, so that nothing links them but the walk itself.
+people; means over all pairs of runs, and of how many pairs the own interval holds chance. "In
+step": without what retargeting does against it. With --tempo and --build, which do more, also by
+recognisers that learnt from such walks. Beside it the same of ideal silhouettes: strangers rendered
+in each recording's steps, faultlessly, so that nothing links them but the walk itself.
 """
 
 import itertools
@@ -58,12 +59,14 @@ def main(_):
         training, test = walks.roles()
         chosen = walks.of(test) & (walks.condition == "nm") & (walks.repetition == _REPETITION)
         model, digest = Retargeter.load(_MODEL.value), methods.trained(_MODEL.value).digest
-        tempo, various = _TEMPO.value, Retargeter(model.settings, model.params)
-        various.build = _BUILD.value
-        plain, other, both = (
+        tempo = _TEMPO.value
+        various, in_step = (Retargeter(model.settings, model.params) for _ in range(2))
+        various.build, in_step.in_step, in_step.turn = _BUILD.value, True, 0.0
+        still, plain, other, both = (
             methods.retargeted(name, network, 1.0, digest, largest)
             for name, network, largest in (
-                ("retargeted", model, 0.0), (f"tempo {tempo:g}", model, tempo),
+                ("in step", in_step, 0.0), ("retargeted", model, 0.0),
+                (f"tempo {tempo:g}", model, tempo),
                 (f"tempo {tempo:g}, build {_BUILD.value:g}", various, tempo),
             )
         )  # fmt: skip
@@ -74,7 +77,7 @@ def main(_):
 
         runs = {
             method.name: [walks.gaits(method, chosen, run, f"run {run}") for run in _RUNS]
-            for method in (plain, other, both)
+            for method in (still, plain, other, both)
         }
         index = np.flatnonzero(chosen)
         runs["ideal silhouettes"] = [
@@ -93,9 +96,11 @@ def main(_):
                 found = np.mean([matching.same_view() for matching in each], 0)
                 scores = [np.concatenate(s) for s in zip(*(m.scores() for m in each), strict=True)]
                 low, high = privacy.interval(found, each[0].probe_subject)
+                lows = [privacy.interval(m.same_view(), m.probe_subject)[0] for m in each]
                 rows.append({
                     "walks": name, "recognizer": recognizer.name, "rank1": float(found.mean()),
                     "rank1_low": low, "rank1_high": high,
+                    "pairs_at_chance": float(np.mean(np.array(lows) <= 1 / len(test))),
                     "eer": privacy.equal_error_rate(*scores),
                     "linkability": privacy.linkability(*scores),
                 })  # fmt: skip

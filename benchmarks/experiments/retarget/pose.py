@@ -74,6 +74,7 @@ def main(_):
     with one_sentence():
         files.check_output(_OUT.value)
         model = Retargeter.load(_MODEL.value)
+        model.in_step = True  # or poses would be those of other moments; turned as always
         jobs = [(s, v) for s in range(1, 51) for v in walkers.VIEWS]
         learnt = [_walk(s, v, 1) for s, v in tqdm(jobs, "walks to learn from")]
         inputs = np.concatenate([_features(model, masks) for masks, _ in learnt])
