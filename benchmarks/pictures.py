@@ -29,8 +29,9 @@ _FOLDER = Path(__file__).parent / "pictures"
 
 
 def _retargeted() -> np.ndarray:
-    """Recorded walks, and each with two other walkers beneath."""
+    """Recorded walks, and each with two other walkers beneath, in step and not turned."""
     model = Retargeter.load("retarget")
+    model.in_step, model.turn = True, 0.0
     rows = []
     for seed, view in ((91, 0), (92, 54), (93, 90)):
         own = recording.silhouettes(seed, view, "nm", 5, 50)

@@ -191,11 +191,12 @@ def retargeted(
       name: what tables call it.
       model: the networks.
       alpha: share of the new identity.
-      digest: of its weights.
+      digest: of its weights; what is set of `model` is added.
       tempo: largest relative change of cadence.
     """
     apply = _redrawn(lambda walk, key: model(walk, key, alpha, tempo))
-    digest = f"{digest} {alpha:g}" + (f" tempo {tempo:g}" if tempo else "")
+    set_to = f"tempo {tempo:g} build {model.build:g} turn {model.turn:g} in step {model.in_step}"
+    digest = f"{digest} {alpha:g} {set_to}"
     return Method(name, RetargetSettings.kind, "resampled", apply, alpha, digest)
 
 

@@ -327,7 +327,7 @@ def test_who_stands_in_the_background_is_covered_and_told(model, tmp_path):
         assert inside[there].all()
         assert inside.mean() < 0.3
         for image in io.read_frames(output):
-            assert (np.abs(image.astype(int) - still.image).max(-1)[differs] < 25).mean() < 0.1
+            assert (np.abs(image.astype(int) - still.image).max(-1)[differs] < 25).mean() < 0.2
     with pytest.raises(InputError, match="no walking person"):
         clip.anonymize_video(source, output, model, options=Options(standing="keep"))
 
