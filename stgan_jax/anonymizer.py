@@ -126,6 +126,8 @@ def varied(
     changed.tempo = model.tempo if tempo is None else tempo
     changed.build = model.build if build is None else build
     changed.in_step = model.in_step if in_step is None else in_step
+    if in_step:
+        changed.tempo = 0.0
     return changed
 
 

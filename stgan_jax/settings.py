@@ -34,7 +34,11 @@ from stgan_jax.training_data import WalkerData as WalkerData  # part of what set
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NoiseSettings(RunSettings):
-    """Pre-training of the noise GAN (ST-GAN 3.3)."""
+    """Pre-training of the noise GAN (ST-GAN 3.3).
+
+    Attributes:
+      truncation: see `steps.NoiseNets`; of use alone.
+    """
 
     kind: ClassVar[str] = "noise"
 
@@ -43,6 +47,7 @@ class NoiseSettings(RunSettings):
     learning_rate: float = 4e-4
     beta1: float = 0.5
     seed_size: int = 64
+    truncation: float = 1.0
     basis_size: int = 64  # 0: no basis, the paper's plain GAN on contours
     r1: float = 0.1
     ema: float = 0.999
@@ -54,11 +59,13 @@ class NoiseSettings(RunSettings):
         super().__post_init__()
         require_positive(self, "learning_rate", "seed_size")
         require(self.basis_size >= 0, "basis_size must not be negative")
+        require(0 < self.truncation <= 1, "truncation must be above 0 and at most 1")
 
     def nets(self) -> NoiseNets:
         """The networks these settings describe."""
         gen = NoiseGenerator(self.basis_size or contour.DIM, dtype=self.dtype)
-        return NoiseNets(gen, NoiseDiscriminator(dtype=self.dtype), self.seed_size)
+        disc = NoiseDiscriminator(dtype=self.dtype)
+        return NoiseNets(gen, disc, self.seed_size, self.truncation)
 
     def optimizers(self) -> Optimizers:
         """Update rules of the trained networks."""

@@ -110,11 +110,17 @@ def _judged(
 
 @dataclasses.dataclass(frozen=True)
 class NoiseNets:
-    """The noise GAN's modules (ST-GAN 3.3) and the length of its Gaussian seed."""
+    """The noise GAN's modules (ST-GAN 3.3) and the length of its Gaussian seed.
+
+    Attributes:
+      truncation: deviation of the seeds that `sample` draws, where training has 1. Note: not in the
+        paper; below 1 contours are more like people's, and more alike.
+    """
 
     gen: noise_models.NoiseGenerator
     disc: noise_models.NoiseDiscriminator
     seed_size: int = 64
+    truncation: float = 1.0
 
     def init(self, key: jax.Array, basis: noise_models.ContourBasis) -> dict[str, Any]:
         """Parameters by name; the exponential moving average of G_N starts as G_N."""
@@ -134,7 +140,7 @@ class NoiseNets:
 
     def sample(self, params: dict[str, Any], key: jax.Array, count: int) -> Float[Array, "N 4000"]:
         """Noise contours Z-hat in [0, 1] from the averaged G_N."""
-        seeds = noise_models.sample_seeds(key, count, self.seed_size)
+        seeds = self.truncation * noise_models.sample_seeds(key, count, self.seed_size)
         return noise_models.noise_contour(
             self.gen, params["noise_gen_ema"], params["noise_basis"], seeds
         )

@@ -1,5 +1,6 @@
 """The steps: the right gradients to the right networks, compiled once, and a learned outcome."""
 
+import dataclasses
 import functools
 
 import jax
@@ -211,6 +212,22 @@ def one_step(state, batch, optimizers, **options):
         state, batch, 0.3, nets=NETS, optimizers=optimizers, loss=LITERAL,
         options=steps.Options(**options),
     )  # fmt: skip
+
+
+def test_truncated_seeds_are_nearer_to_the_middle(noise_params):
+    near = dataclasses.replace(NOISE, truncation=0.5)
+    key = jax.random.key(2)
+    seeds = noise.sample_seeds(key, 6, 5)
+    wanted = noise.noise_contour(
+        NOISE.gen, noise_params["noise_gen_ema"], noise_params["noise_basis"], 0.5 * seeds
+    )
+    np.testing.assert_array_equal(near.sample(noise_params, key, 6), wanted)
+    assert (
+        np.abs(
+            np.asarray(near.sample(noise_params, key, 6) - NOISE.sample(noise_params, key, 6))
+        ).max()
+        > 0
+    )
 
 
 def test_slices_of_a_batch_and_recomputation_give_the_gradients_of_the_whole(fixed, noise_params):
