@@ -312,7 +312,9 @@ def test_who_stands_in_the_background_is_covered_and_told(model, tmp_path):
     empty = Scene(seed, people=0, frames=1, size=size).background
     differs = there & (np.abs(still.image.astype(int) - empty).max(-1) > 60)
     output = tmp_path / "out.mkv"
-    for passing in ([frame.image for frame in walking[::2]], [empty] * 6):
+    # Who passes has other colours, so that theirs are not taken for the other's.
+    others = [np.where(f.people[..., None] > 0, 255 - f.image, f.image) for f in walking[::2]]
+    for passing in (others, [empty] * 6):
         images = [np.where(there[..., None], still.image, image) for image in passing]
         source = clips.write(tmp_path / "in.mkv", images, options={"crf": "10"})
         report = clip.anonymize_video(source, output, model, seed=1)
@@ -327,7 +329,7 @@ def test_who_stands_in_the_background_is_covered_and_told(model, tmp_path):
         assert inside[there].all()
         assert inside.mean() < 0.3
         for image in io.read_frames(output):
-            assert (np.abs(image.astype(int) - still.image).max(-1)[differs] < 25).mean() < 0.2
+            assert (np.abs(image.astype(int) - still.image).max(-1)[differs] < 25).mean() < 0.1
     with pytest.raises(InputError, match="no walking person"):
         clip.anonymize_video(source, output, model, options=Options(standing="keep"))
 
