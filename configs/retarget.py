@@ -48,6 +48,9 @@ def get_config(size: str = "full") -> config_dict.ConfigDict:
     if size == "demo":  # minutes on 2 cores; the networks keep their size
         config.data.walks, config.steps = 800, 600
         config.save_every = config.evaluate_every = config.picture_every = 300
+    elif size == "gait":  # the package's other networks, and these two anew
+        config.base, config.steps, config.data.walks = "retarget", 8000, 12000
+        config.save_every = config.evaluate_every = config.picture_every = 1000
     elif size != "full":
-        raise ValueError(f"unknown size {size!r}: choose full or demo")
+        raise ValueError(f"unknown size {size!r}: choose full, gait or demo")
     return config

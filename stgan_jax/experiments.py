@@ -18,7 +18,7 @@ from stgan_jax.experiment import Experiment, step_of, with_average
 from stgan_jax.models.noise import ContourBasis
 from stgan_jax.models.retarget import field
 from stgan_jax.retarget import Retargeter
-from stgan_jax.retargeting import objective, parted, retarget_step, unpacked
+from stgan_jax.retargeting import gait_objective, objective, parted, retarget_step, unpacked
 from stgan_jax.settings import (
     ColorSettings,
     NoiseSettings,
@@ -281,11 +281,26 @@ def _wifs(config: WifsSettings) -> Experiment:
     return Experiment(config, source, start, step, None, pictures)
 
 
+def _base(config: RetargetSettings) -> dict[str, Any]:
+    """Parameters of the networks that stay as they are."""
+    other, params = weights.trained(config.base, RetargetSettings)
+    for name in ("components", "inputs", "window", "code_size", "width"):
+        if (size := getattr(other, name)) != getattr(config, name):
+            raise InputError(f"base {config.base}: was trained with {name} {size}: set it likewise")
+    if config.read_weight and "reader" not in steps.used(params):
+        raise InputError(f"base {config.base}: was trained without reader: set read_weight to 0")
+    return params
+
+
 def _retarget(config: RetargetSettings) -> Experiment:
     from stgan_jax.data import pairs, pipeline
 
     nets, optimizers, frames = config.nets(), config.optimizers(), config.data.frames
-    rows, fixed = pairs.rows(config.data.walks, frames, config.components)
+    base, first = {}, 0
+    if config.base:  # pairs that it was not trained on: codes of those are better than others'
+        base, first = _base(config), pairs.FIRST_UNSEEN // 2
+    known = {name: jax.tree.map(np.asarray, base[name]) for name in ("basis", "people") if base}
+    rows, fixed = pairs.rows(config.data.walks, frames, config.components, first, known or None)
     if config.unpaired is not None:
         rows = pairs.with_others(rows, pairs.unpaired(config.unpaired, fixed["basis"]))
     unseen = None
@@ -297,6 +312,8 @@ def _retarget(config: RetargetSettings) -> Experiment:
 
     def start(seed: int) -> TrainState:
         params = jax.jit(nets.init, static_argnums=2)(jax.random.key(seed), fixed, frames)
+        if base:
+            params["gen"] = steps.used(base)
         return TrainState.create(seed, with_average(params, config), optimizers)
 
     update = functools.partial(retarget_step, frames=frames, nets=nets, loss=config.loss())
@@ -306,28 +323,32 @@ def _retarget(config: RetargetSettings) -> Experiment:
     def figures(params, rows):
         quiet = jnp.zeros((len(rows), frames, config.code_size))
         gen = steps.used(params)
-        return objective(gen, params, rows, quiet, nets, config.loss())[1]
+        _, told = gait_objective(params["gait"], params, rows, frames, nets, config.loss())
+        return told | objective(gen, params, rows, quiet, nets, config.loss())[1]
 
     def validate(params, alpha):
         del alpha
         assert unseen is not None
         told = figures(params, jnp.asarray(unseen))
-        names = {"loss/gen": "loss", "iou": "iou"}
-        return {f"validation/{names.get(k, k[9:])}": float(v) for k, v in told.items()}
+        # As "iou", "loss", "field", "gait", "gait_field".
+        names = {k: k.removeprefix("loss/").removeprefix("gen_") for k in told}
+        names |= {"loss/gen": "loss", "iou/gait": "gait_iou"}
+        return {f"validation/{names[k]}": float(v) for k, v in told.items()}
 
     def pictures(params):
         shown = jnp.asarray((rows if unseen is None else unseen)[:4])
-        walks, people, *_ = unpacked(parted(shown, frames, config.components)[0], frames)
+        walks, people, pose, _ = unpacked(parted(shown, frames, config.components)[0], frames)
         gen, basis = steps.used(params), params["basis"]
-        code, _ = nets.encoder.apply(gen["encoder"], walks[:, 0])
-        made = nets.decoder.apply(gen["decoder"], code, people[:, 1])
+        read, _ = nets.encoder.apply(gen["encoder"], walks[:, 0])
+        codes = read, nets.gait_coder.apply(params["gait"]["coder"], pose)
+        made = [nets.decoder.apply(gen["decoder"], code, people[:, 1]) for code in codes]
         every = np.linspace(0, frames - 1, 8).astype(int)
         drawn = []
-        for walk, other in zip(walks, made, strict=True):
-            for shown in (walk[0], other, walk[1]):
+        for walk, *others in zip(walks, *made, strict=True):
+            for shown in (walk[0], *others, walk[1]):
                 cells = np.asarray(field(basis, shown[every])).reshape(-1, fields.SIDE, fields.SIDE)
                 drawn += list(fields.decode(cells))
-        return {"own, retargeted, wanted": noise_evaluation.grid(np.stack(drawn), len(every))}
+        return {"own, retargeted, of the pose alone, wanted": noise_evaluation.grid(np.stack(drawn), len(every))}
 
     step = step_of(update_of, config, optimizers)
     source = pipeline.array_source(rows)

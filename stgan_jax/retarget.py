@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-from stgan_jax import contour, fields, tempo, weights
+from stgan_jax import contour, fields, gait, tempo, weights
 from stgan_jax.data import identity
+from stgan_jax.errors import InputError
 from stgan_jax.models import retarget as models
 from stgan_jax.settings import RetargetSettings
 from stgan_jax.steps import used
@@ -26,9 +27,11 @@ class Retargeter:
       settings: of the networks' training.
       params: of the networks, by name.
       tempo: the largest relative change of cadence, the settings' unless it is set.
-      in_step: whether poses stay at the moments that were recorded, likewise. Else a gait begins at
-        a moment that the key decides (`tempo.start`), at its own cadence: which moments a recording
-        holds is most of what links two results of it.
+      in_step: whether poses are drawn as they are read, frame by frame and at the moments that were
+        recorded, likewise. Else all that is kept of a gait is what `gait.read` makes of it, and it
+        begins at a moment that the key decides (`tempo.start`): moments and misreadings of a
+        recording are what links two results of it. Where no period is found (`tempo.period`) poses
+        are drawn as they are read.
       turn: degrees by which at most a walker is drawn turned, as the key decides, likewise.
       build: how various new bodies are, see `stranger`, likewise.
     """
@@ -41,6 +44,8 @@ class Retargeter:
         self._nets = settings.nets()
         self._read = jax.jit(self._read_plain)
         self._drawn = jax.jit(self._draw_plain)
+        self._told = jax.jit(self._nets.gait_reader.apply)
+        self._coded = jax.jit(self._nets.gait_coder.apply)
 
     @classmethod
     def load(cls, source: str | os.PathLike = "retarget") -> "Retargeter":
@@ -81,14 +86,15 @@ class Retargeter:
             one, which leaves nothing of it; in between, identities in between. The settings' by
             default.
           tempo: the gait becomes up to so much faster or slower, as the key decides
-            (`tempo.factor`); 0.12 for an eighth. One without a clear period keeps its own, and its
-            moment. The model's by default.
+            (`tempo.factor`); 0.12 for an eighth. The person stays in place, so that feet slip by as
+            much. A walk without a clear period keeps its own. The model's by default.
 
         Returns:
           1 inside, 0 outside; one part a frame, without holes.
 
         Raises:
           ValueError: another shape, or alpha or tempo outside of 0 to 1.
+          InputError: the networks come from before they kept no more than a gait.
         """
         alpha, largest = self._options(alpha, tempo)
         return self._redrawn(silhouettes, key, alpha, lambda code: self._moved(code, key, largest))
@@ -174,13 +180,22 @@ class Retargeter:
     def _moved(
         self, code: Float[np.ndarray, "T C"], key: jax.Array, largest: float
     ) -> Float[np.ndarray, "T C"]:
-        """A whole walk's codes at other moments and as seen from another angle."""
-        if self.turn:
-            share = jax.random.uniform(jax.random.fold_in(key, 0x7B), minval=-1.0, maxval=1.0)
-            code = turned(code, used(self.params)["pose"], self.turn * float(share))
-        if self.in_step and not largest:
-            return code
-        return tempo.retimed(code, tempo.factor(key, largest), tempo.start(key))
+        """A whole walk's codes: of nobody's gait, at other moments, seen from another angle."""
+        share = jax.random.uniform(jax.random.fold_in(key, 0x7B), minval=-1.0, maxval=1.0)
+        turn = self.turn * float(share)
+        if (self.in_step and not largest) or not tempo.found(code):
+            return turned(code, used(self.params)["pose"], turn) if turn else code
+        if "gait" not in self.params:
+            raise InputError(
+                "these retargeting networks come from an earlier version, which kept more of a "
+                "walk: train them again, or have --in_step"
+            )
+        # At the moments that were recorded where that is asked for, with another tempo.
+        start = 0.0 if self.in_step else tempo.start(key)
+        nets, every = self.params["gait"], _filled(len(code))
+        told = np.asarray(self._told(nets["reader"], code[every][None]))[0, : len(code)]
+        moved = gait.read(told).moved(tempo.factor(key, largest), start, turn).vector()
+        return np.asarray(self._coded(nets["coder"], moved[every][None]))[0, : len(code)]
 
     def _who(self, key: jax.Array, alpha: float, own: Float[np.ndarray, " I"]) -> np.ndarray:
         person = self.person(key)
@@ -240,7 +255,7 @@ def turned(
     """Pose codes as if the walker were seen from further round.
 
     By the least change of them after which `models.PoseHead`, which is linear, reads another view
-    and all else as before. How a walker's view is misread tells one recording from another.
+    and all else as before.
 
     Args:
       codes: of each frame.
@@ -248,8 +263,8 @@ def turned(
       degrees: how much further.
     """
     kernel, bias = (np.asarray(head["params"]["Dense_0"][name]) for name in ("kernel", "bias"))
-    read, change = codes @ kernel + bias, np.zeros((len(codes), models.POSE), np.float32)
-    for first, times in ((4, 1), (6, 2)):  # the view and its double, see `pairs.pose_vector`
+    read, change = codes @ kernel + bias, np.zeros((len(codes), kernel.shape[1]), np.float32)
+    for first, times in ((4, 1), (6, 2)):  # the view and its double, see `gait.pose_vector`
         seen = read[:, first] + 1j * read[:, first + 1]
         off = seen * (np.exp(1j * times * np.radians(degrees)) - 1.0)
         change[:, first], change[:, first + 1] = off.real, off.imag

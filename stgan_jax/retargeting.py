@@ -14,7 +14,7 @@ from stgan_jax.fields import SIDE
 from stgan_jax.models import retarget as models
 from stgan_jax.models.silhouette import Discriminator
 from stgan_jax.state import Optimizers, TrainState
-from stgan_jax.steps import Metrics, Options
+from stgan_jax.steps import Metrics, Options, used
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +53,8 @@ class RetargetNets:
     """The modules, see `models.retarget`.
 
     Attributes:
+      gait_reader, gait_coder: what is published of a walk, see `gait`. They learn beside the others
+        and change none of them.
       discs: D_S as "spatial" and D_T as "temporal", where they are.
       reader, adversary: None where there is none.
     """
@@ -61,6 +63,8 @@ class RetargetNets:
     decoder: models.BodyDecoder
     identity: models.IdentityEncoder
     pose: models.PoseHead
+    gait_reader: models.GaitReader
+    gait_coder: models.GaitCoder
     discs: Mapping[str, Discriminator] = dataclasses.field(default_factory=dict)
     reader: models.PoseReader | None = None
     adversary: models.IdentityAdversary | None = None
@@ -91,7 +95,13 @@ class RetargetNets:
             judges[f"{name}_disc"] = disc.init(jax.random.fold_in(key, 4 + number), shown)
         if self.adversary is not None:
             judges["identity_disc"] = self.adversary.init(jax.random.fold_in(key, 6), code)
-        return {"gen": gen, **judges, **jax.tree.map(jnp.asarray, fixed)}
+        gait = {
+            "reader": self.gait_reader.init(jax.random.fold_in(key, 8), code),
+            "coder": self.gait_coder.init(
+                jax.random.fold_in(key, 9), jnp.zeros((1, frames, models.POSE))
+            ),
+        }
+        return {"gen": gen, "gait": gait, **judges, **jax.tree.map(jnp.asarray, fixed)}
 
 
 def packed_size(frames: int, components: int) -> int:
@@ -135,15 +145,16 @@ def retarget_step(
 ) -> tuple[TrainState, Metrics]:
     """One update of D_S, D_T and the adversary where they are, then one of all other networks.
 
-    The other's silhouettes are to come of the one's. The identity encoder, for alpha below 1, and
-    the reader learn beside them and change none of them.
+    The other's silhouettes are to come of the one's. The identity encoder, for alpha below 1, the
+    reader and those of `gait_objective` learn beside them and change none of them.
 
     Args:
       state: as `RetargetNets.init` and `TrainState.create` make it.
       rows: pairs, see `unpacked`, each with another walk after it or none, see `parted`.
       frames: T of a walk.
       nets: the modules.
-      optimizers: for "gen", and for "spatial_disc", "temporal_disc" and "identity_disc" if any.
+      optimizers: for "gait", "gen" unless that stays as it is, and for "spatial_disc",
+        "temporal_disc" and "identity_disc" if any.
       loss: weights.
       options: additions; `disc_steps` and `r1` do nothing.
     """
@@ -164,13 +175,22 @@ def retarget_step(
         state, norms = state.updated(grads, optimizers)
         seen |= norms
 
+    some = cells if loss.stride > 1 else None
+
+    def gait_cost(params, rows):
+        return gait_objective(params, state.params, rows, frames, nets, loss, some)
+
     def cost(params, rows, noise):
-        some = cells if loss.stride > 1 else None
         return objective(params, state.params, rows, noise, nets, loss, some)
 
-    grads, metrics = options.gradients(cost, state.params["gen"], rows, noise)
-    state, norms = state.finished("gen", grads, optimizers, options.ema)
-    return state, {**seen, **metrics, **norms}
+    grads, metrics = options.gradients(gait_cost, state.params["gait"], rows)
+    if "gen" not in optimizers:
+        state, norms = state.finished("gait", grads, optimizers, 0.0)
+        return state, {**seen, **metrics, **norms}
+    gen_grads, gen_metrics = options.gradients(cost, state.params["gen"], rows, noise)
+    state, norms = state.updated({"gait": grads}, optimizers)
+    state, gen_norms = state.finished("gen", gen_grads, optimizers, options.ema)
+    return state, {**seen, **metrics, **gen_metrics, **norms, **gen_norms}
 
 
 def judged(
@@ -304,28 +324,15 @@ def objective(
     made = models.field(basis, drawn)
     fixed = jax.lax.stop_gradient
     guessed = nets.identity.apply(params["identity"], fixed(own), fixed(mean)).mean(1)
-    inside = (wanted > 0).astype(jnp.float32)
-    soft = jax.nn.sigmoid(10.0 * made)
-    dice = (2 * jnp.sum(soft * inside, -1) + 1) / (jnp.sum(soft + inside, -1) + 1)
-    changes = jnp.diff(made, axis=1) - jnp.diff(wanted, axis=1)
-    both, either = (made > 0) & (wanted > 0), (made > 0) | (wanted > 0)
     rate = 0.5 * jnp.sum(jnp.square(mean) + jnp.exp(log_variance) - 1 - log_variance, -1)
-    terms = {
-        "field": 100 * jnp.mean(jnp.abs(made - wanted)),
-        "motion": 100 * jnp.mean(jnp.abs(changes)),
-        "overlap": 1 - jnp.mean(dice),
+    shape, terms = _likeness(made, wanted, loss)
+    off = nets.pose.apply(params["pose"], code) - pose[..., : nets.pose.size]
+    terms |= {
         "rate": jnp.mean(rate),
-        "pose": jnp.mean(jnp.square(nets.pose.apply(params["pose"], code) - pose)),
+        "pose": jnp.mean(jnp.square(off)),
         "identity": jnp.mean(jnp.square(guessed - people[:, 0])),
     }
-    total = (
-        terms["field"]
-        + loss.motion * terms["motion"]
-        + loss.overlap * terms["overlap"]
-        + loss.rate * terms["rate"]
-        + loss.pose * terms["pose"]
-        + terms["identity"]
-    )
+    total = shape + loss.rate * terms["rate"] + loss.pose * terms["pose"] + terms["identity"]
     if nets.reader is not None:
         told = nets.reader.apply(params["reader"], walks[:, 1])
         seen = nets.reader.apply(fixed(params["reader"]), drawn)
@@ -346,5 +353,65 @@ def objective(
         strangers = jnp.roll(people[:, 1], 1, 0)  # of another pair
         terms["redrawn"], terms["cycle"] = cycle(params, basis, taken, strangers, noise, nets)
         total += loss.cycle * (terms["redrawn"] + terms["cycle"])
-    iou = jnp.mean(jnp.sum(both, -1) / jnp.sum(either, -1))
-    return total, {"loss/gen": total, "iou": iou, **{f"loss/gen_{k}": v for k, v in terms.items()}}
+    metrics = {f"loss/gen_{k}": v for k, v in terms.items()}
+    return total, {"loss/gen": total, "iou": _iou(made, wanted), **metrics}
+
+
+def gait_objective(
+    params: dict[str, Any],
+    rest: Mapping[str, Any],
+    rows: Array,
+    frames: int,
+    nets: RetargetNets,
+    loss: RetargetLoss,
+    cells: Int[Array, " N"] | None = None,
+) -> tuple[Float[Array, ""], Metrics]:
+    """What `GaitReader` and `GaitCoder` minimise, and its terms.
+
+    The first reads the pose of a walk, the second finds codes by which any pose is drawn; what is
+    read badly does not blur what is drawn.
+
+    Args:
+      params: theirs, as "reader" and "coder".
+      rest, rows, nets, loss, cells: as in `objective`.
+      frames: of a walk.
+    """
+    rows, _ = parted(rows, frames, nets.decoder.outputs)
+    walks, people, pose, _ = unpacked(rows, frames)
+    gen, basis = used(rest), rest["basis"] if cells is None else models.at(rest["basis"], cells)
+    mean, _ = nets.encoder.apply(gen["encoder"], walks[:, 0])
+    told = nets.gait_reader.apply(params["reader"], mean)
+    code = nets.gait_coder.apply(params["coder"], pose)
+    drawn = nets.decoder.apply(gen["decoder"], code, people[:, 1])
+    made, wanted = models.field(basis, drawn), models.field(basis, walks[:, 1])
+    total, terms = _likeness(made, wanted, loss)
+    terms["told"] = jnp.mean(jnp.square(told - pose))
+    total += terms["told"]  # of the reader alone: Adam needs no weight for it
+    if nets.reader is not None:
+        seen = [nets.reader.apply(gen["reader"], walk) for walk in (walks[:, 1], drawn)]
+        terms["read"] = jnp.mean(jnp.square(seen[0] - seen[1]))
+        total += loss.read * terms["read"]
+    metrics = {f"loss/gait_{k}": v for k, v in terms.items()}
+    return total, {"loss/gait": total, "iou/gait": _iou(made, wanted), **metrics}
+
+
+def _likeness(
+    made: Float[Array, "B T N"], wanted: Float[Array, "B T N"], loss: RetargetLoss
+) -> tuple[Float[Array, ""], Metrics]:
+    """How far fields are from those wanted, and its terms."""
+    inside = (wanted > 0).astype(jnp.float32)
+    soft = jax.nn.sigmoid(10.0 * made)
+    dice = (2 * jnp.sum(soft * inside, -1) + 1) / (jnp.sum(soft + inside, -1) + 1)
+    changes = jnp.diff(made, axis=1) - jnp.diff(wanted, axis=1)
+    terms = {
+        "field": 100 * jnp.mean(jnp.abs(made - wanted)),
+        "motion": 100 * jnp.mean(jnp.abs(changes)),
+        "overlap": 1 - jnp.mean(dice),
+    }
+    total = terms["field"] + loss.motion * terms["motion"] + loss.overlap * terms["overlap"]
+    return total, terms
+
+
+def _iou(made: Float[Array, "B T N"], wanted: Float[Array, "B T N"]) -> Float[Array, ""]:
+    both, either = (made > 0) & (wanted > 0), (made > 0) | (wanted > 0)
+    return jnp.mean(jnp.sum(both, -1) / jnp.sum(either, -1))

@@ -16,6 +16,8 @@ from stgan_jax.errors import InputError
 from stgan_jax.models.noise import NoiseDiscriminator, NoiseGenerator
 from stgan_jax.models.retarget import (
     BodyDecoder,
+    GaitCoder,
+    GaitReader,
     IdentityAdversary,
     IdentityEncoder,
     PoseEncoder,
@@ -219,9 +221,9 @@ class RetargetSettings(RunSettings):
     Attributes:
       alpha: share of the new identity, the rest is the own one's; of use alone.
       tempo: largest relative change of cadence; of use alone.
-      in_step: whether gaits are drawn at the moments that were recorded, by which two results of
-        one recording can be linked, see `tempo.start`; of use alone.
-      turn: by how many degrees at most walkers are drawn turned, see `retarget.turned`; likewise.
+      in_step: whether poses are drawn as they are read in each frame, at the moments that were
+        recorded, by which two results of one recording can be linked, see `Retargeter`; of use alone.
+      turn: by how many degrees at most walkers are drawn turned; likewise.
       manner: how far new identities' way to walk is from the mean one, of what it is in people, see
         `identity.sample_identity`; of use alone.
       build: how various new bodies are, see `retarget.stranger`; of use alone.
@@ -234,6 +236,8 @@ class RetargetSettings(RunSettings):
         adversary_weight, cycle_weight, stride: see `retargeting.RetargetLoss`.
       disc_learning_rate: of D_S, D_T and the identity adversary, which are there where their
         weights are not 0.
+      base: weights, or a training's folder, whose networks stay as they are: those of
+        `retargeting.gait_objective` alone are trained. Sizes have to be theirs.
       unpaired: walks of a built dataset for the cycle term, their last `frames` frames, for which
         nobody's identity need be known; None takes the pairs' own.
     """
@@ -264,6 +268,7 @@ class RetargetSettings(RunSettings):
     adversary_weight: float = 0.0
     cycle_weight: float = 0.0
     disc_learning_rate: float = 1e-3
+    base: str = ""
     unpaired: WalkerData | None = None
 
     def __post_init__(self):
@@ -281,6 +286,8 @@ class RetargetSettings(RunSettings):
         require_positive(self, "disc_learning_rate")
         for name in ("read_weight", "adversarial_weight", "adversary_weight", "cycle_weight"):
             require(getattr(self, name) >= 0, f"{name} must not be negative")
+        judges = self.adversarial_weight or self.adversary_weight or self.cycle_weight
+        require(not (self.base and judges), "base: what judges it would have nothing to teach")
         if self.unpaired is not None:
             require(self.cycle_weight > 0, "unpaired walks need a cycle_weight above 0")
             require(self.unpaired.dataset != "", "unpaired.dataset: name a built dataset")
@@ -296,6 +303,8 @@ class RetargetSettings(RunSettings):
             BodyDecoder(self.components, (self.width,) * 3),
             IdentityEncoder(self.inputs),
             PoseHead(),
+            GaitReader(self.window),
+            GaitCoder(self.code_size),
             {"spatial": Discriminator(_JUDGING), "temporal": Discriminator(_JUDGING, True)}
             if self.adversarial_weight
             else {},
@@ -322,7 +331,9 @@ class RetargetSettings(RunSettings):
         judge = self.update_rule(self.disc_learning_rate, beta1=0.5)
         judges = ["spatial_disc", "temporal_disc"] if self.adversarial_weight else []
         judges += ["identity_disc"] if self.adversary_weight else []
-        return {"gen": self.update_rule(self.learning_rate), **dict.fromkeys(judges, judge)}
+        learning = ["gait"] if self.base else ["gait", "gen"]
+        rule = self.update_rule(self.learning_rate)
+        return dict.fromkeys(learning, rule) | dict.fromkeys(judges, judge)
 
 
 Settings = (

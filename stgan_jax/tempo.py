@@ -1,8 +1,6 @@
-"""Another cadence and beginning: a walk's pose codes at warped times; the person stays in place.
+"""Cadence: whether a walk has one, and which other one and which beginning a key gives it.
 
-Note: the papers name cadence as future work. Where somebody is in each frame is not changed, only
-which moment of their gait is drawn there. So feet slip by as much as the tempo changes, and do not
-where a gait only begins at another moment.
+Note: the papers name cadence as future work.
 """
 
 import contextlib
@@ -16,7 +14,6 @@ from jaxtyping import Float
 SHORTEST = 7  # frames a repetition, of a run at 10 frames a second
 _LONGEST = 150  # and of a slow walk at 100 frames a second
 _FINER = 1.015  # from one length that is tried to the next
-_FADE = 8  # frames in which one repetition passes over into another
 
 
 def factor(key: jax.Array, largest: float) -> float:
@@ -93,78 +90,23 @@ def _explained(codes: Float[np.ndarray, "T C"], length: float, window: int) -> f
     return float(parts[2:].sum() / max(np.sum(np.square(cut)) - parts[:2].sum(), 1e-9))
 
 
-def times(
-    frames: int, period: float, factor: float, start: float = 0.0
-) -> Float[np.ndarray, "T 3"]:
-    """For each frame the times to draw, two where one repetition passes over into another.
-
-    Time runs `factor` times as fast and steps back by whole repetitions, so that it stays within
-    half a repetition and `_FADE` frames of the true one. In its middle a walk is ahead by `start`
-    repetitions.
-
-    Returns:
-      a time in frames, another one a repetition away, and its weight from 0 to 0.5.
-    """
-    here = np.arange(frames, dtype=np.float64)
-    ahead = (factor - 1.0) * (here - (frames - 1) / 2) + start * period
-    off = ahead / period - np.round(ahead / period)  # repetitions, from -0.5 to 0.5
-    near = np.abs(factor - 1.0) * _FADE / 2 / period  # of the fade's first half
-    weight = 0.5 * np.clip(1.0 - (0.5 - np.abs(off)) / max(near, 1e-9), 0.0, 1.0)
-    one = here + off * period
-    return np.stack([one, one - np.sign(off) * period, weight], 1)
-
-
-_CHANGED: contextvars.ContextVar[list[bool] | None] = contextvars.ContextVar(
-    "changed", default=None
-)
+_FOUND: contextvars.ContextVar[list[bool] | None] = contextvars.ContextVar("found", default=None)
 
 
 @contextlib.contextmanager
 def watched() -> Iterator[list[bool]]:
-    """Yields a list that `retimed` adds to while the block lasts: whether it changed a walk."""
-    changed: list[bool] = []
-    token = _CHANGED.set(changed)
+    """Yields a list that `found` adds what it finds to while the block lasts."""
+    each: list[bool] = []
+    token = _FOUND.set(each)
     try:
-        yield changed
+        yield each
     finally:
-        _CHANGED.reset(token)
+        _FOUND.reset(token)
 
 
-def retimed(
-    codes: Float[np.ndarray, "T C"], factor: float, start: float = 0.0
-) -> Float[np.ndarray, "T C"]:
-    """A whole walk's codes as if the gait were `factor` times as fast; unchanged without a gait.
-
-    See `times`. Beyond both ends the walk goes on as it did a repetition before. At its own cadence
-    it starts by whole frames, so that codes are those that were read.
-    """
-    length = period(codes)
-    if (changed := _CHANGED.get()) is not None:
-        changed.append(length > 0)
-    if not length or (factor, start) == (1.0, 0.0):
-        return codes
-    if factor == 1.0:
-        start = round(start * length) / length
-    frames = len(codes)
-    margin = int(np.ceil(length / 2 + _FADE)) + 1
-    at = np.arange(-margin, frames + margin, dtype=np.float64)
-    over, under = np.ceil((at - frames + 1) / length), np.floor(at / length)
-    inside = at - length * (over.clip(0) + under.clip(None, 0))
-    known = _at(codes, inside)
-    # No jump at the ends: what the repetition is off by there fades out.
-    for edge, order in ((margin, -1), (margin + frames - 1, 1)):
-        beyond = np.arange(1, margin + 1)
-        jump = codes[0 if order < 0 else -1] - _at(codes, inside[[edge + order]] - order)[0]
-        known[edge + order * beyond] += np.clip(1 - beyond / _FADE, 0, 1)[:, None] * jump
-    first, second, weight = times(frames, length, factor, start).T
-    weight = weight[:, None]
-    mixed = (1 - weight) * _at(known, first + margin) + weight * _at(known, second + margin)
-    return mixed.astype(codes.dtype)
-
-
-def _at(codes: np.ndarray, time: Float[np.ndarray, " N"]) -> Float[np.ndarray, "N C"]:
-    """Codes between frames."""
-    time = np.clip(time, 0, len(codes) - 1)
-    low = np.minimum(time.astype(int), max(len(codes) - 2, 0))
-    part = (time - low)[:, None]
-    return (1 - part) * codes[low] + part * codes[np.minimum(low + 1, len(codes) - 1)]
+def found(codes: Float[np.ndarray, "T C"]) -> bool:
+    """Whether a walk shows a `period`."""
+    there = period(codes) > 0
+    if (each := _FOUND.get()) is not None:
+        each.append(there)
+    return there

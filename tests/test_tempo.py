@@ -1,11 +1,11 @@
-"""Cadence: periods of pose codes, factors, warped time. Oracles are closed forms."""
+"""Cadence and gait: periods of pose codes, factors, what is kept. Oracles are closed forms."""
 
 import jax
 import numpy as np
 import pytest
 import scipy.ndimage
 
-from stgan_jax import tempo
+from stgan_jax import gait, tempo
 
 
 def codes(time, period, drift=0.0):
@@ -29,14 +29,15 @@ def test_a_long_walk_shows_a_period_that_a_short_one_hides_in_noise():
     assert tempo.period(shown[:25]) == 0
 
 
-def test_without_a_gait_nothing_is_changed():
+def test_without_a_gait_none_is_found():
     rng = np.random.default_rng(1)
     jitter = rng.normal(size=(60, 20))
     smooth = scipy.ndimage.gaussian_filter1d(rng.normal(size=(400, 20)), 2.5, axis=0)
     glide = np.cumsum(rng.normal(size=(60, 20)), 0)
     for still in (np.zeros((50, 20)), jitter, smooth, glide, codes(np.arange(12), 26.0)):
-        assert tempo.period(still) == 0
-        assert tempo.retimed(still, 1.2) is still
+        with tempo.watched() as found:
+            assert not tempo.found(still)
+        assert found == [False]
 
 
 def test_factors_are_the_keys_and_fill_their_range():
@@ -52,16 +53,53 @@ def test_factors_are_the_keys_and_fill_their_range():
     assert abs(np.corrcoef(starts, np.log(drawn))[0, 1]) < 0.6  # one does not tell the other
 
 
-@pytest.mark.parametrize(("factor", "start"), [(0.85, 0.0), (1.12, 0.0), (1.12, 0.3), (1.0, -0.5)])
-@pytest.mark.parametrize("frames", [50, 400])
-def test_a_gait_is_drawn_at_another_time_of_nearly_the_same_place(factor, start, frames):
-    time, period, drift = np.arange(frames), 26.4, 0.01
-    made = tempo.retimed(codes(time, period, drift), factor, start)
-    middle = (frames - 1) / 2
-    wanted = codes(middle + factor * (time - middle) + start * period, period)
-    # To the ends, which go on as they would; straight lines between frames leave out 0.03 of the
-    # double frequency.
-    np.testing.assert_allclose(made[:, :5], wanted[:, :5], atol=0.06)
-    # What drifts is never more than half a repetition and a fade away.
-    assert np.abs(made[:, 5] / drift - time).max() < period / 2 + 8
-    assert np.abs(np.diff(made[:, 5])).max() < 0.4 * drift * period
+def read(phase, view=30.0, swing=1.0, condition="nm", pitch=6.0, noise=0.0, frames=60):
+    shown = gait.pose_vector(phase, np.broadcast_to(view, frames), swing, condition, pitch)
+    return gait.read(shown + noise * np.random.default_rng(0).normal(size=shown.shape))
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.4])
+def test_a_gait_is_read_evenly(noise):
+    phase = 0.3 + 0.041 * np.arange(60)
+    told = read(phase, np.linspace(170, 200, 60), 0.95, "cl", 14.0, noise)
+    # Also to the ends; whole turns do not count.
+    off = told.phase - phase
+    assert np.abs(off - round(off[30])).max() < 0.002 + 0.06 * noise
+    assert np.abs(np.diff(told.phase) - 0.041).max() < 0.001 + 0.03 * noise
+    assert np.abs((told.view - np.linspace(170, 200, 60) + 180) % 360 - 180).max() < 11
+    np.testing.assert_array_equal(told.swing, 1.0)  # a step is a whole one
+    assert (told.condition, told.pitch) == ("cl", 16.0)
+    assert told.vector().shape == (60, 12)
+
+
+def test_another_cadence_and_a_stop_are_followed():
+    pace = np.repeat([0.03, 0.05, 0.0], 60)
+    swing = np.repeat([1.0, 1.0, 0.05], 60)
+    phase = np.cumsum(pace)
+    told = read(phase, 0.0, swing, frames=180)
+    rate = np.diff(told.phase)
+    assert rate[:42] == pytest.approx(0.03, abs=0.002)
+    assert rate[75:105] == pytest.approx(0.05, abs=0.004)
+    assert rate[140:] == pytest.approx(0.0, abs=0.002)
+    assert told.swing[:80].min() > 0.95
+    assert told.swing[150:].max() < 0.15
+    assert (np.diff(told.swing[100:160]) <= 0).all()  # nobody stops at once
+
+
+def test_what_of_a_misreading_is_not_kept():
+    # Half a bag, legs that swing a little less, a camera read a little too high.
+    phase = 0.04 * np.arange(60)
+    clean = gait.pose_vector(phase, np.full(60, 90.0), 1.0, "nm", 6.0)
+    off = clean + np.array([0, 0, 0, 0, 0, 0, 0, 0, -0.12, 0.5, 0.3, 0.15], np.float32)
+    np.testing.assert_array_equal(gait.read(off).vector(), gait.read(clean).vector())
+
+
+@pytest.mark.parametrize(("factor", "start"), [(0.85, 0.0), (1.12, 0.3), (1.0, -0.5)])
+def test_a_gait_is_moved(factor, start):
+    one = read(0.1 + 0.04 * np.arange(61), frames=61)
+    made = one.moved(factor, start, 8.0)
+    wanted = one.phase[30] + start + factor * 0.04 * (np.arange(61) - 30)
+    np.testing.assert_allclose(made.phase, wanted, atol=0.002)
+    np.testing.assert_allclose(made.view, one.view + 8.0)
+    np.testing.assert_array_equal(made.swing, one.swing)
+    assert made.moved(1.0, 0.0, 0.0).vector() == pytest.approx(made.vector())

@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Float, Float16, Int8, UInt8
 from tqdm import tqdm
 
-from stgan_jax import coloring, contour, fields, retargeting
+from stgan_jax import coloring, contour, fields, gait, retargeting
 from stgan_jax.data import body, identity, recording, walkers
 from stgan_jax.models import retarget as models
 from stgan_jax.training_data import WalkerData
@@ -36,7 +36,7 @@ class Pair(NamedTuple):
       own: silhouettes of the one, badly segmented.
       other: silhouettes of the other, as they are.
       own_person, other_person: see `identity.vector`.
-      pose: of each frame, see `pose_vector`.
+      pose: of each frame, see `gait.pose_vector`.
       angles: of the other's hips and knees, see `body.leg_angles`.
     """
 
@@ -44,18 +44,8 @@ class Pair(NamedTuple):
     other: UInt8[np.ndarray, "T 240 240"]
     own_person: Float[np.ndarray, " I"]
     other_person: Float[np.ndarray, " I"]
-    pose: Float[np.ndarray, "T 11"]
+    pose: Float[np.ndarray, "T 12"]
     angles: Float[np.ndarray, "T 4"]
-
-
-def pose_vector(phase, view, swing: float, condition: str) -> Float[np.ndarray, "T 11"]:
-    """Phase and its double as (cos, sin), view as (cos, sin, cos 2v, sin 2v), swing, condition."""
-    turn = 2 * np.pi * phase
-    radians = np.radians(view)
-    rest = [swing, float(condition == "bg"), float(condition == "cl")]
-    waves = [f(a) for a in (turn, 2 * turn, radians, 2 * radians) for f in (np.cos, np.sin)]
-    columns = np.broadcast_arrays(*waves, *rest)
-    return np.stack(columns, -1).astype(np.float32)
 
 
 def pair(seed: int, frames: int, complete: bool = False) -> Pair:
@@ -109,7 +99,7 @@ def pair(seed: int, frames: int, complete: bool = False) -> Pair:
         _ideal(walks[1], frames),
         vectors[0],
         vectors[1],
-        pose_vector(phase, course, swing, condition),
+        gait.pose_vector(phase, course, swing, condition, pitch),
         body.leg_angles(person, motion, phase).astype(np.float32),  # the other's, who came last
     )
 

@@ -17,7 +17,7 @@ from stgan_jax.fields import SIDE, STEPS
 
 CELLS = SIDE * SIDE
 IDENTITY = 43  # numbers of `data.identity.vector`
-POSE = 11  # and of `data.pairs.pose_vector`
+POSE = 12  # and of `gait.pose_vector`
 ANGLES = 4  # and of `data.body.leg_angles`
 
 
@@ -150,10 +150,44 @@ class IdentityEncoder(nn.Module):
         return nn.Dense(self.size)(x)
 
 
-class PoseHead(nn.Module):
-    """Pose code -> what is known of a walker's pose, linearly; of training alone."""
+class GaitReader(nn.Module):
+    """A walk's pose codes -> what is known of the walker's pose, `gait.pose_vector` (P = 12).
 
-    size: int = POSE
+    Attributes:
+      window: frames, odd.
+    """
+
+    window: int = 15
+    hidden: Sequence[int] = (384, 192)
+
+    @nn.compact
+    def __call__(self, code: Float[Array, "B T C"]) -> Float[Array, "B T P"]:
+        x = windows(code, self.window)
+        for width in self.hidden:
+            x = nn.gelu(nn.Dense(width)(x))
+        return nn.Dense(POSE)(x)
+
+
+class GaitCoder(nn.Module):
+    """`gait.pose_vector` (P = 12) -> the pose code of which such a pose is drawn best.
+
+    Nobody's own: of all who might be in that pose.
+    """
+
+    size: int = 20
+    hidden: Sequence[int] = (256, 256)
+
+    @nn.compact
+    def __call__(self, pose: Float[Array, "B T P"]) -> Float[Array, "B T C"]:
+        for width in self.hidden:
+            pose = nn.gelu(nn.Dense(width)(pose))
+        return nn.Dense(self.size)(pose)
+
+
+class PoseHead(nn.Module):
+    """Pose code -> what is known of a walker's pose but the camera's pitch (P = 11), linearly."""
+
+    size: int = POSE - 1
 
     @nn.compact
     def __call__(self, code: Float[Array, "B T C"]) -> Float[Array, "B T P"]:

@@ -1,0 +1,119 @@
+"""A gait as few numbers: which moment of it, seen from where. What of a walk is left to publish.
+
+Not in the papers. A walk's pose codes, however few, tell two results of one recording from those of
+others; these numbers, smoothed over a second or so and moved, do not.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Complex, Float
+from numpy.lib.stride_tricks import sliding_window_view
+from scipy import signal
+
+from stgan_jax import tempo
+
+_NEAR = 12.0  # frames, the deviation of the weights of what is near a frame, for its phase
+_LASTING = 20.0  # and for view and swing
+_CADENCES = np.linspace(0.0, 1.0 / tempo.SHORTEST, 288)  # cycles a frame
+_WALKS = 0.85  # of a step and more is one
+_SURE = 0.7  # that there is a bag or a coat; one walk misread in both results links them
+_STEEPEST = 25.0  # degrees that `pose_vector` is in units of
+_PITCHES = 6.0, 16.0, 26.0  # degrees; which of them, a walk is seldom misread by
+
+
+def pose_vector(
+    phase: Float[np.ndarray, "*T"],
+    view: Float[np.ndarray, "*T"],
+    swing: Float[np.ndarray, "*T"] | float,
+    condition: str,
+    pitch: Float[np.ndarray, "*T"] | float,
+) -> Float[np.ndarray, "T 12"]:
+    """What is known of a walker's pose, as numbers of about one.
+
+    Args:
+      phase: in cycles, from the right heel's strike.
+      view: degrees.
+      swing: of the legs, 1 for a whole one.
+      condition: "nm", "bg" (bag) or "cl" (coat).
+      pitch: of the camera, degrees downwards.
+
+    Returns:
+      phase and its double as (cos, sin), view as (cos, sin, cos 2v, sin 2v), swing, bag, coat,
+      pitch.
+    """
+    turn, radians = 2 * np.pi * np.asarray(phase), np.radians(view)
+    rest = [swing, float(condition == "bg"), float(condition == "cl"), pitch / _STEEPEST]
+    waves = [f(a) for a in (turn, 2 * turn, radians, 2 * radians) for f in (np.cos, np.sin)]
+    columns = np.broadcast_arrays(*waves, *rest)
+    return np.stack(columns, -1).astype(np.float32)
+
+
+class Gait(NamedTuple):
+    """A whole walk; see `pose_vector` for all but the shapes.
+
+    Attributes:
+      phase, view, swing: of each frame, the first two going on beyond a turn.
+      condition: of all of it.
+      pitch: of all of it.
+    """
+
+    phase: Float[np.ndarray, " T"]
+    view: Float[np.ndarray, " T"]
+    swing: Float[np.ndarray, " T"]
+    condition: str
+    pitch: float
+
+    def moved(self, factor: float, start: float, turn: float) -> "Gait":
+        """Ahead by `start` cycles in its middle, `factor` times as fast, turned by degrees."""
+        middle = self.phase[len(self.phase) // 2]
+        phase = middle + factor * (self.phase - middle) + start
+        return self._replace(phase=phase, view=self.view + turn)
+
+    def vector(self) -> Float[np.ndarray, "T 12"]:
+        """As `pose_vector` has it."""
+        return pose_vector(self.phase, self.view, self.swing, self.condition, self.pitch)
+
+
+def read(numbers: Float[np.ndarray, "T 12"]) -> Gait:
+    """A walk of what a network reads in each of its frames (`models.retarget.GaitReader`).
+
+    Steps come evenly within a second or so, slower or faster before and after, or not at all where
+    somebody stands; she has a bag or a coat throughout or not; and nobody takes more than a whole
+    step.
+    """
+    numbers = numbers.astype(np.float64)
+    view = _smooth(numbers[:, 4]) + 1j * _smooth(numbers[:, 5])
+    bag, coat, pitch = numbers[:, 9:12].mean(0)
+    condition = "cl" if coat > max(bag, _SURE) else "bg" if bag > _SURE else "nm"
+    return Gait(
+        _phase(numbers[:, 0] + 1j * numbers[:, 1]),
+        np.degrees(np.unwrap(np.angle(view))),
+        np.clip(_smooth(numbers[:, 8]) / _WALKS, 0.0, 1.0),
+        condition,
+        float(min(_PITCHES, key=lambda known: abs(known - _STEEPEST * pitch))),
+    )
+
+
+def _around(deviation: float) -> tuple[Float[np.ndarray, " N"], Float[np.ndarray, " N"]]:
+    """Frames from one on, and how much they count."""
+    frames = np.arange(-int(3 * deviation), int(3 * deviation) + 1.0)
+    return frames, np.exp(-0.5 * np.square(frames / deviation))
+
+
+def _smooth(values: Float[np.ndarray, " T"]) -> Float[np.ndarray, " T"]:
+    _, counts = _around(_LASTING)
+    total = signal.convolve(np.ones(len(values)), counts, "same")
+    return signal.convolve(values, counts, "same") / total
+
+
+def _phase(told: Complex[np.ndarray, " T"]) -> Float[np.ndarray, " T"]:
+    """Cycles, by the cadence that explains most of what is told around each frame."""
+    away, counts = _around(_NEAR)
+    waves = counts[:, None] * np.exp(-2j * np.pi * away[:, None] * _CADENCES)
+    near = sliding_window_view(np.pad(told, len(away) // 2), len(away))
+    found = []
+    for i in range(0, len(near), 512):
+        seen = near[i : i + 512] @ waves
+        found.append(seen[np.arange(len(seen)), np.abs(seen).argmax(1)])
+    return np.unwrap(np.angle(np.concatenate(found))) / (2 * np.pi)
