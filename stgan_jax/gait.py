@@ -17,7 +17,7 @@ _NEAR = 12.0  # frames, the deviation of the weights of what is near a frame, fo
 _LASTING = 20.0  # and for view and swing
 _CADENCES = np.linspace(0.0, 1.0 / tempo.SHORTEST, 288)  # cycles a frame
 _WALKS = 0.85  # of a step and more is one
-_SURE = 0.7  # that there is a bag or a coat; one walk misread in both results links them
+_SURE = 0.9  # that there is a bag or a coat; one walk misread in both results links them
 _STEEPEST = 25.0  # degrees that `pose_vector` is in units of
 _PITCHES = 6.0, 16.0, 26.0  # degrees; which of them, a walk is seldom misread by
 

@@ -373,8 +373,12 @@ def gait_objective(
 
     Args:
       params: theirs, as "reader" and "coder".
-      rest, rows, nets, loss, cells: as in `objective`.
+      rest: the other networks and "basis", by name.
+      rows: as in `retarget_step`.
       frames: of a walk.
+      nets: the modules.
+      loss: weights, of which those of silhouettes and reading count.
+      cells: as in `objective`.
     """
     rows, _ = parted(rows, frames, nets.decoder.outputs)
     walks, people, pose, _ = unpacked(rows, frames)

@@ -222,7 +222,7 @@ class RetargetSettings(RunSettings):
       alpha: share of the new identity, the rest is the own one's; of use alone.
       tempo: largest relative change of cadence; of use alone.
       in_step: whether poses are drawn as they are read in each frame, at the moments that were
-        recorded, by which two results of one recording can be linked, see `Retargeter`; of use alone.
+        recorded, by which two results of one recording can be linked; of use alone.
       turn: by how many degrees at most walkers are drawn turned; likewise.
       manner: how far new identities' way to walk is from the mean one, of what it is in people, see
         `identity.sample_identity`; of use alone.
@@ -249,7 +249,7 @@ class RetargetSettings(RunSettings):
     alpha: float = 1.0
     tempo: float = 0.0
     in_step: bool = False
-    turn: float = 6.0
+    turn: float = 8.0
     manner: float = 1.0
     build: float = 1.0
     components: int = 256

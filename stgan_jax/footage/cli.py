@@ -45,8 +45,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--seed", type=int, help="Decides everybody's noise. Random by default.")
     add("--tempo", type=float, help="Gaits up to this share faster or slower; feet slip by it.")
     add("--in_step", action="store_true", default=None,
-        help="Steps when they were recorded, as on stairs. By default at another moment of the "
-        "gait, which links two results of one recording less.")  # fmt: skip
+        help="Poses as they are read, when they were recorded, as on stairs. By default no more "
+        "than the gait is kept, at another moment, so that results are not linked.")  # fmt: skip
     add("--build", type=float, help="New bodies so many times as various as people's, up to 2.")
     add("--store_seed", action="store_true", help="Put the seed into the report.")
     add("--keep_audio", action="store_true", default=True, help="Keep the sound (the default).")

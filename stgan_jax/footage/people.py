@@ -56,7 +56,7 @@ class Person:
       squares: per sighting, the crop (top, left, side).
       shelf: with the anonymised silhouettes.
       slips: per sighting, where on the shelf; length 0 where there is none.
-      kept_in_step: whether the gait was to begin elsewhere, and no period was found.
+      kept_in_step: whether no more than a gait was to be kept, and no period was found.
     """
 
     sightings: Sightings

@@ -40,8 +40,8 @@ class Options:
       background: picture of the empty scene, or a video or folder with a frame a frame.
       seed: decides everybody's noise; random by default.
       tempo: largest relative change of everybody's cadence; None for the model's.
-      in_step: poses stay at the moments that were recorded, by which two results of one recording
-        can be linked; None for the model's, which draws others.
+      in_step: poses as they are read, at the moments that were recorded, by which two results of
+        one recording can be linked; None for the model's, which keeps no more than a gait.
       build: how various new bodies are, from 1, as people, to 2; None for the model's.
       store_seed: puts the seed into the report. Whoever has it can repeat the noise.
       preview: PNG to write: a few frames of the result.

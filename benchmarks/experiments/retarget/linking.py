@@ -5,9 +5,9 @@
 Walks nm-05 of the test people, retargeted with other keys again and again: each run's are looked
 for among another run's of the same view, by recognisers that learnt from retargeted walks of other
 people; means over all pairs of runs, and of how many pairs the own interval holds chance. "In
-step": without what retargeting does against it. With --tempo and --build, which do more, also by
-recognisers that learnt from such walks. Beside it the same of ideal silhouettes: strangers rendered
-in each recording's steps, faultlessly, so that nothing links them but the walk itself.
+step": without what retargeting does against it. With --tempo, which changes the cadence as well.
+Beside it the same of ideal silhouettes: strangers rendered in each recording's steps, faultlessly,
+so that nothing links them but the walk itself.
 """
 
 import itertools
@@ -31,7 +31,6 @@ _VIEWS = flags.DEFINE_list("views", [], "Degrees; all by default.")
 _RECOGNIZERS = flags.DEFINE_list("recognizers", ["gei", "zheng", "set_network"], "Which.")
 _CACHE = flags.DEFINE_string("cache", "runs/recognizers", "Folder of trained recognisers.")
 _TEMPO = flags.DEFINE_float("tempo", 0.2, "Largest change of cadence, in a row of its own.")
-_BUILD = flags.DEFINE_float("build", 1.6, "How various bodies are, in the row after that.")
 _OUT = flags.DEFINE_string("out", str(Path(__file__).with_name("linking.csv")), "Table to write.")
 _REPETITION = 5
 _RUNS, _TRAINING = (0, 1, 3, 4), 2  # seeds
@@ -60,35 +59,28 @@ def main(_):
         chosen = walks.of(test) & (walks.condition == "nm") & (walks.repetition == _REPETITION)
         model, digest = Retargeter.load(_MODEL.value), methods.trained(_MODEL.value).digest
         tempo = _TEMPO.value
-        various, in_step = (Retargeter(model.settings, model.params) for _ in range(2))
-        various.build, in_step.in_step, in_step.turn = _BUILD.value, True, 0.0
-        still, plain, other, both = (
+        in_step = Retargeter(model.settings, model.params)
+        in_step.in_step, in_step.turn = True, 0.0
+        still, plain, other = (
             methods.retargeted(name, network, 1.0, digest, largest)
             for name, network, largest in (
                 ("in step", in_step, 0.0), ("retargeted", model, 0.0),
                 (f"tempo {tempo:g}", model, tempo),
-                (f"tempo {tempo:g}, build {_BUILD.value:g}", various, tempo),
             )
         )  # fmt: skip
-
-        def attackers(method: methods.Method) -> list[recognizers.Recognizer]:
-            learnt = walks.gaits(method, walks.of(training), _TRAINING, "to learn from")
-            return [recognizers.cached(_CACHE.value, name, learnt) for name in _RECOGNIZERS.value]
-
+        learnt = walks.gaits(plain, walks.of(training), _TRAINING, "to learn from")
+        attackers = [recognizers.cached(_CACHE.value, name, learnt) for name in _RECOGNIZERS.value]
         runs = {
             method.name: [walks.gaits(method, chosen, run, f"run {run}") for run in _RUNS]
-            for method in (still, plain, other, both)
+            for method in (still, plain, other)
         }
         index = np.flatnonzero(chosen)
         runs["ideal silhouettes"] = [
             _ideal(walks, index, model.settings.manner, run) for run in _RUNS
         ]
-        learnt_from = dict.fromkeys(runs, attackers(plain))
-        runs[f"{both.name}, learnt from such"] = runs[both.name]
-        learnt_from[f"{both.name}, learnt from such"] = attackers(both)
         rows = []
         for name, made in runs.items():
-            for recognizer in learnt_from[name]:
+            for recognizer in attackers:
                 each = [
                     privacy.matching(recognizer.distances, one, other, False)
                     for one, other in itertools.combinations(made, 2)

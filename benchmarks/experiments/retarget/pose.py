@@ -9,7 +9,8 @@ degrees it errs, all views and each:
 * clean: of themselves;
 * exchanged: of the other person, rendered in their steps, whom retargeting is to draw. Another
   person bends her knees otherwise, so that no exchange of walkers errs by less;
-* retargeted: of that person as the networks draw her;
+* retargeted: of that person as the networks draw her, against the angles of the moments that are
+  drawn, and turned as always;
 * exchanged, her own; retargeted, her own: against her angles instead of those of the source.
 """
 
@@ -23,7 +24,7 @@ from sklearn.neural_network import MLPRegressor
 from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
 
-from stgan_jax import fields, files
+from stgan_jax import fields, files, tempo
 from stgan_jax.data import body, identity, walkers
 from stgan_jax.errors import one_sentence, parse_flags
 from stgan_jax.models import retarget as models
@@ -38,15 +39,26 @@ _WALKS = ("clean", "exchanged", "retargeted", "exchanged, her own", "retargeted,
 def _walk(
     subject: int, view: int, repetition: int, body_of: identity.Identity | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Ideal silhouettes, and angles in degrees (T, 4) with the view's cosine and sine (T, 2)."""
+    """Ideal silhouettes, and `_truth` of them."""
     masks = walkers.silhouettes(subject, view, "nm", repetition, _FRAMES, _FPS, body_of=body_of)
+    return masks, _truth(subject, view, repetition, body_of)
+
+
+def _truth(
+    subject: int,
+    view: int,
+    repetition: int,
+    body_of: identity.Identity | None = None,
+    ahead: float = 0.0,
+) -> np.ndarray:
+    """Angles in degrees (T, 4) with the view's cosine and sine (T, 2), some cycles later."""
     motion = identity.sample_motion(subject, "nm", repetition)
     phase = walkers.gait_phase(identity.sample_identity(subject), motion, _FRAMES, _FPS)
     person = identity.sample_identity(subject) if body_of is None else body_of
-    angles = body.leg_angles(person, motion, phase)
+    angles = body.leg_angles(person, motion, (phase + ahead) % 1.0)
     turn = np.radians(view)
     seen = np.broadcast_to([np.cos(turn), np.sin(turn)], (_FRAMES, 2))
-    return masks, np.concatenate([np.degrees(angles), seen], 1)
+    return np.concatenate([np.degrees(angles), seen], 1)
 
 
 def _features(model: Retargeter, masks: np.ndarray) -> np.ndarray:
@@ -74,7 +86,6 @@ def main(_):
     with one_sentence():
         files.check_output(_OUT.value)
         model = Retargeter.load(_MODEL.value)
-        model.in_step = True  # or poses would be those of other moments; turned as always
         jobs = [(s, v) for s in range(1, 51) for v in walkers.VIEWS]
         learnt = [_walk(s, v, 1) for s, v in tqdm(jobs, "walks to learn from")]
         inputs = np.concatenate([_features(model, masks) for masks, _ in learnt])
@@ -98,8 +109,12 @@ def main(_):
                     for walk in (masks, other, made)
                 ]
                 clean, exchanged, retargeted = told
-                pairs = ((clean, angles), (exchanged, angles), (retargeted, angles),
-                         (exchanged, hers), (retargeted, hers))  # fmt: skip
+                # Drawn at other moments: the truth is that of those.
+                ahead = 0.0 if model.in_step else tempo.start(key)
+                his_later = _truth(subject, view, 5, None, ahead)
+                hers_later = _truth(subject, view, 5, person, ahead)
+                pairs = ((clean, angles), (exchanged, angles), (retargeted, his_later),
+                         (exchanged, hers), (retargeted, hers_later))  # fmt: skip
                 for name, pair in zip(_WALKS, pairs, strict=True):
                     off[name].append(_errors(*pair))
             for name, each in off.items():
