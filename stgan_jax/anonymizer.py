@@ -132,8 +132,13 @@ def varied(
 
 
 def whole_walks(model: AnyModel) -> Callable | None:
-    """`Retargeter.in_pieces` where what is drawn depends on all of a walk, else None."""
+    """`Retargeter.in_pieces` where what is drawn depends on all of a walk, else None.
+
+    Raises:
+      InputError: see `Retargeter.check`.
+    """
     if isinstance(model, Retargeter) and (model.tempo or not model.in_step):
+        model.check()
         return model.in_pieces
     return None
 

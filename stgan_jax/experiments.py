@@ -348,8 +348,8 @@ def _retarget(config: RetargetSettings) -> Experiment:
             for shown in (walk[0], *others, walk[1]):
                 cells = np.asarray(field(basis, shown[every])).reshape(-1, fields.SIDE, fields.SIDE)
                 drawn += list(fields.decode(cells))
-        shown = noise_evaluation.grid(np.stack(drawn), len(every))
-        return {"own, retargeted, of the pose alone, wanted": shown}
+        sheet = noise_evaluation.grid(np.stack(drawn), len(every))
+        return {"own, retargeted, of the pose alone, wanted": sheet}
 
     step = step_of(update_of, config, optimizers)
     source = pipeline.array_source(rows)

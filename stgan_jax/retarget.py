@@ -185,17 +185,21 @@ class Retargeter:
         turn = self.turn * float(share)
         if (self.in_step and not largest) or not tempo.found(code):
             return turned(code, used(self.params)["pose"], turn) if turn else code
-        if "gait" not in self.params:
-            raise InputError(
-                "these retargeting networks come from an earlier version, which kept more of a "
-                "walk: train them again, or have --in_step"
-            )
+        self.check()
         # At the moments that were recorded where that is asked for, with another tempo.
         start = 0.0 if self.in_step else tempo.start(key)
         nets, every = self.params["gait"], _filled(len(code))
         told = np.asarray(self._told(nets["reader"], code[every][None]))[0, : len(code)]
         moved = gait.read(told).moved(tempo.factor(key, largest), start, turn).vector()
         return np.asarray(self._coded(nets["coder"], moved[every][None]))[0, : len(code)]
+
+    def check(self) -> None:
+        """Raises `InputError` where there are no networks to keep no more than a gait by."""
+        if "gait" not in self.params:
+            raise InputError(
+                "these retargeting networks come from an earlier version, which kept more of a "
+                "walk: train them again, or have --in_step"
+            )
 
     def _who(self, key: jax.Array, alpha: float, own: Float[np.ndarray, " I"]) -> np.ndarray:
         person = self.person(key)

@@ -481,8 +481,11 @@ def test_networks_from_before_gaits_keep_step_or_are_refused(shipped):
     walk, key = walkers.silhouettes(3, 54.0), jax.random.key(3)
     with pytest.raises(InputError, match="train them again, or have --in_step"):
         model(walk, key)
+    with pytest.raises(InputError, match="train them again, or have --in_step"):
+        anonymizer.whole_walks(model)
     model.in_step = True
     assert model(walk, key).any()
+    assert anonymizer.whole_walks(model) is None
 
 
 def test_gait_networks_learn_beside_others_that_stay(small, tmp_path):
