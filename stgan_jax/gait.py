@@ -7,7 +7,7 @@ others; these numbers, smoothed over a second or so and moved, do not.
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Complex, Float
+from jaxtyping import Complex, Float, Shaped
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy import signal
 
@@ -15,6 +15,8 @@ from stgan_jax import tempo
 
 _NEAR = 12.0  # frames, the deviation of the weights of what is near a frame, for its phase
 _LASTING = 20.0  # and for view and swing
+_ANGLES = np.linspace(-np.pi, np.pi, 48, endpoint=False)
+_STEP = 2 * np.pi / 48
 _CADENCES = np.linspace(0.0, 1.0 / tempo.SHORTEST, 288)  # cycles a frame
 _WALKS = 0.85  # of a step and more is one
 _SURE = 0.9  # that there is a bag or a coat; one walk misread in both results links them
@@ -80,15 +82,17 @@ def read(numbers: Float[np.ndarray, "T 12"]) -> Gait:
 
     Steps come evenly within a second or so, slower or faster before and after, or not at all where
     somebody stands; she has a bag or a coat throughout or not; and nobody takes more than a whole
-    step.
+    step. Phase and view are those whose numbers are nearest to what is read: where front and back,
+    or left and right, look alike, only the doubles tell, and the mean of both would be neither.
     """
     numbers = numbers.astype(np.float64)
-    view = _smooth(numbers[:, 4]) + 1j * _smooth(numbers[:, 5])
+    waves = numbers[:, [0, 2, 4, 6]] + 1j * numbers[:, [1, 3, 5, 7]]
     bag, coat, pitch = numbers[:, 9:12].mean(0)
     condition = "cl" if coat > max(bag, _SURE) else "bg" if bag > _SURE else "nm"
+    view = _nearest(_smooth(waves[:, 2]), _smooth(waves[:, 3]))
     return Gait(
-        _phase(numbers[:, 0] + 1j * numbers[:, 1]),
-        np.degrees(np.unwrap(np.angle(view))),
+        np.unwrap(_phase(waves[:, 0], waves[:, 1])) / (2 * np.pi),
+        np.degrees(np.unwrap(view)),
         np.clip(_smooth(numbers[:, 8]) / _WALKS, 0.0, 1.0),
         condition,
         float(min(_PITCHES, key=lambda known: abs(known - _STEEPEST * pitch))),
@@ -101,19 +105,37 @@ def _around(deviation: float) -> tuple[Float[np.ndarray, " N"], Float[np.ndarray
     return frames, np.exp(-0.5 * np.square(frames / deviation))
 
 
-def _smooth(values: Float[np.ndarray, " T"]) -> Float[np.ndarray, " T"]:
+def _smooth(values: Shaped[np.ndarray, " T"]) -> Shaped[np.ndarray, " T"]:
     _, counts = _around(_LASTING)
     total = signal.convolve(np.ones(len(values)), counts, "same")
     return signal.convolve(values, counts, "same") / total
 
 
-def _phase(told: Complex[np.ndarray, " T"]) -> Float[np.ndarray, " T"]:
-    """Cycles, by the cadence that explains most of what is told around each frame."""
+def _nearest(
+    once: Complex[np.ndarray, "*N"], twice: Complex[np.ndarray, "*N"]
+) -> Float[np.ndarray, "*N"]:
+    """Angles whose exp(i a) and exp(2 i a) are nearest to both numbers, in radians."""
+    turns = np.exp(-1j * _ANGLES)
+    alike = (once[..., None] * turns).real + (twice[..., None] * turns**2).real
+    angle = _ANGLES[alike.argmax(-1)]
+    for _ in range(3):  # Newton's, from within half a step of the grid
+        one, two = once * np.exp(-1j * angle), twice * np.exp(-2j * angle)
+        bend = np.maximum(one.real + 4 * two.real, 1e-9)
+        angle = angle + np.clip((one.imag + 2 * two.imag) / bend, -_STEP, _STEP)
+    return angle
+
+
+def _phase(
+    once: Complex[np.ndarray, " T"], twice: Complex[np.ndarray, " T"]
+) -> Float[np.ndarray, " T"]:
+    """Radians, by the cadence that explains most of what is told around each frame."""
     away, counts = _around(_NEAR)
-    waves = counts[:, None] * np.exp(-2j * np.pi * away[:, None] * _CADENCES)
-    near = sliding_window_view(np.pad(told, len(away) // 2), len(away))
+    waves = np.exp(-2j * np.pi * away[:, None] * _CADENCES)
+    near = [sliding_window_view(np.pad(x, len(away) // 2), len(away)) for x in (once, twice)]
     found = []
-    for i in range(0, len(near), 512):
-        seen = near[i : i + 512] @ waves
-        found.append(seen[np.arange(len(seen)), np.abs(seen).argmax(1)])
-    return np.unwrap(np.angle(np.concatenate(found))) / (2 * np.pi)
+    for i in range(0, len(once), 512):
+        one, two = (x[i : i + 512] * counts for x in near)
+        one, two = one @ waves, two @ waves**2
+        best = np.arange(len(one)), (np.abs(one) + np.abs(two)).argmax(1)
+        found.append(_nearest(one[best], two[best]))
+    return np.concatenate(found)

@@ -12,7 +12,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 RANKS = [
     {"errors"},
     {"contour", "losses", "color_losses", "files", "checked", "arrays", "tempo", "slices"},
-    {"fields", "training_data"},
+    {"fields", "gait", "training_data"},
     {"models", "state", "evaluation", "video", "metrics"},
     {"steps", "parallel"},
     {"retargeting", "coloring", "run_settings"},
