@@ -347,7 +347,7 @@ def _natural(
         for method in methods:
             shown += [seen for _, _, seen in walks.silhouettes(method, index[:1], seed)]
             by_view[method.name][str(view)] = kept(
-                ["naturalness", *naturalness.WHY_NAN, options.natural_walks, view, by], method,
+                ["naturalness", naturalness.VERSION, options.natural_walks, view, by], method,
                 functools.partial(figures, method),
             )  # fmt: skip
         pictures[f"walk-{view:03d}"] = _sheet(shown)

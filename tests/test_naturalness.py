@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from stgan_jax import contour
-from stgan_jax.data import walkers
+from stgan_jax.data import identity, walkers
 from stgan_jax.evaluation import gei, naturalness
 
 VIEWS = (0, 54, 90, 180)
@@ -193,6 +193,21 @@ def test_twice_the_cadence_is_half_the_period(view):
     faster = naturalness.leg_cycle(walkers.silhouettes(5, view, fps=20))
     assert naturalness.period_ratio(cycle, fast) == pytest.approx(0.5, abs=0.03)
     assert naturalness.period_ratio(cycle, faster) == pytest.approx(0.8, abs=0.04)
+
+
+@pytest.mark.parametrize("view", (0, 180))
+def test_a_step_is_not_taken_for_a_cycle_from_the_front_and_from_behind(view):
+    """Seen askew legs repeat themselves after a cycle, seen straight after a step."""
+    found = []
+    for person in range(200, 210):
+        other = walkers.silhouettes(
+            person, view + (-1) ** person * 3, fps=22, body_of=identity.sample_identity(person + 99)
+        )
+        cycles = map(naturalness.leg_cycle, (walkers.silhouettes(person, view), other))
+        found.append(naturalness.period_ratio(*cycles))
+    told = np.array(found)[~np.isnan(found)]
+    assert len(told) >= 3, found
+    np.testing.assert_allclose(told, 0.88, atol=0.08)
 
 
 def test_mixing_with_a_standing_shape_damps_the_legs_the_more_the_more_of_it():

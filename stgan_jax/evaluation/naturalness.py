@@ -18,6 +18,8 @@ from stgan_jax.evaluation import gei, noise
 
 Walk = UInt8[np.ndarray, "T 240 240"]
 
+VERSION = 2  # of what the figures mean: those that were kept under another one are taken anew
+
 # Of each figure of `walk_figures`, why it is NaN where it is.
 WHY_NAN = {
     "one_piece": "the walk has no frames",
@@ -293,12 +295,9 @@ def leg_amplitude_ratio(original: LegCycle, anonymized: LegCycle) -> float:
 
 def _repeat(cycle: np.ndarray) -> int:
     """Frames after which the motion repeats itself best, 0 where it does not."""
-    inner = cycle[_FASTEST:-1]
-    peaks = (inner >= cycle[_FASTEST - 1 : -2]) & (inner >= cycle[_FASTEST + 1 :])
-    if not peaks.any():
-        return 0
-    best = _FASTEST + int(np.where(peaks, inner, -np.inf).argmax())
-    return best if cycle[best] > max(0.3 * cycle[0], _SWING**2) else 0
+    best = _FASTEST - 1 + _peak(cycle[_FASTEST - 1 :])
+    high = best >= _FASTEST and cycle[best] > max(0.3 * cycle[0], _SWING**2)
+    return best if high else 0
 
 
 def period_ratio(original: LegCycle, anonymized: LegCycle) -> float:
@@ -306,8 +305,9 @@ def period_ratio(original: LegCycle, anonymized: LegCycle) -> float:
 
     The stretch in time that makes the autocovariances of the rows correlate best. A single
     peak will not do: in some views the walk looks alike after a step, in others after two, and
-    an anonymiser may turn the one into the other. NaN where either does not repeat, or the two
-    correlate below 0.75 however stretched.
+    an anonymiser may turn the one into the other. Which is why the best correlation counts only
+    within the range: at an end of it, it is the flank of a step that fits a cycle. NaN where
+    either does not repeat, or the two correlate below 0.75 however stretched.
     """
     before, after = original.rows, anonymized.rows
     if not _repeat(before) or not _repeat(after):
@@ -317,8 +317,15 @@ def period_ratio(original: LegCycle, anonymized: LegCycle) -> float:
     for scale in _SCALES:
         n = int(min(len(lags), len(after), scale * lags[-1] + 1))
         fits.append(np.corrcoef(np.interp(lags[:n] / scale, lags, before), after[:n])[0, 1])
-    best = int(np.argmax(fits))
-    return float(_SCALES[best]) if fits[best] > 0.75 else float("nan")
+    best = _peak(np.array(fits))
+    return float(_SCALES[best]) if best and fits[best] > 0.75 else float("nan")
+
+
+def _peak(values: np.ndarray) -> int:
+    """Where the highest local maximum is, 0 where there is none: the ends are none."""
+    inner = values[1:-1]
+    peaks = (inner >= values[:-2]) & (inner >= values[2:])
+    return 1 + int(np.where(peaks, inner, -np.inf).argmax()) if peaks.any() else 0
 
 
 def distance_to_real(
