@@ -4,10 +4,13 @@
         "--more=wifs:wifs 1=runs/experiment/wifs_resampled/seed=0/alpha=1,seed=0"
 
 Unprotected walks, people blurred as a whole, the package's ST-GAN and retargeting over alpha, and
-trainings named by --more. Figures are kept in --out: stopped, the same command goes on.
+trainings named by --more. Figures are kept in --out: stopped, the same command goes on. With
+--families=retarget the other rows of the table stay as they are.
 """
 
+import csv
 import dataclasses
+from collections.abc import Collection
 from pathlib import Path
 
 import cv2
@@ -16,7 +19,7 @@ import numpy as np
 from absl import app, flags
 
 from stgan_jax import contour, evaluate, files, methods
-from stgan_jax.errors import numbers, one_sentence, parse_flags
+from stgan_jax.errors import InputError, numbers, one_sentence, parse_flags
 from stgan_jax.evaluation import report
 from stgan_jax.material import Walks
 from stgan_jax.retarget import Retargeter
@@ -27,6 +30,7 @@ _VIEWS = flags.DEFINE_list("views", [], "Degrees; all by default.")
 _RECOGNIZERS = flags.DEFINE_list("recognizers", ["gei", "zheng"], "The strongest of them counts.")
 _ALPHAS = flags.DEFINE_list("alphas", ["0", "0.25", "0.5", "0.75", "1"], "Of retargeting.")
 _BLUR = flags.DEFINE_list("blur", ["0.05", "0.1"], "Standard deviations, of the stature.")
+_FAMILIES = flags.DEFINE_list("families", [], "Those measured: blur, stgan, ...; all by default.")
 _MORE = flags.DEFINE_multi_string("more", [], "FAMILY:NAME=WORKDIR of further trainings.")
 _WALKS = flags.DEFINE_integer("natural_walks", 40, "A view, that naturalness is taken of.")
 _OUT = flags.DEFINE_string("out", "runs/corner", "Folder of what is kept.")
@@ -63,7 +67,23 @@ def _methods() -> dict[str, list[methods.Method]]:
         family, label = name.split(":")
         method = methods.trained(workdir)
         families.setdefault(family, []).append(dataclasses.replace(method, name=label))
-    return families
+    for name in _FAMILIES.value:
+        if name not in families:
+            raise InputError(f"--families: no {name} is there, but {', '.join(families)}")
+    return {k: v for k, v in families.items() if not _FAMILIES.value or k in _FAMILIES.value}
+
+
+def _kept(families: Collection[str], views: str) -> list[dict]:
+    """Rows of the present table that are not measured now."""
+    if not _FAMILIES.value or not _TABLE.is_file():
+        return []  # all are measured
+    with _TABLE.open() as file:
+        rows = [row for row in csv.DictReader(file) if row["family"] not in families]
+    text = ("family", "method", "views")
+    rows = [{k: v if k in text else float(v) for k, v in row.items()} for row in rows]
+    if any(row["views"] != views for row in rows):
+        raise InputError(f"{_TABLE} is of other views: measure all families")
+    return rows
 
 
 def _draw(rows: list[dict], path: Path) -> None:
@@ -93,6 +113,9 @@ def main(_):
             _RECOGNIZERS.value, ("semi-informed",), False, _WALKS.value, recovery_walks=0
         )
         families = _methods()
+        kept = _kept(
+            ["unprotected", *families], " ".join(map(str, sorted(set(walks.view.tolist()))))
+        )
         every = [method for group in families.values() for method in group]
         told, pictures = evaluate.evaluate(every, walks, chosen, _OUT.value, _DATASET.value)
         report.write(Path(_OUT.value) / "report", told, pictures)
@@ -112,6 +135,7 @@ def main(_):
                 "whole": natural["one_piece"] * (1 - crossing), "flicker": natural["flicker"],
                 "distance_to_real": natural["distance_to_real"],
             })  # fmt: skip
+        rows += kept
         files.write_table(_TABLE, rows, 4)
         _draw(rows, _TABLE.with_suffix(".png"))
         print(f"{_TABLE}, {_TABLE.with_suffix('.png')}")
