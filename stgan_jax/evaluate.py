@@ -316,7 +316,7 @@ def _natural(
 ):
     """Adds each method's naturalness figures to its row; gives pictures."""
     pictures: dict[str, UInt8[np.ndarray, "H W"]] = {}
-    by_view: dict[str, dict[str, Any]] = {method.name: {} for method in methods}
+    by_view: dict[str, dict[str, list[dict[str, Any]]]] = {method.name: {} for method in methods}
     plain = methods[0]
     views = sorted(set(walks.view.tolist()))
     for view in tqdm(views, "naturalness", unit="view"):
@@ -340,8 +340,8 @@ def _natural(
                 )
                 if len(each) < _SCORED_WALKS:
                     told |= scores(seen)
-                each.append(told)
-            return _mean(each)
+                each.append({"subject": int(walks.subject[i]), **told})
+            return each
 
         shown: list[UInt8[np.ndarray, "T 240 240"]] = []
         for method in methods:
@@ -356,9 +356,37 @@ def _natural(
                 [naturalness.xor_row(shown[0], other) for other in shown[1:]]
             )
     for row in rows:
-        own = by_view[row["name"]]
-        row["naturalness"] = {"measures": _mean(list(own.values())), "by_view": own}
+        each = by_view[row["name"]]
+        own = {view: _mean([_measures(walk) for walk in seen]) for view, seen in each.items()}
+        means = _mean(list(own.values()))
+        row["naturalness"] = {
+            "measures": means,
+            "intervals": {name: _interval(name, each) for name in means},
+            "by_view": own,
+        }
     return pictures
+
+
+def _measures(walk: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in walk.items() if name != "subject"}
+
+
+def _interval(
+    name: str, by_view: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> tuple[float, float] | None:
+    """95 % interval over subjects of the mean over views of a figure; None of single walks."""
+    off, subjects, means = [], [], []
+    for walks in by_view.values():
+        told = [(w[name], w["subject"]) for w in walks if w.get(name) is not None]
+        values = np.array([value for value, _ in told if np.isfinite(value)])
+        if len(values):
+            means.append(values.mean())
+            off += (values - values.mean()).tolist()
+            subjects += [who for value, who in told if np.isfinite(value)]
+    if len(off) == len(means):
+        return None
+    low, high = privacy.interval(np.array(off), np.array(subjects))
+    return float(np.mean(means) + low), float(np.mean(means) + high)
 
 
 def _scores(

@@ -22,7 +22,7 @@ from stgan_jax.evaluation import gaits, report
 from stgan_jax.settings import WalkerData
 
 ROOT = Path(__file__).parents[1]
-OPTIONS = evaluate.Options(recognizers=("gei",), natural_walks=1)
+OPTIONS = evaluate.Options(recognizers=("gei",), natural_walks=2)
 
 
 def rendered(first=1, last=8, walks=("nm-01", "nm-02", "nm-05", "cl-01")):
@@ -78,6 +78,10 @@ def test_an_anonymiser_that_does_nothing_gets_clean_figures_under_every_attack(s
     measures = nothing["naturalness"]["measures"]
     assert measures["change_ratio"] == measures["leg_amplitude_ratio"] == 1
     assert measures == pytest.approx(plain["naturalness"]["measures"])
+    assert nothing["naturalness"]["intervals"]["leg_amplitude_ratio"] == (1, 1)
+    low, high = plain["naturalness"]["intervals"]["roughness"]
+    assert low < plain["naturalness"]["measures"]["roughness"] < high
+    assert nothing["naturalness"]["intervals"]["video_score"] is None
 
 
 def test_one_body_for_everybody_is_chance_under_every_attack(seen):
@@ -156,6 +160,10 @@ def test_report_is_whole_and_readable(seen, tmp_path):
     rows = list(csv.DictReader((tmp_path / "out" / "privacy.csv").open()))
     row = next(r for r in rows if r["method"] == "one body" and r["view"] == "all")
     assert float(row["rank1"]) == pytest.approx(float(row["chance"]))
+
+    rows = list(csv.DictReader((tmp_path / "out" / "naturalness.csv").open()))
+    row = next(r for r in rows if r["measure"] == "roughness" and r["view"] == "all")
+    assert float(row["low"]) < float(row["value"]) < float(row["high"])
 
     class Page(html.parser.HTMLParser):
         open_tags, pictures, text = [], 0, ""

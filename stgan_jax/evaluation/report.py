@@ -12,8 +12,9 @@ report.json, version 1: `dataset`, `views`, `frames`, `subjects` (numbers, by ro
   over subjects), `success` by both of the papers' definitions (see `privacy.success`), and
   both by view;
 - `naturalness`: `measures` (see `naturalness.walk_figures`; with `frame_score` and `video_score`,
-  see `detectors`) and the same `by_view`. `frame_score_by` and `video_score_by` name what gave
-  these; without an action network the latter is null, and so is every video score.
+  see `detectors`), their `intervals` (as above) and the same `by_view`. `frame_score_by` and
+  `video_score_by` name what gave these; without an action network the latter is null, and so is
+  every video score.
 - `recovery`: `pixels` (see `recovery.figures`) and the same `by_view`.
 `study` is the mos.json of raters' opinions (see `study.report`), or null where none were asked.
 Rates are from 0 to 1; what could not be measured is null.
@@ -151,12 +152,13 @@ def _view_rows(report: Mapping[str, Any]) -> Iterator[Sequence[Any]]:
 
 
 def _naturalness_rows(report: Mapping[str, Any]) -> Iterator[Sequence[Any]]:
-    yield "method", "view", "measure", "value"
+    yield "method", "view", "measure", "value", "low", "high"
     for method in report["methods"]:
         seen = method["naturalness"]
         for view, measures in {"all": seen["measures"], **seen["by_view"]}.items():
             for name, value in measures.items():
-                yield method["name"], view, name, value
+                interval = seen["intervals"][name] if view == "all" else None
+                yield method["name"], view, name, value, *(interval or ("", ""))
 
 
 def _attacked(report: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], str, str, Any]]:
@@ -305,8 +307,13 @@ def _natural(report: Mapping[str, Any]) -> str:
     methods = report["methods"]
     rows = []
     for name, (text, faultless) in MEASURES.items():
-        values = [method["naturalness"]["measures"].get(name) for method in methods]
-        rows.append([text, faultless, *("-" if v is None else f"{v:.3f}" for v in values)])
+        cells = []
+        for seen in (method["naturalness"] for method in methods):
+            value, interval = seen["measures"].get(name), seen["intervals"].get(name)
+            cells.append("-" if value is None else f"{value:.3f}")
+            if interval:
+                cells[-1] += " <small>[{:.3f}, {:.3f}]</small>".format(*interval)
+        rows.append([text, faultless, *cells])
     return _table(["", "faultless", *(html.escape(m["name"]) for m in methods)], rows)
 
 
