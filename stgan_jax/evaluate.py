@@ -408,12 +408,12 @@ def _spread(mask: Bool[np.ndarray, " N"], count: int) -> Int[np.ndarray, " M"]:
     return index[np.unique(np.linspace(0, len(index) - 1, min(count, len(index))).astype(int))]
 
 
-def _mean(figures: Sequence[Mapping[str, float]]) -> dict[str, float | None]:
+def _mean(figures: Sequence[Mapping[str, float | None]]) -> dict[str, float | None]:
     """Means over what could be measured; None where nothing could."""
     out: dict[str, float | None] = {}
     for name in figures[0]:
-        values = [f[name] for f in figures if f.get(name) is not None]
-        measured = [value for value in values if np.isfinite(value)]
+        values = [f.get(name) for f in figures]
+        measured = [value for value in values if value is not None and np.isfinite(value)]
         out[name] = float(np.mean(measured)) if measured else None
     return out
 

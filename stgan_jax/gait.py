@@ -6,19 +6,23 @@ others; these numbers, smoothed over a second or so and moved, do not.
 
 from typing import NamedTuple
 
+import jax
 import numpy as np
-from jaxtyping import Complex, Float, Shaped
+from jaxtyping import Bool, Complex, Float, Shaped
 from numpy.lib.stride_tricks import sliding_window_view
-from scipy import signal
-
-from stgan_jax import tempo
+from scipy import ndimage, signal
 
 _NEAR = 12.0  # frames, the deviation of the weights of what is near a frame, for its phase
 _LASTING = 20.0  # and for view and swing
 _ANGLES = np.linspace(-np.pi, np.pi, 48, endpoint=False)
 _STEP = 2 * np.pi / 48
-_CADENCES = np.linspace(0.0, 1.0 / tempo.SHORTEST, 288)  # cycles a frame
+_CADENCES = np.arange(402) / 2009  # cycles a frame, up to those of a run at 10 frames a second
+_USUAL = 80  # of them, if nothing is told: a cycle a second at 25 frames a second
+_SLOWEST = 0.012  # that so few frames tell from standing: of a stroll at 60 frames a second
+_JUMP, _JUMPS = 0.05, 13  # cycles; frames around it that are drawn anew
+_TOLD = 1.2  # of 2, how surely a phase is read of somebody who stands in mid-step
 _WALKS = 0.85  # of a step and more is one
+_STEPS = 0.75  # of one: who swings the legs so far does not stand
 _SURE = 0.9  # that there is a bag or a coat; one walk misread in both results links them
 _STEEPEST = 25.0  # degrees that `pose_vector` is in units of
 _PITCHES = 6.0, 16.0, 26.0  # degrees; which of them, a walk is seldom misread by
@@ -90,10 +94,11 @@ def read(numbers: Float[np.ndarray, "T 12"]) -> Gait:
     bag, coat, pitch = numbers[:, 9:12].mean(0)
     condition = "cl" if coat > max(bag, _SURE) else "bg" if bag > _SURE else "nm"
     view = _nearest(_smooth(waves[:, 2]), _smooth(waves[:, 3]))
+    swing = np.clip(_smooth(numbers[:, 8]) / _WALKS, 0.0, 1.0)
     return Gait(
-        np.unwrap(_phase(waves[:, 0], waves[:, 1])) / (2 * np.pi),
+        _phase(waves[:, 0], waves[:, 1], swing > _STEPS),
         np.degrees(np.unwrap(view)),
-        np.clip(_smooth(numbers[:, 8]) / _WALKS, 0.0, 1.0),
+        swing,
         condition,
         float(min(_PITCHES, key=lambda known: abs(known - _STEEPEST * pitch))),
     )
@@ -126,16 +131,67 @@ def _nearest(
 
 
 def _phase(
-    once: Complex[np.ndarray, " T"], twice: Complex[np.ndarray, " T"]
+    once: Complex[np.ndarray, " T"], twice: Complex[np.ndarray, " T"], walks: Bool[np.ndarray, " T"]
 ) -> Float[np.ndarray, " T"]:
-    """Radians, by the cadence that explains most of what is told around each frame."""
+    """Cycles, by the cadence that explains most of what is told around each frame.
+
+    Where legs are hidden nothing is told, which no cadence at all explains best, and where one is
+    taken for the other a phase does not follow from the one before. Whoever `walks` there goes on
+    as before and after, or as fits best of all.
+    """
     away, counts = _around(_NEAR)
     waves = np.exp(-2j * np.pi * away[:, None] * _CADENCES)
     near = [sliding_window_view(np.pad(x, len(away) // 2), len(away)) for x in (once, twice)]
-    found = []
+    angles, alike, every = [], [], np.zeros(len(_CADENCES))
     for i in range(0, len(once), 512):
         one, two = (x[i : i + 512] * counts for x in near)
         one, two = one @ waves, two @ waves**2
-        best = np.arange(len(one)), (np.abs(one) + np.abs(two)).argmax(1)
-        found.append(_nearest(one[best], two[best]))
-    return np.concatenate(found)
+        fits = np.abs(one) + np.abs(two)
+        best = np.arange(len(one)), fits.argmax(1)
+        angles.append(_nearest(one[best], two[best]))
+        alike.append(np.stack([_CADENCES[best[1]], fits[best]]))
+        every += fits.sum(0)
+    phase = np.unwrap(np.concatenate(angles)) / (2 * np.pi)
+    cadence, fit = np.concatenate(alike, 1)
+    fit /= signal.convolve(np.ones(len(phase)), counts, "same")
+    off = np.abs(np.diff(phase, prepend=phase[0]) - cadence)
+    off[0] = 0.0
+    hidden = walks & (
+        ((cadence < _SLOWEST) & (fit < _TOLD)) | ndimage.maximum_filter1d(off > _JUMP, _JUMPS)
+    )
+    if not hidden.any():
+        return phase
+    here, told = np.arange(len(phase)), np.flatnonzero(~hidden)
+    if not len(told):
+        peaks, _ = signal.find_peaks(every, prominence=0.03 * every.max())
+        peaks = peaks[_CADENCES[peaks] > _SLOWEST]
+        usual = peaks[every[peaks].argmax()] if len(peaks) else _USUAL
+        return phase[0] + _CADENCES[usual] * here
+    ahead = np.cumsum(np.interp(here, told, cadence[told]))
+    return ahead + np.interp(here, told, np.unwrap((phase - ahead)[told], period=1.0))
+
+
+def factor(key: jax.Array, largest: float) -> float:
+    """By how much a gait becomes faster: from 1 / (1 + largest) to 1 + largest.
+
+    Uniform in the logarithm, 1 included: who knows how it is drawn then learns least. Away from 1
+    the nearest cadence would be the wrong one, but people could be ruled out in the middle, too.
+    Note: the papers name cadence as future work.
+
+    Args:
+      key: decides it.
+      largest: relative change, at least 0; 0 always gives 1.
+    """
+    share = float(jax.random.uniform(jax.random.fold_in(key, 0x7E), minval=-1.0, maxval=1.0))
+    return float((1.0 + largest) ** share)
+
+
+def start(key: jax.Array) -> float:
+    """By how much of a cycle a gait is ahead in the middle of a walk: from -0.5 to 0.5.
+
+    Which moments of a gait a short recording holds tells it from others, whoever walks in it.
+
+    Args:
+      key: decides it, uniformly.
+    """
+    return float(jax.random.uniform(jax.random.fold_in(key, 0x5F), minval=-0.5, maxval=0.5))

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-from stgan_jax import contour, fields, gait, tempo, weights
+from stgan_jax import contour, fields, gait, weights
 from stgan_jax.data import identity
 from stgan_jax.errors import InputError
 from stgan_jax.models import retarget as models
@@ -29,9 +29,8 @@ class Retargeter:
       tempo: the largest relative change of cadence, the settings' unless it is set.
       in_step: whether poses are drawn as they are read, frame by frame and at the moments that were
         recorded, likewise. Else all that is kept of a gait is what `gait.read` makes of it, and it
-        begins at a moment that the key decides (`tempo.start`): moments and misreadings of a
-        recording are what links two results of it. Where no period is found (`tempo.period`) poses
-        are drawn as they are read.
+        begins at a moment that the key decides (`gait.start`): moments and misreadings of a
+        recording are what links two results of it.
       turn: degrees by which at most a walker is drawn turned, as the key decides, likewise.
       build: how various new bodies are, see `stranger`, likewise.
     """
@@ -86,8 +85,8 @@ class Retargeter:
             one, which leaves nothing of it; in between, identities in between. The settings' by
             default.
           tempo: the gait becomes up to so much faster or slower, as the key decides
-            (`tempo.factor`); 0.12 for an eighth. The person stays in place, so that feet slip by as
-            much. A walk without a clear period keeps its own. The model's by default.
+            (`gait.factor`); 0.12 for an eighth. The person stays in place, so that feet slip by as
+            much. The model's by default.
 
         Returns:
           1 inside, 0 outside; one part a frame, without holes.
@@ -183,14 +182,14 @@ class Retargeter:
         """A whole walk's codes: of nobody's gait, at other moments, seen from another angle."""
         share = jax.random.uniform(jax.random.fold_in(key, 0x7B), minval=-1.0, maxval=1.0)
         turn = self.turn * float(share)
-        if (self.in_step and not largest) or not tempo.found(code):
+        if self.in_step and not largest:
             return turned(code, used(self.params)["pose"], turn) if turn else code
         self.check()
         # At the moments that were recorded where that is asked for, with another tempo.
-        start = 0.0 if self.in_step else tempo.start(key)
+        start = 0.0 if self.in_step else gait.start(key)
         nets, every = self.params["gait"], _filled(len(code))
         told = np.asarray(self._told(nets["reader"], code[every][None]))[0, : len(code)]
-        moved = gait.read(told).moved(tempo.factor(key, largest), start, turn).vector()
+        moved = gait.read(told).moved(gait.factor(key, largest), start, turn).vector()
         return np.asarray(self._coded(nets["coder"], moved[every][None]))[0, : len(code)]
 
     def check(self) -> None:

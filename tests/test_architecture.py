@@ -11,7 +11,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # Rank of each module: it may import lower ranks only.
 RANKS = [
     {"errors"},
-    {"contour", "losses", "color_losses", "files", "checked", "arrays", "tempo", "slices"},
+    {"contour", "losses", "color_losses", "files", "checked", "arrays", "slices"},
     {"fields", "gait", "training_data"},
     {"models", "state", "evaluation", "video", "metrics"},
     {"steps", "parallel"},

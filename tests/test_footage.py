@@ -576,8 +576,6 @@ def test_a_dataset_is_done_by_several_processes(trained, tmp_path):
             options = {"build": 1.6, "in_step": True}
         told = stgan_jax.anonymize(tmp_path / "data", out, seed=5, jobs=jobs, **options)
         assert told["files"][0]["written"] == 3
-        short = 0 if largest is None else 2  # too short to tell
-        assert told["files"][0]["kept_in_step"] == short
         outputs[jobs, largest] = [p.read_bytes() for p in sorted(out.rglob("*.png"))]
     assert outputs[1, 0.3] == outputs[2, 0.3]
     assert len(outputs[1, 0.3]) == 48
@@ -659,10 +657,7 @@ def test_a_re_timed_walk_is_one_and_fails_closed(tmp_path, monkeypatch):
     hidden = made(long_walk(frames, shelf)).hidden
     assert [i for i in range(frames) if hidden[i]] == [70]
 
-    assert not person.kept_in_step
-    short = made(long_walk(10, shelf))
-    assert short.row(1)["kept_in_step"]
-    assert short.hidden == [None] * 10
+    assert made(long_walk(10, shelf)).hidden == [None] * 10
 
     def broken(crops, frames, key):
         yield from [next(whole(crops, frames, key))]
@@ -798,8 +793,4 @@ def test_a_dataset_is_not_written_into_itself(tmp_path, model):
 
 def test_a_dataset_is_told_by_its_walks():
     told = {"output": "out", "walks": 3, "written": 2, "frames": 99, "skipped": 1, "errors": []}
-    told["kept_in_step"] = 1
-    assert batch._line(told) == (
-        "out: 2 of 3 walks, 99 frames, 1 were there already, 0 failed, "
-        "1 without a clear cycle, in step as recorded"
-    )
+    assert batch._line(told) == ("out: 2 of 3 walks, 99 frames, 1 were there already, 0 failed")

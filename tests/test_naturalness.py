@@ -195,7 +195,7 @@ def test_twice_the_cadence_is_half_the_period(view):
     assert naturalness.period_ratio(cycle, faster) == pytest.approx(0.8, abs=0.04)
 
 
-@pytest.mark.parametrize("view", (0, 180))
+@pytest.mark.parametrize("view", [0, 180])
 def test_a_step_is_not_taken_for_a_cycle_from_the_front_and_from_behind(view):
     """Seen askew legs repeat themselves after a cycle, seen straight after a step."""
     found = []

@@ -235,11 +235,9 @@ def _line(one: dict[str, Any]) -> str:
         return f"error: {one['error']}"
     if "walks" in one:
         wrong = [f"error: {e['error']}" for e in one["errors"]]
-        kept = one["kept_in_step"]
         return "\n".join([
             *wrong, f"{one['output']}: {one['written']} of {one['walks']} walks, {one['frames']} "
-            f"frames, {one['skipped']} were there already, {len(wrong)} failed"
-            + (f", {kept} without a clear cycle, in step as recorded" if kept else ""),
+            f"frames, {one['skipped']} were there already, {len(wrong)} failed",
         ])  # fmt: skip
     if "skipped" in one:
         return f"{one['output']}: {one['skipped']}, left (--overwrite replaces it)"

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from stgan_jax import anonymizer, contour, tempo
+from stgan_jax import anonymizer, contour
 from stgan_jax.video import tracking
 from stgan_jax.video.segmentation import Region
 from stgan_jax.video.shelf import Shelf
@@ -56,7 +56,6 @@ class Person:
       squares: per sighting, the crop (top, left, side).
       shelf: with the anonymised silhouettes.
       slips: per sighting, where on the shelf; length 0 where there is none.
-      kept_in_step: whether no more than a gait was to be kept, and no period was found.
     """
 
     sightings: Sightings
@@ -64,7 +63,6 @@ class Person:
     squares: Int[np.ndarray, "T 3"]
     shelf: Shelf
     slips: Int[np.ndarray, "T 2"]
-    kept_in_step: bool = False
 
     def silhouette(self, i: int) -> UInt8[np.ndarray, "240 240"]:
         """The anonymised silhouette of sighting i in its crop."""
@@ -81,7 +79,6 @@ class Person:
             "frames_seen": len(frames),
             "frames_anonymized": self.hidden.count(None),
             "frames_covered": len(self.hidden) - self.hidden.count(None),
-            "kept_in_step": self.kept_in_step,
             "covered_because": dict(Counter(reason for reason in self.hidden if reason)),
         }
 
@@ -259,10 +256,8 @@ def _as_one(person: Person, key: jax.Array, whole: Whole) -> None:
 
     frames = len(person.hidden)
     try:
-        with tempo.watched() as changed:
-            for piece, made in whole(lambda piece: np.stack([*map(crop, piece)]), frames, key):
-                _keep(person, piece, made)
-        person.kept_in_step = not all(changed)
+        for piece, made in whole(lambda piece: np.stack([*map(crop, piece)]), frames, key):
+            _keep(person, piece, made)
     except Exception as error:
         person.hidden[:] = [reason or _failed(error) for reason in person.hidden]
 

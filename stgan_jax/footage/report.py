@@ -111,13 +111,11 @@ def sentence(report: dict[str, Any]) -> str:
     """A report in a line."""
     covered = sum(row["frames_covered"] for row in report["people"])
     blanked = len(report["blanked_frames"])
-    kept = sum(row["kept_in_step"] for row in report["people"])
     standing = sum(row["person"] is None for row in report["covered"])
     return (
         f"{report['output']}: {report['frames']} frames in {report['seconds']:.1f} s "
         f"({report['frames_per_second']:.1f} a second), {len(report['people'])} people, "
         f"{covered} sightings covered by background"
         + (f", {standing} places in the background that may hold people, too" if standing else "")
-        + (f", {kept} people without a clear cycle, in step as recorded" if kept else "")
         + (f", {blanked} frames without people for a failure" if blanked else "")
     )

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import UInt8
 from tqdm import tqdm
 
-from stgan_jax import anonymizer, arrays, contour, files, tempo
+from stgan_jax import anonymizer, arrays, contour, files
 from stgan_jax.errors import InputError
 from stgan_jax.evaluation import gei
 from stgan_jax.footage import keys
@@ -66,8 +66,7 @@ def anonymize_dataset(
       jobs: processes that work side by side.
 
     Returns:
-      `walks`, `written`, `skipped`, `frames`; `kept_in_step`, walks that were to begin elsewhere
-      and in which no period was found; and `errors`: walk and sentence.
+      `walks`, `written`, `skipped`, `frames`, and `errors`: walk and sentence.
 
     Raises:
       InputError: no walks in the folder, or an output inside of it.
@@ -83,9 +82,8 @@ def anonymize_dataset(
             break
     work = functools.partial(_one, Path(source), Path(output), seed, overwrite)
     counts: dict[str, Any] = {"walks": len(names), "written": 0, "skipped": 0, "frames": 0}
-    counts["kept_in_step"] = 0
     errors = []
-    for name, frames, kept, error in tqdm(
+    for name, frames, error in tqdm(
         _spread(work, names, (checkpoint, strength, largest_tempo, build, in_step), jobs),
         desc="anonymising",
         unit="walk",
@@ -96,7 +94,6 @@ def anonymize_dataset(
         else:
             counts["written" if frames else "skipped"] += 1
             counts["frames"] += frames
-            counts["kept_in_step"] += kept
     return counts | {"errors": errors, "exit_code": 2 if errors else 0}
 
 
@@ -139,28 +136,26 @@ def _load_here(*model: Any) -> None:
     _LOADED.append(_load(*model))
 
 
-def _with_loaded(work: Callable, name: str) -> tuple[str, int, bool, str | None]:
+def _with_loaded(work: Callable, name: str) -> tuple[str, int, str | None]:
     return work(_LOADED[0], name)
 
 
 def _one(
     source: Path, output: Path, seed: int, overwrite: bool, model: anonymizer.AnyModel, name: str
-) -> tuple[str, int, bool, str | None]:
-    """(name, frames written, whether it was to begin elsewhere and does not, what is wrong)."""
+) -> tuple[str, int, str | None]:
+    """(name, frames written, what is wrong)."""
     target = output / name
     if not overwrite and _is_done(source / name, target):
-        return name, 0, False, None
+        return name, 0, None
     key = keys.named(keys.root(seed), name)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         made = _pickle if name.endswith(".pkl") else _folder
-        with tempo.watched() as changed:
-            frames = made(source / name, target, model, key)
-        return name, frames, not all(changed), None
+        return name, made(source / name, target, model, key), None
     except (InputError, OSError) as error:
-        return name, 0, False, str(error)
+        return name, 0, str(error)
     except Exception as error:
-        return name, 0, False, f"{name}: {type(error).__name__}: {error}"
+        return name, 0, f"{name}: {type(error).__name__}: {error}"
 
 
 def _is_done(source: Path, target: Path) -> bool:

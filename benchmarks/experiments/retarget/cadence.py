@@ -19,7 +19,7 @@ import scipy.stats
 from absl import app, flags
 from tqdm import tqdm
 
-from stgan_jax import files, methods, tempo
+from stgan_jax import files, gait, methods
 from stgan_jax.errors import numbers, one_sentence, parse_flags
 from stgan_jax.evaluation import naturalness, privacy
 from stgan_jax.material import Walks
@@ -123,7 +123,7 @@ def main(_):
                 own_tempo = after if own_tempo is None else own_tempo
                 if walks.repetition[n] == 5:
                     figures = naturalness.walk_figures(masks, made)
-                    asked = 1 / tempo.factor(key, change)
+                    asked = 1 / gait.factor(key, change)
                     period = naturalness.period_ratio(own_tempo, after) / asked
                     natural[change].append([*(figures[k] for k in _NATURAL), abs(period - 1)])
         rows = []

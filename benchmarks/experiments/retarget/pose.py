@@ -24,7 +24,7 @@ from sklearn.neural_network import MLPRegressor
 from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
 
-from stgan_jax import fields, files, tempo
+from stgan_jax import fields, files, gait
 from stgan_jax.data import body, identity, walkers
 from stgan_jax.errors import one_sentence, parse_flags
 from stgan_jax.models import retarget as models
@@ -110,7 +110,7 @@ def main(_):
                 ]
                 clean, exchanged, retargeted = told
                 # Drawn at other moments: the truth is that of those.
-                ahead = 0.0 if model.in_step else tempo.start(key)
+                ahead = 0.0 if model.in_step else gait.start(key)
                 his_later = _truth(subject, view, 5, None, ahead)
                 hers_later = _truth(subject, view, 5, person, ahead)
                 pairs = ((clean, angles), (exchanged, angles), (retargeted, his_later),

@@ -1,54 +1,21 @@
-"""Cadence and gait: periods of pose codes, factors, what is kept. Oracles are closed forms."""
+"""Gaits: what is kept of a walk, and how a key moves it. Oracles are closed forms."""
 
 import jax
 import numpy as np
 import pytest
-import scipy.ndimage
 
-from stgan_jax import gait, tempo
-
-
-def codes(time, period, drift=0.0):
-    """A gait: a cycle and its double in several phases, and a view that changes evenly."""
-    turn = 2 * np.pi * np.asarray(time)[:, None] / period
-    waves = [np.cos(turn + np.arange(3)), 0.3 * np.cos(2 * turn + np.arange(2))]
-    return np.concatenate([*waves, drift * np.asarray(time)[:, None]], 1)
-
-
-@pytest.mark.parametrize("period", [13.4, 26.3, 33.0])
-def test_period_is_found_between_frames_in_noise_and_drift(period):
-    noise = 0.2 * np.random.default_rng(0).normal(size=(50, 6))
-    shown = codes(np.arange(50), period, drift=0.05) + noise
-    assert tempo.period(shown) == pytest.approx(period, rel=0.025)
-
-
-def test_a_long_walk_shows_a_period_that_a_short_one_hides_in_noise():
-    noise = 0.68 * np.random.default_rng(2).normal(size=(350, 6))
-    shown = codes(np.arange(350), 9.3) + noise
-    assert tempo.period(shown) == pytest.approx(9.3, rel=0.025)
-    assert tempo.period(shown[:25]) == 0
-
-
-def test_without_a_gait_none_is_found():
-    rng = np.random.default_rng(1)
-    jitter = rng.normal(size=(60, 20))
-    smooth = scipy.ndimage.gaussian_filter1d(rng.normal(size=(400, 20)), 2.5, axis=0)
-    glide = np.cumsum(rng.normal(size=(60, 20)), 0)
-    for still in (np.zeros((50, 20)), jitter, smooth, glide, codes(np.arange(12), 26.0)):
-        with tempo.watched() as found:
-            assert not tempo.found(still)
-        assert found == [False]
+from stgan_jax import gait
 
 
 def test_factors_are_the_keys_and_fill_their_range():
-    drawn = [tempo.factor(key, 0.12) for key in jax.random.split(jax.random.key(0), 16)]
-    assert drawn[0] == tempo.factor(jax.random.split(jax.random.key(0), 16)[0], 0.12)
+    drawn = [gait.factor(key, 0.12) for key in jax.random.split(jax.random.key(0), 16)]
+    assert drawn[0] == gait.factor(jax.random.split(jax.random.key(0), 16)[0], 0.12)
     logs = np.sort(np.log(drawn)) / np.log(1.12)
     assert -1 <= logs[0] < -0.7 < 0.7 < logs[-1] <= 1
     assert np.diff(logs).min() > 0
     assert np.abs(logs).min() < 0.3  # around 1, not away from it
-    assert tempo.factor(jax.random.key(3), 0.0) == 1.0
-    starts = [tempo.start(key) for key in jax.random.split(jax.random.key(0), 16)]
+    assert gait.factor(jax.random.key(3), 0.0) == 1.0
+    starts = [gait.start(key) for key in jax.random.split(jax.random.key(0), 16)]
     assert -0.5 <= min(starts) < -0.3 < 0.3 < max(starts) <= 0.5
     assert abs(np.corrcoef(starts, np.log(drawn))[0, 1]) < 0.6  # one does not tell the other
 
@@ -84,6 +51,47 @@ def test_another_cadence_and_a_stop_are_followed():
     assert told.swing[:80].min() > 0.95
     assert told.swing[150:].max() < 0.15
     assert (np.diff(told.swing[100:160]) <= 0).all()  # nobody stops at once
+
+
+def shown(phase, swing=1.0):
+    return gait.pose_vector(phase, np.full(len(phase), 90.0), swing, "nm", 6.0)
+
+
+def test_legs_that_are_hidden_go_on_as_before_and_after():
+    phase = 0.1 * np.arange(150)
+    told = shown(phase)
+    told[55:105, :4] = 0.3 * shown(np.full(50, 0.4))[:, :4]  # what is read of no legs
+    read = gait.read(told)
+    assert np.diff(read.phase) == pytest.approx(0.1, abs=0.012)
+    assert np.abs(read.phase - phase - np.round(read.phase[0] - phase[0])).max() < 0.2
+    np.testing.assert_allclose(read.phase[:30], phase[:30], atol=0.001)
+    # All of them: steps of whatever cadence shows itself a little, or a usual one.
+    for hint, cadence in ((0.0, 0.04), (0.3, 0.09)):
+        told = shown(0.09 * np.arange(150))
+        told[:, :4] = hint * told[:, :4] + 0.4 * shown(np.full(150, 0.4))[:, :4]
+        assert np.diff(gait.read(told).phase) == pytest.approx(cadence, abs=0.003)
+
+
+def test_one_leg_taken_for_the_other_is_made_up_in_some_steps():
+    phase = 0.1 * np.arange(120)
+    told = gait.read(shown(phase + 0.5 * (np.arange(120) >= 60)))
+    assert np.diff(told.phase).max() < 0.2
+    assert np.diff(told.phase).min() > 0.0
+    assert told.phase[-10:] % 1 == pytest.approx((phase[-10:] + 0.5) % 1, abs=0.01)
+
+
+def test_whoever_stands_stands():
+    for swing in (1.0, 0.1):  # in mid-step or not
+        told = shown(np.full(60, 0.3), swing)
+        told[:, :4] *= min(1.0, 0.5 + swing)
+        assert np.diff(gait.read(told).phase) == pytest.approx(0.0, abs=1e-3)
+
+
+@pytest.mark.parametrize("frames", [1, 2, 9])
+def test_short_walks_have_a_gait_too(frames):
+    told = gait.read(shown(0.1 * np.arange(frames)))
+    assert np.isfinite(told.vector()).all()
+    assert told.vector().shape == (frames, 12)
 
 
 def test_what_of_a_misreading_is_not_kept():
