@@ -581,8 +581,7 @@ def test_a_dataset_is_done_by_several_processes(trained, tmp_path):
     assert len(outputs[1, 0.3]) == 48
     for one, other in (((1, 0.3), (1, 0.0)), ((1, 0.0), (1, None))):
         same = [a == b for a, b in zip(outputs[one], outputs[other], strict=True)]
-        assert all(same[:8])
-        assert sum(same[8:]) < 20
+        assert sum(same) < 24
     options = {"tempo": 0.3, "build": 1.6}
     (tmp_path / "out10.3/03.png").unlink()  # as of one that was killed
     again = stgan_jax.anonymize(tmp_path / "data", tmp_path / "out10.3", seed=5, **options)
