@@ -135,37 +135,42 @@ def _phase(
 ) -> Float[np.ndarray, " T"]:
     """Cycles, by the cadence that explains most of what is told around each frame.
 
-    Where legs are hidden nothing is told, which no cadence at all explains best, and where one is
-    taken for the other a phase does not follow from the one before. Whoever `walks` there goes on
-    as before and after, or as fits best of all.
+    Where legs are hidden nothing is told, which no cadence at all explains best; where one is taken
+    for the other a phase does not follow from the one before. Whoever `walks` goes on there.
     """
     away, counts = _around(_NEAR)
     waves = np.exp(-2j * np.pi * away[:, None] * _CADENCES)
     near = [sliding_window_view(np.pad(x, len(away) // 2), len(away)) for x in (once, twice)]
-    angles, alike, every = [], [], np.zeros(len(_CADENCES))
+    angles, best, every = [], [], np.zeros(len(_CADENCES))
     for i in range(0, len(once), 512):
         one, two = (x[i : i + 512] * counts for x in near)
         one, two = one @ waves, two @ waves**2
         fits = np.abs(one) + np.abs(two)
-        best = np.arange(len(one)), fits.argmax(1)
-        angles.append(_nearest(one[best], two[best]))
-        alike.append(np.stack([_CADENCES[best[1]], fits[best]]))
+        here = np.arange(len(one)), fits.argmax(1)
+        angles.append(_nearest(one[here], two[here]))
+        best.append(np.stack([_CADENCES[here[1]], fits[here]]))
         every += fits.sum(0)
     phase = np.unwrap(np.concatenate(angles)) / (2 * np.pi)
-    cadence, fit = np.concatenate(alike, 1)
+    cadence, fit = np.concatenate(best, 1)
     fit /= signal.convolve(np.ones(len(phase)), counts, "same")
-    off = np.abs(np.diff(phase, prepend=phase[0]) - cadence)
-    off[0] = 0.0
-    hidden = walks & (
-        ((cadence < _SLOWEST) & (fit < _TOLD)) | ndimage.maximum_filter1d(off > _JUMP, _JUMPS)
-    )
-    if not hidden.any():
-        return phase
+    jumps = np.abs(np.diff(phase) - cadence[1:]) > _JUMP
+    astray = ndimage.maximum_filter1d(np.pad(jumps, (1, 0)), _JUMPS)
+    hidden = walks & (astray | ((cadence < _SLOWEST) & (fit < _TOLD)))
+    return _going_on(phase, cadence, hidden, every) if hidden.any() else phase
+
+
+def _going_on(
+    phase: Float[np.ndarray, " T"],
+    cadence: Float[np.ndarray, " T"],
+    hidden: Bool[np.ndarray, " T"],
+    fits: Float[np.ndarray, " N"],
+) -> Float[np.ndarray, " T"]:
+    """Phases that go on where they are `hidden`, as before and after or as fits the whole walk."""
     here, told = np.arange(len(phase)), np.flatnonzero(~hidden)
     if not len(told):
-        peaks, _ = signal.find_peaks(every, prominence=0.03 * every.max())
+        peaks, _ = signal.find_peaks(fits, prominence=0.03 * fits.max())
         peaks = peaks[_CADENCES[peaks] > _SLOWEST]
-        usual = peaks[every[peaks].argmax()] if len(peaks) else _USUAL
+        usual = peaks[fits[peaks].argmax()] if len(peaks) else _USUAL
         return phase[0] + _CADENCES[usual] * here
     ahead = np.cumsum(np.interp(here, told, cadence[told]))
     return ahead + np.interp(here, told, np.unwrap((phase - ahead)[told], period=1.0))
