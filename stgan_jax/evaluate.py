@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Bool, Int, UInt8
 from tqdm import tqdm
 
-from stgan_jax import contour, files
+from stgan_jax import __version__, contour, files
 from stgan_jax.errors import InputError
 from stgan_jax.evaluation import (
     detectors,
@@ -99,8 +99,8 @@ def evaluate(
       methods: what is compared, beside the unprotected walks.
       walks: of everybody, see `Walks.roles` and `gei.gallery_and_probes`.
       options: what to measure.
-      cache: folder of trained recognisers and of figures that are known, which are used again: an
-        evaluation that was stopped goes on.
+      cache: folder of trained recognisers and of figures that are known, which are used again by the
+        same version: an evaluation that was stopped goes on.
       dataset: what the walks are of, for the report.
       detector: gives the frame score; None for OpenCV's people detector.
       action: gives the video score; None for none.
@@ -127,7 +127,7 @@ def evaluate(
 
     plain, *others = _plain_first(methods)
     seeds = [options.seed * 3 + role for role in (_PUBLISHED, _GALLERY, _TRAINING)]
-    kept = _Kept(cache, [report.VERSION, dataset, walks.digest(), options.seed])
+    kept = _Kept(cache, [__version__, report.VERSION, dataset, walks.digest(), options.seed])
 
     @functools.lru_cache(3)  # those of one method
     def anonymized(method: Method, role: int) -> Gaits:
