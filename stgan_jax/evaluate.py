@@ -99,8 +99,8 @@ def evaluate(
       methods: what is compared, beside the unprotected walks.
       walks: of everybody, see `Walks.roles` and `gei.gallery_and_probes`.
       options: what to measure.
-      cache: folder of trained recognisers and of figures that are known, which are used again by the
-        same version: an evaluation that was stopped goes on.
+      cache: folder of trained recognisers and of figures that are known, which are used again by
+        the same version: an evaluation that was stopped goes on.
       dataset: what the walks are of, for the report.
       detector: gives the frame score; None for OpenCV's people detector.
       action: gives the video score; None for none.
