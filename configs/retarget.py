@@ -5,14 +5,14 @@
 Pairs of procedural walkers in one motion and view are rendered as it starts, 10 minutes on 2 cores
 (half a gigabyte, held in memory); then 24 minutes, measured without the gait's networks, which add
 a pass of the decoder (with them 16,000 steps took 47 minutes on one core beside other work).
-`:gait` trains those alone, beside the package's other networks or those of `--config.base=WORKDIR`: the
-package's come from that, 20 minutes on one core with rendering.
-Result: silhouettes of 100 unseen pairs overlap those wanted by 0.905 (IoU), and by 0.909 where they
-are drawn of the true pose. The weights are in the package, privacy and pose in
-benchmarks/experiments/retarget, and there what each term is worth. Off are D_S and D_T
-(`adversarial_weight`), the identity adversary (`adversary_weight`) and the cycle (`cycle_weight`;
-`unpaired`, a `WalkerData`, for walks without pairs). With the first on a CPU: `hold=False`,
-`steps_per_call=1`; in a loop's body convolutions are slow (5 s a step where it is 0.5).
+`:gait` trains those alone, beside the package's other networks or those of `--config.base=WORKDIR`:
+the package's come from that, 20 minutes on one core with rendering. Result: silhouettes of 100
+unseen pairs overlap those wanted by 0.905 (IoU), and by 0.909 where they are drawn of the true
+pose. The weights are in the package, privacy and pose in benchmarks/experiments/retarget, and there
+what each term is worth. Off are D_S and D_T (`adversarial_weight`), the identity adversary
+(`adversary_weight`) and the cycle (`cycle_weight`; `unpaired`, a `WalkerData`, for walks without
+pairs). With the first on a CPU: `hold=False`, `steps_per_call=1`; in a loop's body convolutions are
+slow (5 s a step where it is 0.5).
 """
 
 from ml_collections import config_dict
