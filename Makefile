@@ -1,13 +1,13 @@
 # make demo: train briefly, anonymise a video, see what it hides    make test: run the tests
 # make soak: the tests that take long    make lint: style and types    make bench: figures of speed
-# make clean: remove what these made
+# make docs: the documents as a site, in site/    make clean: remove what these made
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 # A browser comes into .venv, with all the rest.
 export PLAYWRIGHT_BROWSERS_PATH := 0
 
-.PHONY: demo test soak lint bench clean
+.PHONY: demo test soak lint bench docs clean
 
 demo: .venv/train
 	$(BIN)/python launch/demo.py --workdir=runs/demo
@@ -31,13 +31,18 @@ bench: .venv/train
 	$(BIN)/python benchmarks/sweep.py
 	$(BIN)/python benchmarks/codec.py
 
+docs: .venv/docs
+	$(BIN)/python docs/tables.py --check
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 clean:
-	rm -rf .venv runs build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf .venv runs build dist site *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/train: EXTRA := train,evaluate
 .venv/dev: EXTRA := dev
-.venv/train .venv/dev: pyproject.toml | .venv/bin/python
+.venv/docs: EXTRA := docs
+.venv/train .venv/dev .venv/docs: pyproject.toml | .venv/bin/python
 	@echo "installing stgan_jax[$(EXTRA)] into .venv (a minute or two)"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[$(EXTRA)]"
 	@touch $@

@@ -1,0 +1,306 @@
+"""Tables of what was measured, from the files that the measuring scripts wrote."""
+
+import csv
+import functools
+import json
+import re
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+Row = dict[str, str]
+
+ATTACKS = ("ignorant", "lazy-informed", "semi-informed")
+RECOGNIZERS = ("gei", "zheng", "set_network", "wu")
+MEASURES = (
+    "one_piece", "self_crossing", "head_roughness", "change_ratio", "flicker",
+    "leg_amplitude_ratio", "period_ratio", "distance_to_real", "frame_score",
+)  # fmt: skip
+_DIGITS = {"flicker": 4, "one_piece": 4}
+_RANK1 = ("rank1", "rank1_low", "rank1_high")
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    """A table in Markdown; `|` in cells is escaped."""
+    lines = [[str(cell).replace("|", "\\|") for cell in row] for row in [head, *rows]]
+    lines.insert(1, ["---"] * len(lines[0]))
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+@functools.cache
+def rows_of(name: str) -> tuple[Row, ...]:
+    """Rows of a CSV file of the experiments."""
+    with open(BENCHMARKS / "experiments" / name, newline="") as file:
+        return tuple(csv.DictReader(file))
+
+
+def number(value: str | float, digits: int = 3) -> str:
+    """A figure, or nothing where nothing was measured."""
+    return "" if value == "" else f"{float(value):.{digits}f}"
+
+
+def interval(row: Row, digits: int = 3, names: tuple[str, str, str] = ("rank1", "low", "high")):
+    """A figure with its 95 % interval."""
+    value, low, high = (number(row[name], digits) for name in names)
+    return f"{value} [{low}, {high}]"
+
+
+def attacks_table(name: str, method: str) -> str:
+    """Normal walks, all views: rank-1 with 95 % interval; EER; D_sys."""
+    cells: dict[tuple[str, str], Row] = {}
+    for row in rows_of(name):
+        pooled = row["view"] == "all" and row["condition"] == "nm"
+        if pooled and row["method"] in (method, "unprotected"):
+            cells[row["recognizer"], row["attack"]] = row
+
+    def cell(recognizer: str, attack: str) -> str:
+        row = cells.get((recognizer, attack))
+        if row is None:
+            return ""
+        error, linkability = number(row["eer"], 2), number(row["linkability"], 2)
+        return f"{interval(row, 3, _RANK1)}; {error}; {linkability}"
+
+    columns = ("clean", *ATTACKS)
+    rows = [[f"`{r}`", *(cell(r, attack) for attack in columns)] for r in RECOGNIZERS]
+    return table(("recogniser", *columns), rows)
+
+
+def seeds_table(suffix: str) -> str:
+    """Of `retarget`: mean rank-1 of three trainings, normal / bag / coat, and their range."""
+    found: dict[tuple[str, str], dict[str, list[float]]] = {}
+    for row in rows_of("retarget/privacy.csv"):
+        named = [f"seed {seed}{suffix}" for seed in range(3)]
+        if row["view"] == "all" and row["method"] in [*named, "unprotected"]:
+            cell = found.setdefault((row["recognizer"], row["attack"]), {})
+            cell.setdefault(row["condition"], []).append(float(row["rank1"]))
+
+    def cell(recognizer: str, attack: str) -> str:
+        by_condition = found[recognizer, attack]
+        means = " / ".join(
+            number(sum(by_condition[c]) / len(by_condition[c])) for c in ("nm", "bg", "cl")
+        )
+        normal = by_condition["nm"]
+        if len(normal) == 1:
+            return means
+        return f"{means} ({number(min(normal))} to {number(max(normal))})"
+
+    columns = ("clean", *ATTACKS)
+    rows = [[f"`{r}`", *(cell(r, attack) for attack in columns)] for r in RECOGNIZERS]
+    return table(("recogniser", *columns), rows)
+
+
+def naturalness_table() -> str:
+    """Naturalness of recorded and of retargeted walks, mean over views."""
+    found: dict[str, Row] = {}
+    for row in rows_of("retarget/naturalness.csv"):
+        if row["view"] == "all":
+            found.setdefault(row["method"], {})[row["measure"]] = row["value"]
+    rows = [
+        [method, *(number(figures[m], _DIGITS.get(m, 3)) for m in MEASURES)]
+        for method, figures in found.items()
+    ]
+    return table(("walks", *(f"`{measure}`" for measure in MEASURES)), rows)
+
+
+def naturalness_by_view(method: str) -> str:
+    """Naturalness of one method of `naturalness.csv` by view."""
+    found: dict[str, dict[str, str]] = {}
+    for row in rows_of("retarget/naturalness.csv"):
+        if row["method"] == method:
+            found.setdefault(row["measure"], {})[row["view"]] = row["value"]
+    views = sorted((view for view in found["one_piece"] if view != "all"), key=int)
+    rows = [
+        [f"`{m}`", *(number(found[m][view], 3 if m == "flicker" else 2) for view in views)]
+        for m in MEASURES
+    ]
+    return table(("measure", *(f"{view}°" for view in views)), rows)
+
+
+def curves_table(head: dict[str, str], digits: int = 3) -> str:
+    """Columns of `stgan/curves.csv`: title -> column, or several with ` / ` between them."""
+    rows = []
+    for row in rows_of("stgan/curves.csv"):
+        cells = [
+            " / ".join(number(row[column], digits) or "-" for column in columns.split(" / "))
+            for columns in head.values()
+        ]
+        if any(re.search(r"\d", cell) for cell in cells):
+            rows.append([row["method"], *cells])
+    return table(("method and alpha", *head), rows)
+
+
+def plain_table(name: str, head: dict[str, str | tuple[str, int]]) -> str:
+    """Columns of a CSV file: title -> column, with its number of digits if it is a figure."""
+    rows = [
+        [
+            row[c] if isinstance(c, str) else number(row[c[0]], c[1])
+            for c in head.values()
+        ]
+        for row in rows_of(name)
+    ]  # fmt: skip
+    return table(head, rows)
+
+
+def linking_table() -> str:
+    """Two runs on one recording, by recogniser."""
+    found: dict[str, list[str]] = {}
+    for row in rows_of("retarget/linking.csv"):
+        pairs = round(6 * float(row["pairs_at_chance"]))
+        text = f"{interval(row, 3, _RANK1)}; {number(row['eer'], 2)}; {pairs}"
+        found.setdefault(row["walks"], []).append(text)
+    return table(
+        ("walks", "`gei`", "`zheng`", "`set_network`"), ([k, *v] for k, v in found.items())
+    )
+
+
+def linear_mix_views() -> str:
+    """Rank-1 where the gallery's view is another one than the probe's."""
+    found: dict[tuple[str, str], list[float]] = {}
+    for row in rows_of("linear_mix/views.csv"):
+        if row["probe_view"] != row["gallery_view"]:
+            found.setdefault((row["recognizer"], row["attack"]), []).append(float(row["rank1"]))
+
+    def cell(recognizer: str, attack: str) -> str:
+        values = found.get((recognizer, attack))
+        return number(sum(values) / len(values), 2) if values else ""
+
+    columns = ("clean", *ATTACKS)
+    rows = [[f"`{r}`", *(cell(r, attack) for attack in columns)] for r in RECOGNIZERS]
+    return table(("recogniser", *columns), rows)
+
+
+def cadence_table() -> str:
+    """What an attacker finds who measures the time of a step and nothing else."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for row in rows_of("retarget/cadence.csv"):
+        key = row["gallery_and_probes"], f"{float(row['tempo']):g}"
+        found.setdefault(key, []).append(interval(row, 3))
+    rows = ([*key, *cells] for key, cells in found.items())
+    return table(("attacker's data", "tempo", "nearest", "knows the law"), rows)
+
+
+def opengait_table() -> str:
+    """Walks as 64x64 silhouettes."""
+    rows = []
+    for row in rows_of("retarget/opengait.csv"):
+        cells = [
+            f"{interval(row, 3, (name, f'{name} low', f'{name} high'))}; "
+            f"{number(row[f'{name} eer'], 2)}"
+            for name in ("gei", "zheng")
+        ]
+        rest = [
+            number(row[m]) for m in ("one_piece", "leg_amplitude_ratio", "period_ratio", "flicker")
+        ]
+        rows.append([row["attack"], *cells, *rest])
+    head = ("attacker", "`gei`", "`zheng`", "one piece", "swing", "period", "flicker")
+    return table(head, rows)
+
+
+def pose_table() -> str:
+    """Errors of joint angles and view, mean over views."""
+    rows = [
+        [row["walks"], *(number(row[name], 2) for name in ("hip", "knee", "view"))]
+        for row in rows_of("retarget/pose.csv")
+        if row["seen_from"] == "all"
+    ]
+    return table(("walks", "hip, degrees", "knee, degrees", "view, degrees"), rows)
+
+
+def retarget_ablation_table() -> str:
+    """One change a row."""
+    rows = []
+    for row in rows_of("retarget/ablation.csv"):
+        cells = [
+            interval(row, 3, (name, f"{name}_low", f"{name}_high")) for name in ("gei", "zheng")
+        ]
+        rows.append([
+            row["row"], number(row["validation_iou"]), *cells,
+            f"{number(row['gei_eer'], 2)}, {number(row['zheng_eer'], 2)}",
+            number(row["leg_amplitude_ratio"], 2), number(row["flicker"], 4),
+            number(row["one_piece"], 4), number(row["own_iou_at_alpha_0"], 2),
+            number(row["identity_in_codes"]),
+        ])  # fmt: skip
+    head = ("row", "IoU", "`gei`", "`zheng`", "EER", "swing", "flicker", "one piece",
+            "own at alpha 0", "codes tell")  # fmt: skip
+    return table(head, rows)
+
+
+def step_time_table() -> str:
+    """The ST-GAN step beside its peers."""
+    stored = json.loads((BENCHMARKS / "results" / "cpu_2_cores_step_time.json").read_text())
+    names = {
+        "ours": "ours", "torch": "PyTorch, eager", "torch_compile": "PyTorch, `torch.compile`",
+        "flax": "straightforward Flax",
+    }  # fmt: skip
+    ours, rows = stored["seconds"]["ours"], []
+    for name, title in names.items():
+        one, memory = stored["seconds"][name], stored["compiled"].get(name)
+        rows.append([
+            title, f"{one['median']:.3f} ({one['least']:.3f} to {one['most']:.3f})",
+            f"{one['processor']:.2f}",
+            f"{memory['temporary_bytes'] / 1e6:.0f} MB" if memory else "",
+            f"{one['median'] / ours['median']:.2f}", f"{one['processor'] / ours['processor']:.2f}",
+        ])  # fmt: skip
+    head = ("", "seconds, median (least to most)", "processor time", "temporary memory",
+            "/ ours", "/ ours, processor time")  # fmt: skip
+    return table(head, rows)
+
+
+def by_recognizer(attack: str) -> str:
+    """The columns of an attack in `stgan/curves.csv`."""
+    return " / ".join(f"{attack} {recognizer}" for recognizer in RECOGNIZERS)
+
+
+_NATURAL = {
+    "one piece": "one_piece", "crossing": "self_crossing", "head roughness": "head_roughness",
+    "change": "change_ratio", "flicker": "flicker", "leg swing": "leg_amplitude_ratio",
+    "period": "period_ratio", "distance to real": "distance_to_real",
+    "frame score": "frame_score",
+}  # fmt: skip
+_RECOVERY = {
+    "published": "recovery untouched", "computed back": "recovery recovered",
+    "mean of the moment": "recovery mean_pose",
+}  # fmt: skip
+_TRADE = {
+    "method": "method", "`gei`": ("gei", 3), "`zheng`": ("zheng", 3), "leg swing": ("swing", 2),
+    "whole and uncrossed": ("whole", 2), "flicker": ("flicker", 3),
+    "distance to real": ("distance_to_real", 3),
+}  # fmt: skip
+_WEIGHTS = {
+    "weights": "method", "`gei`": ("rank1 gei", 3), "`zheng`": ("rank1 zheng", 3),
+    "`set_network`": ("rank1 set_network", 3), "95 % of the worst": "interval of the worst",
+    "one piece": ("one_piece", 3), "crossing": ("self_crossing", 3),
+    "head roughness": ("head_roughness", 2), "flicker": ("flicker", 3),
+    "leg swing": ("leg_amplitude_ratio", 2), "period": ("period_ratio", 2),
+}  # fmt: skip
+_ABLATION = {
+    "row": "method", "`gei`": ("ignorant gei", 3), "`zheng`": ("ignorant zheng", 3),
+    "one piece": ("one_piece", 3), "crossing": ("self_crossing", 3),
+    "flicker": ("flicker", 4), "leg swing": ("leg_amplitude_ratio", 2),
+}  # fmt: skip
+
+TABLES: dict[str, Callable[[], str]] = {
+    "retarget-privacy": partial(seeds_table, ""),
+    "retarget-intervals": partial(attacks_table, "retarget/privacy.csv", "seed 0"),
+    "retarget-in-step-privacy": partial(seeds_table, ", in step"),
+    "retarget-in-step-intervals": partial(attacks_table, "retarget/privacy.csv", "seed 0, in step"),
+    "retarget-naturalness": naturalness_table,
+    "retarget-views": partial(naturalness_by_view, "seed 0"),
+    "retarget-in-step-views": partial(naturalness_by_view, "seed 0, in step"),
+    "retarget-linking": linking_table,
+    "retarget-cadence": cadence_table,
+    "retarget-opengait": opengait_table,
+    "retarget-pose": pose_table,
+    "retarget-ablation": retarget_ablation_table,
+    "trade": partial(plain_table, "retarget/corner.csv", _TRADE),
+    "stgan-privacy": partial(attacks_table, "stgan/privacy.csv", "stgan"),
+    "stgan-curves": partial(curves_table, {attack: by_recognizer(attack) for attack in ATTACKS}),
+    "stgan-naturalness": partial(curves_table, _NATURAL),
+    "stgan-recovery": partial(curves_table, _RECOVERY, 1),
+    "stgan-weights": partial(plain_table, "stgan/weights.csv", _WEIGHTS),
+    "stgan-ablation": partial(plain_table, "stgan/ablation.csv", _ABLATION),
+    "linear-mix": partial(attacks_table, "linear_mix/privacy.csv", "linear mix 0.3"),
+    "linear-mix-views": linear_mix_views,
+    "step-time": step_time_table,
+}
