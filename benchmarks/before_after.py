@@ -4,8 +4,9 @@
     python benchmarks/before_after.py --before=/tmp/before --out=runs/before_after
 
 Runs the same commands in both checkouts, by this Python: a rendered scene anonymised by each
-method's weights (compared by the pixels that are decoded), and 20 training steps of every config
-(compared by the digest that a checkpoint holds of its state). A case whose outcome is in --out is
+method's weights (compared by the pixels that are decoded), 20 training steps of every config
+(compared by the digest that a checkpoint holds of its state); and every run of the first checkout is
+gone on with in the second, to step 40 if its schedule allows. A case whose outcome is in --out is
 not run again, so that the same command goes on; delete OUT/after to run the second half anew.
 Leaves OUT/table.md. It stays until the next release.
 """
@@ -13,6 +14,7 @@ Leaves OUT/table.md. It stays until the next release.
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -52,6 +54,8 @@ TRAINING = {
     "color": ("color.py", None, _SHORT | _SEEN | {"data.last_subject": 53}),
     "color:baseline": ("color.py:baseline", None, _SHORT | _SEEN | {"data.last_subject": 53}),
 }  # fmt: skip
+# Whose learning rates do not depend on the number of steps; the others are at their end.
+RESUMED = ("noise:demo", "stgan:static", "stgan:paper", "stgan:gaussian", "wifs")
 # Name -> (flags before, flags after).
 VIDEOS = {
     "retarget": ([], None),
@@ -77,17 +81,30 @@ def _run(tree: Path, command: list[str], log: Path) -> None:
         raise SystemExit(f"error: {' '.join(command)}: exit code {code}, see {log}")
 
 
-def _trained(tree: Path, side: str, config: str, settings: dict, folder: Path) -> str:
-    work = folder / "run"
+def _trained(tree: Path, config: str, settings: dict, folder: Path) -> str:
+    work, noise = folder / "run", folder.parent / "train noise:paper" / "run"
     given = [f"--config.{name}={value}" for name, value in settings.items()]
     if config.startswith(("stgan_paper", "stgan.py:paper")):
-        given.append(f"--config.noise_checkpoint={folder.parent / 'train noise:paper' / 'run'}")
+        given.append(f"--config.noise_checkpoint={noise}")
     if config.startswith("color"):
         given.append(f"--config.data.data_dir={Path(_DATA.value).absolute()}")
     _run(tree, ["launch/train.py", f"--config=configs/{config}", f"--workdir={work}", *given],
          folder / "log.txt")  # fmt: skip
-    meta = json.loads((work / "checkpoints" / "20" / "meta" / "metadata").read_text())
+    step = settings["steps"]
+    meta = json.loads((work / "checkpoints" / str(step) / "meta" / "metadata").read_text())
     return meta["digest"]
+
+
+def _resumed(tree: Path, name: str, config: str, settings: dict, folder: Path) -> str:
+    """Goes on with what the first checkout has trained; a run at its end must say so."""
+    trained = folder.parents[1] / "before" / f"train {name}" / "run"
+    shutil.copytree(trained, folder / "run", dirs_exist_ok=True)
+    if name in RESUMED:
+        settings = settings | {"steps": 40}
+    digest = _trained(tree, config, settings, folder)
+    if name not in RESUMED and "trained to its end" not in (folder / "log.txt").read_text():
+        raise SystemExit(f"error: {name}: was not taken for the run that it is, see {folder}")
+    return digest
 
 
 def _anonymized(tree: Path, given: list[str], scene: Path, folder: Path) -> str:
@@ -111,6 +128,7 @@ def main(_):
                                "--frames=90"], out / "scene.txt")  # fmt: skip
     cases = [("video", name, case) for name, case in VIDEOS.items()]
     cases += [("train", name, case) for name, case in TRAINING.items()]
+    cases += [("resume", name, case) for name, case in TRAINING.items()]
     cases = [case for case in cases if _ONLY.value in f"{case[0]} {case[1]}"]
     rows = []
     for kind, name, (first, second, *rest) in tqdm(cases, unit="case"):
@@ -121,12 +139,18 @@ def main(_):
             given = first if side == "before" or second is None else second
             if not result.exists() and side in _SIDES.value:
                 folder.mkdir(parents=True, exist_ok=True)
-                made = (_anonymized(tree, given, scene, folder) if kind == "video"
-                        else _trained(tree, side, given, rest[0], folder))  # fmt: skip
-                result.write_text(made)
+                if kind == "video":
+                    digest = _anonymized(tree, given, scene, folder)
+                elif kind == "train":
+                    digest = _trained(tree, given, rest[0], folder)
+                else:
+                    digest = _resumed(tree, name, given, rest[0], folder)
+                result.write_text(digest)
             seen[side] = result.read_text() if result.exists() else None
         same = None if None in seen.values() else seen["before"] == seen["after"]
-        rows.append((kind, name, {True: "same bits", False: "**different**", None: "not run"}[same]))
+        rows.append(
+            (kind, name, {True: "same bits", False: "**different**", None: "not run"}[same])
+        )
     table = ["| what | case | before and after |", "| --- | --- | --- |"]
     table += [f"| {kind} | {name} | {same} |" for kind, name, same in rows]
     (out / "table.md").write_text("\n".join(table) + "\n")

@@ -13,8 +13,8 @@ benchmarks/experiments/color.
 
 from ml_collections import config_dict
 
-from stgan_jax.settings import ColorSettings, to_dict
-from stgan_jax.training_data import ColorData
+from stgan_jax.data.selection import ColorData
+from stgan_jax.methods.color.settings import ColorSettings
 
 
 def get_config(which: str = "transfer") -> config_dict.ConfigDict:
@@ -37,7 +37,7 @@ def get_config(which: str = "transfer") -> config_dict.ConfigDict:
         evaluate_every=300,
         picture_every=300,
     )
-    config = config_dict.ConfigDict(to_dict(settings))
+    config = config_dict.ConfigDict(settings.to_dict())
     if which == "baseline":
         config.form, config.target = "plain", "pseudo"
     elif which != "transfer":

@@ -11,7 +11,8 @@ what keeps it from collapsing: crumpled polygons after 8000 steps.
 
 from ml_collections import config_dict
 
-from stgan_jax.settings import NoiseSettings, WalkerData, to_dict
+from stgan_jax.data.selection import WalkerData
+from stgan_jax.methods.stgan.settings import NoiseSettings
 
 
 def get_config(size: str = "full") -> config_dict.ConfigDict:
@@ -37,7 +38,7 @@ def get_config(size: str = "full") -> config_dict.ConfigDict:
         evaluate_every=1000,
         picture_every=2000,
     )
-    config = config_dict.ConfigDict(to_dict(settings))
+    config = config_dict.ConfigDict(settings.to_dict())
     if size not in ("full", "demo", "paper"):
         raise ValueError(f"unknown size {size!r}: choose full, demo or paper")
     if size != "full":

@@ -9,22 +9,18 @@ a pass of the decoder (with them 16,000 steps took 47 minutes on one core beside
 the package's come from that, 20 minutes on one core with rendering. Result: silhouettes of 100
 unseen pairs overlap those wanted by 0.905 (IoU), and by 0.909 where they are drawn of the true
 pose. The weights are in the package, privacy and pose in benchmarks/experiments/retarget, and there
-what each term is worth. Off are D_S and D_T (`adversarial_weight`), the identity adversary
-(`adversary_weight`) and the cycle (`cycle_weight`; `unpaired`, a `WalkerData`, for walks without
-pairs). With the first on a CPU: `hold=False`, `steps_per_call=1`; in a loop's body convolutions are
-slow (5 s a step where it is 0.5).
+what each term is worth.
 """
 
 from ml_collections import config_dict
 
-from stgan_jax.settings import PairData, RetargetSettings, to_dict
+from stgan_jax.data.selection import PairData
+from stgan_jax.methods.retarget.settings import RetargetSettings
 
 
 def get_config(size: str = "full") -> config_dict.ConfigDict:
     settings = RetargetSettings(
         data=PairData(walks=20000, validation_walks=100, frames=24),
-        alpha=1.0,
-        manner=0.1,  # who walks about as people mostly do, walks more like the source
         steps=24000,
         batch_size=20,
         learning_rate=2e-3,
@@ -48,7 +44,7 @@ def get_config(size: str = "full") -> config_dict.ConfigDict:
         evaluate_every=2000,
         picture_every=8000,
     )
-    config = config_dict.ConfigDict(to_dict(settings))
+    config = config_dict.ConfigDict(settings.to_dict())
     if size == "demo":  # minutes on 2 cores; the networks keep their size
         config.data.walks, config.steps = 800, 600
         config.save_every = config.evaluate_every = config.picture_every = 300

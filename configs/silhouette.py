@@ -10,7 +10,8 @@ broken silhouettes in benchmarks/experiments/color.
 
 from ml_collections import config_dict
 
-from stgan_jax.settings import PairData, SilhouetteSettings, to_dict
+from stgan_jax.data.selection import PairData
+from stgan_jax.methods.silhouette.settings import SilhouetteSettings
 
 
 def get_config() -> config_dict.ConfigDict:
@@ -18,7 +19,6 @@ def get_config() -> config_dict.ConfigDict:
         data=PairData(walks=1200, validation_walks=50, frames=4),
         code_size=24,
         widths=(8, 16, 32, 64),
-        temporal=False,
         adversarial_weight=0.3,
         steps=4800,
         batch_size=8,
@@ -30,4 +30,4 @@ def get_config() -> config_dict.ConfigDict:
         evaluate_every=800,
         picture_every=800,
     )
-    return config_dict.ConfigDict(to_dict(settings))
+    return config_dict.ConfigDict(settings.to_dict())

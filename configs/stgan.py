@@ -3,22 +3,30 @@
     python launch/train.py --config=configs/stgan.py --workdir=runs/stgan
     python launch/train.py --config=configs/stgan.py:static --workdir=runs/stgan_static
 
-On the paper's 16 training subjects (1,760 sequences of 50 frames). What it gives, and what each
-departure from the paper is worth: benchmarks/experiments/stgan.
+On the paper's 16 training subjects (1,760 sequences of 50 frames), 1000 steps. What it gives, and
+what each departure from the paper is worth: benchmarks/experiments/stgan. Rank-1 below is of 40
+unseen walkers by gait energy images at views 0, 54, 90: 1.00 before, chance 0.03.
 
-`static` has one contour of G_N for all frames, as the paper does (the package's weights of
-configs/noise.py; or a training of it, by --config.noise_checkpoint=runs/noise):
-0.21 of the way to the noise; rank-1 of 40 unseen walkers by gait energy images, views 0, 54, 90:
-1.00 before, 0.38, 0.48, 0.50 after, chance 0.03. The validation loss is least after 400 to 600
-steps (`best`): later D_S and D_T pull the share below what alpha asks for.
+`static`: one contour of G_N for all frames, as in the paper (the package's weights of
+    configs/noise.py, or a training by --config.noise_checkpoint=runs/noise): 0.21 of the way to the
+    noise; rank-1 0.38, 0.48, 0.50 after. The validation loss is least after 400 to 600 steps
+    (`best`): later D_S and D_T pull the share below what alpha asks for.
+`gaussian`: raw Gaussian noise in place of G_N (ablation, ST-GAN Fig. 7): 0.22 of the way to the
+    noise, spiky blobs instead of people, as in the paper's figure; rank-1 at chance.
+`paper`: the losses exactly as printed (Eqs. 1-8), on padded contours, with a plain noise GAN
+    (configs/noise.py:paper, trained to runs/noise_paper): the unchanged gait (0.003 of the way to
+    the noise) with a spike from the head to the corner where the padding lies; D_S and D_T stay at
+    chance. Rank-1 0.18, 0.25, 0.20 after: the spike spoils their alignment.
+`demo`: `static` for minutes on 2 cores; the networks keep their size.
 """
 
 from ml_collections import config_dict
 
-from stgan_jax.settings import StganSettings, WalkerData, to_dict
+from stgan_jax.data.selection import WalkerData
+from stgan_jax.methods.stgan.settings import StganSettings
 
 
-def get_config(size: str = "full") -> config_dict.ConfigDict:
+def get_config(variant: str = "full") -> config_dict.ConfigDict:
     settings = StganSettings(
         # Note: not in the papers. The noise walks in step with the own gait: a contour that stands
         # still fuses the legs.
@@ -27,8 +35,11 @@ def get_config(size: str = "full") -> config_dict.ConfigDict:
         # Note: not in the papers; index i means the same body part in every frame.
         data=WalkerData(first_subject=61, last_subject=76, frames=50, codec="resampled"),
         alpha=0.8,
-        # Note: (1 - alpha) Eq. 6 + alpha Eq. 7, so that alpha is the share of the noise.
-        balance="convex",
+        # Note: with Eq. 6 + alpha Eq. 7 as printed the best output is the input. Steered: squared
+        # distances, (1 - alpha) Eq. 6 + alpha Eq. 7, so that alpha is the share of the noise; -log
+        # D in place of Eqs. 4 and 5, which lose their gradient while D wins; and a tenth of their
+        # weight, as D_S and D_T, which tell any mixture, push back against alpha.
+        loss="steered",
         steps=1000,
         batch_size=8,
         # Note: optimiser (Adam) and rates are not in the paper.
@@ -39,12 +50,6 @@ def get_config(size: str = "full") -> config_dict.ConfigDict:
         share_encoder=False,
         closed=True,  # Note: not in the papers; zeros beyond a contour's ends dent the head.
         lstm_units=128,  # Note: not in the paper.
-        # Note: with Eq. 6 + alpha Eq. 7 as printed ("l1") the best output is the input.
-        distance="l2",
-        # Note: -log D instead of Eqs. 4 and 5, which lose their gradient while D wins.
-        saturating=False,
-        # Note: 1 as printed. There D_S and D_T, which tell any mixture, push back against alpha.
-        adversarial_weight=0.1,
         hold=True,
         steps_per_call=10,
         log_every=10,
@@ -52,16 +57,28 @@ def get_config(size: str = "full") -> config_dict.ConfigDict:
         evaluate_every=200,
         picture_every=200,
     )
-    config = config_dict.ConfigDict(to_dict(settings))
+    config = config_dict.ConfigDict(settings.to_dict())
     del config.noise_run  # filled in from the checkpoint
-    if size == "full":
+    # Parts of the loss, for ablations: --config.distance=l1 and so on override what `loss` says.
+    for name, kind in (("distance", str), ("saturating", bool), ("adversarial_weight", float)):
+        config[name] = config_dict.placeholder(kind)
+    config.balance = config_dict.placeholder(str)
+    if variant == "full":
         return config
-    if size not in ("static", "demo"):
-        raise ValueError(f"unknown size {size!r}: choose full, static or demo")
+    if variant not in ("static", "gaussian", "paper", "demo"):
+        raise ValueError(
+            f"unknown variant {variant!r}: choose full, static, gaussian, paper or demo"
+        )
     config.noise, config.noise_checkpoint = "gan", "noise"  # ST-GAN 3.3; the package's G_N
     config.alpha, config.balance = 0.3, "printed"  # ST-GAN 4, Eq. 8
     config.hold, config.steps_per_call, config.closed = False, 1, False
-    if size == "demo":  # minutes on 2 cores; the networks keep their size
+    if variant == "gaussian":
+        config.noise, config.noise_checkpoint = "gaussian", ""
+    elif variant == "paper":
+        config.noise_checkpoint = "runs/noise_paper"
+        config.data.codec = "padded"  # ST-GAN 3.2
+        config.loss = "printed"
+    elif variant == "demo":
         config.data.views = (0, 54, 90)
         config.data.walks = ("nm-01", "bg-01", "cl-01")
         config.steps = config.save_every = config.evaluate_every = config.picture_every = 100

@@ -11,13 +11,13 @@ after 10 epochs, heads shredded by the padding.
 
 from ml_collections import config_dict
 
-from stgan_jax.settings import WalkerData, WifsSettings, to_dict
+from stgan_jax.data.selection import WalkerData
+from stgan_jax.methods.wifs.settings import WifsSettings
 
 
 def get_config(codec: str = "padded") -> config_dict.ConfigDict:
     settings = WifsSettings(
         data=WalkerData(first_subject=1, last_subject=10, frames=50, codec=codec),
-        validation_subjects=(),  # the paper has none
         noise_subject=0,  # drawn by the seed
         alpha=0.3,
         steps=12400,
@@ -31,4 +31,4 @@ def get_config(codec: str = "padded") -> config_dict.ConfigDict:
         save_every=1000,
         picture_every=2000,
     )
-    return config_dict.ConfigDict(to_dict(settings))
+    return config_dict.ConfigDict(settings.to_dict())

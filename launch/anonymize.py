@@ -2,10 +2,10 @@
 
     python launch/anonymize.py IN... [--output=OUT] [--checkpoint=runs/stgan]
 
---help lists the flags; stgan_jax/footage/cli.py has them.
+--help lists the flags; stgan_jax/video/cli.py has them.
 """
 
-from stgan_jax.footage import cli
+from stgan_jax.video import cli
 
 if __name__ == "__main__":
     cli.main()

@@ -10,8 +10,8 @@ from collections import Counter
 
 from absl import app, flags
 
-from stgan_jax.errors import one_sentence, parse_flags
-from stgan_jax.evaluation import gei
+from stgan_jax.shapes import gei
+from stgan_jax.util.errors import one_sentence, parse_flags
 
 _DATASET = flags.DEFINE_string(
     "dataset",
@@ -25,9 +25,9 @@ _SOURCE = flags.DEFINE_string("source", None, "casia_b: the folder that holds yo
 
 def main(_):
     with one_sentence():
-        from stgan_jax.data import datasets  # slow to load
+        from stgan_jax.data.datasets import built  # slow to load
 
-        metadata = datasets.build(_DATASET.value, _DATA_DIR.value, _SOURCE.value)
+        metadata = built.build(_DATASET.value, _DATA_DIR.value, _SOURCE.value)
     sequences = [entry for split in metadata["sequences"].values() for entry in split]
     conditions = Counter(name.split("-")[1] for name, *_ in sequences)
     print(

@@ -6,8 +6,7 @@ from pathlib import Path
 from absl import app, flags
 from ml_collections import config_flags
 
-from stgan_jax import settings
-from stgan_jax.errors import one_sentence, parse_flags
+from stgan_jax.util.errors import one_sentence, parse_flags
 
 _CONFIGS = Path(__file__).parents[1] / "configs"
 _NOISE = config_flags.DEFINE_config_file("noise", f"{_CONFIGS}/noise.py:demo", "The noise GAN.")
@@ -19,12 +18,12 @@ def main(_):
     started = time.monotonic()
     with one_sentence():
         _STGAN.value.noise_checkpoint = f"{_WORKDIR.value}/noise"
-        noise = settings.from_config(_NOISE.value)
-        stgan = settings.from_config(_STGAN.value)
         from stgan_jax import demo  # slow to load
-        from stgan_jax.footage import report as told
+        from stgan_jax.methods import catalog
+        from stgan_jax.video import report as told
 
-        report = demo.run(_WORKDIR.value, noise, stgan)
+        configs = (catalog.settings_of_config(flag.value) for flag in (_NOISE, _STGAN))
+        report = demo.run(_WORKDIR.value, *configs)
     print(told.summary(report["video"]))
     print(demo.table(report))
     print(f"{time.monotonic() - started:.0f} s; look at {_WORKDIR.value}/contact_sheet.png")

@@ -2,57 +2,57 @@
 
     python launch/evaluate.py --checkpoint=runs/stgan --dataset=synthetic_walkers/full --out=runs/e
 
-Leaves report.html, report.json, tables and pictures in --out, trained recognisers in --cache. All
-of a checkpoint takes over an hour on 2 cores, --quick some minutes, several less with --jobs=2.
+Writes report.html, report.json, tables and pictures to --out, trained recognisers to --cache. One
+checkpoint takes over an hour on 2 cores, minutes with --quick; several take less with --jobs=2.
 """
 
 from absl import app, flags
 
-from stgan_jax.errors import numbers, one_sentence, parse_flags
+from stgan_jax.util.errors import numbers, one_sentence, parse_flags
 
-_CHECKPOINT = flags.DEFINE_list("checkpoint", [], "Trainings, sweeps, weights: runs/a,retarget.")
-_MIX = flags.DEFINE_string("linear_mix", None, "A noise GAN: adds 0.7 own gait + 0.3 its noise.")
+_CHECKPOINT = flags.DEFINE_list("checkpoint", [], "Trainings, sweeps or weights: runs/a,retarget.")
+_MIX = flags.DEFINE_string("linear_mix", None, "A noise GAN; adds 0.7 own contour + 0.3 its noise.")
 _DATASET = flags.DEFINE_string("dataset", None, "A dataset of build_data.py.", required=True)
 _DATA_DIR = flags.DEFINE_string("data_dir", "data", "Folder of built datasets.")
 _OUT = flags.DEFINE_string("out", None, "Folder of the report.", required=True)
 _CACHE = flags.DEFINE_string("cache", "runs/recognizers", "Folder of trained recognisers.")
-_QUICK = flags.DEFINE_bool("quick", False, "Fewer recognisers and walks, the same views alone.")
+_QUICK = flags.DEFINE_bool(
+    "quick", False, "Fewer recognisers and walks, no galleries across views."
+)
 _VIEWS = flags.DEFINE_list("views", [], "Degrees, as 0,54,90; all by default.")
-_RECOGNIZERS = flags.DEFINE_list("recognizers", [], "Which; all four by default.")
-_ATTACKS = flags.DEFINE_list("attacks", [], "Which; all three by default.")
-_SEED = flags.DEFINE_integer("seed", 0, "Of the noise and of the recognisers.")
+_RECOGNIZERS = flags.DEFINE_list("recognizers", [], "Some of the four; all by default.")
+_ATTACKS = flags.DEFINE_list("attacks", [], "Some of the three; all by default.")
+_SEED = flags.DEFINE_integer("seed", 0, "For the noise and the recognisers.")
 _DETECTOR = flags.DEFINE_list("detector", [], "For frame scores: ONNX, or Darknet CFG,WEIGHTS.")
-_DETECTOR_INPUT = flags.DEFINE_list("detector_input", ["0", "640"], "Its class person, its side.")
-_ACTION = flags.DEFINE_string("action", None, "Gives the video score: ONNX, takes clips.")
+_DETECTOR_INPUT = flags.DEFINE_list("detector_input", ["0", "640"], "Its class 'person', its side.")
+_ACTION = flags.DEFINE_string("action", None, "For video scores: ONNX, takes clips.")
 _ACTION_INPUT = flags.DEFINE_list("action_input", ["0", "16", "112"], "Walking, frames, side.")
 _JOBS = flags.DEFINE_integer("jobs", 1, "Processes that share the checkpoints.")
-_SHARE = flags.DEFINE_string("share", "", "2/3: takes figures of a third, for --cache alone.")
-_STUDY = flags.DEFINE_string("study", None, "A report of study.py, whose MOS go into this one.")
+_SHARE = flags.DEFINE_string("share", "", "2/3: only fills --cache, for the second third.")
+_STUDY = flags.DEFINE_string("study", None, "A report of study.py, to be added to this one.")
 
 
 def main(_):
     with one_sentence():
-        from stgan_jax import evaluate, methods  # slow to load
+        from stgan_jax.evaluation import detectors, report, run, shares  # slow to load
+        from stgan_jax.evaluation.walks import Walks
+        from stgan_jax.methods import baselines, catalog
         from stgan_jax.study import report as study
 
-        options = evaluate.options(_QUICK.value, _RECOGNIZERS.value, _ATTACKS.value, _SEED.value)
-        networks = evaluate.detectors.networks(
-            _DETECTOR.value, numbers("--detector_input", _DETECTOR_INPUT.value),
-            _ACTION.value, numbers("--action_input", _ACTION_INPUT.value),
-        )  # fmt: skip
+        settings = run.settings(_QUICK.value, _RECOGNIZERS.value, _ATTACKS.value, _SEED.value)
+        frames = numbers("--detector_input", _DETECTOR_INPUT.value)
+        clips = numbers("--action_input", _ACTION_INPUT.value)
+        scorers = detectors.from_flags(_DETECTOR.value, frames, _ACTION.value, clips)
         opinions = study.load(_STUDY.value) if _STUDY.value else None
-        evaluate.report.check(_OUT.value)
-        compared = methods.all_trained(_CHECKPOINT.value)
-        compared += [methods.linear_mix(_MIX.value, 0.3)] if _MIX.value else []
-        views = numbers("--views", _VIEWS.value) or None
-        walks = evaluate.Walks.of_dataset(_DATASET.value, _DATA_DIR.value, views)
-        share = evaluate.in_shares(_JOBS.value, _SHARE.value)
-        told, pictures = evaluate.evaluate(
-            compared[share], walks, options, _CACHE.value, _DATASET.value, *networks
-        )
+        report.check(_OUT.value)
+        methods = catalog.load_all(_CHECKPOINT.value)
+        methods += [baselines.LinearMix(_MIX.value, 0.3)] if _MIX.value else []
+        walks = Walks.of_dataset(_DATASET.value, _DATA_DIR.value, numbers("--views", _VIEWS.value))
+        methods = methods[shares.in_shares(_JOBS.value, _SHARE.value)]
+        kept = _CACHE.value, _DATASET.value
+        figures, pictures = run.evaluate(methods, walks, settings, *kept, *scorers)
         if not _SHARE.value:
-            evaluate.report.write(_OUT.value, {**told, "study": opinions}, pictures)
-            print(f"{evaluate.report.summary(told)}\n{_OUT.value}/report.html")
+            print(report.write(_OUT.value, {**figures, "study": opinions}, pictures))
 
 
 if __name__ == "__main__":

@@ -12,10 +12,10 @@ import cv2
 from absl import app, flags
 from tqdm import tqdm
 
-from stgan_jax import files
-from stgan_jax.data.scenes import Scene
-from stgan_jax.errors import InputError, one_sentence, parse_flags
-from stgan_jax.video import io
+from stgan_jax.data.walkers.scenes import Scene
+from stgan_jax.media import containers
+from stgan_jax.util import files
+from stgan_jax.util.errors import InputError, one_sentence, parse_flags
 
 _OUTPUT = flags.DEFINE_string("output", None, "Video to write.", required=True)
 _TRUTH = flags.DEFINE_string("truth", None, "Folder for background.png and 00000.png and so on.")
@@ -38,7 +38,7 @@ def main(_):
         if min(width, height) < 32:
             raise InputError("--size needs width,height in pixels, of 32 or more")
         files.check_output(_OUTPUT.value)
-        io.codec_of(_OUTPUT.value)
+        containers.codec_of(_OUTPUT.value)
         scene = Scene(
             _SEED.value, _PEOPLE.value, _FRAMES.value, (height, width), _FPS.value, _TEXTURED.value,
             shadow=_SHADOW.value,
@@ -47,7 +47,7 @@ def main(_):
             os.makedirs(_TRUTH.value, exist_ok=True)
             background = Path(_TRUTH.value) / "background.png"
             cv2.imwrite(os.fspath(background), scene.background[..., ::-1])
-        with io.video_writer(_OUTPUT.value, scene.size, Fraction(_FPS.value)) as append:
+        with containers.video_writer(_OUTPUT.value, scene.size, Fraction(_FPS.value)) as append:
             for number, frame in enumerate(tqdm(scene, total=scene.frames, unit="frame")):
                 append(frame.image)
                 if _TRUTH.value:

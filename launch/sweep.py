@@ -10,8 +10,7 @@ the table and a plot of the lanes come at the end. The same command goes on wher
 from absl import app, flags
 from ml_collections import config_flags
 
-from stgan_jax import settings
-from stgan_jax.errors import numbers, one_sentence, parse_flags
+from stgan_jax.util.errors import numbers, one_sentence, parse_flags
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "What to train, a file in configs/.")
 _ALPHAS = flags.DEFINE_list("alphas", None, "As 0.1,0.2,0.3.", required=True)
@@ -21,12 +20,13 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the sweep.", required
 
 def main(_):
     with one_sentence():
-        config = settings.from_config(_CONFIG.value)
         alphas = numbers("--alphas", _ALPHAS.value, float)
         seeds = numbers("--seeds", _SEEDS.value)
-        from stgan_jax import sweep  # slow to load
+        from stgan_jax.methods import catalog  # slow to load
+        from stgan_jax.training import sweep
 
-        sweep.sweep(config, alphas, seeds, _WORKDIR.value)
+        settings = catalog.settings_of_config(_CONFIG.value)
+        sweep.sweep(settings, catalog.prepare, alphas, seeds, _WORKDIR.value)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Trains a model: python launch/train.py --config=configs/noise.py --workdir=runs/noise
+"""Trains a model: python launch/loop.py --config=configs/noise.py --workdir=runs/noise
 
 Settings are changed on the command line as --config.alpha=0.4. The run is saved in
 --workdir as it goes; the same command goes on where it stopped. All devices are used.
@@ -9,8 +9,7 @@ Several processes: the same command in each, with --coordinator=HOST:PORT --num_
 from absl import app, flags
 from ml_collections import config_flags
 
-from stgan_jax import settings
-from stgan_jax.errors import one_sentence, parse_flags
+from stgan_jax.util.errors import one_sentence, parse_flags
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "What to train, a file in configs/.")
 _WORKDIR = flags.DEFINE_string(
@@ -28,15 +27,16 @@ _PROCESS_ID = flags.DEFINE_integer("process_id", None, "Which of them this is, f
 
 def main(_):
     with one_sentence():
-        config = settings.from_config(_CONFIG.value)
-        from stgan_jax import parallel  # after the settings are known to be good: slow to load
+        from stgan_jax.training import parallel  # slow to load
 
         processes = _COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value
         if _DISTRIBUTED.value or any(value is not None for value in processes):
             parallel.initialize(*processes)
-        from stgan_jax import train
+        from stgan_jax.methods import catalog
+        from stgan_jax.training import loop
 
-        train.train(config, _WORKDIR.value, _PARALLEL.value, _PROFILE.value)
+        settings = catalog.settings_of_config(_CONFIG.value)
+        loop.train(settings, catalog.prepare, _WORKDIR.value, _PARALLEL.value, _PROFILE.value)
 
 
 if __name__ == "__main__":

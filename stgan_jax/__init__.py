@@ -2,6 +2,7 @@
 
 from typing import Any
 
+__all__ = ["anonymize"]
 __version__ = "0.1.0"
 
 
@@ -10,7 +11,6 @@ def anonymize(
     output: Any = None,
     *,
     checkpoint: Any = None,
-    strength: str = "default",
     overwrite: bool = False,
     report: Any = None,
     jobs: int = 1,
@@ -22,26 +22,30 @@ def anonymize(
       inputs: a path or several: videos, patterns, folders of videos, of frames or of
         silhouettes, datasets of OpenGait's pickles.
       output: file or folder; by default beside each input, with `_anonymized` in its name.
-      checkpoint: --workdir of a training of ST-GAN or retargeting, or what
-        `anonymizer.load_model` made of it; None for the weights that come along.
-      strength: "mild", "default" or "strong", see `anonymizer.load_model`.
-      overwrite: replaces outputs that are there; otherwise a batch leaves them and goes on.
+      checkpoint: a name of the package's weights, an .npz of weights, the --workdir of a
+        training, or a model from `methods.catalog.load`; None for "retarget".
+      overwrite: replaces outputs that exist; otherwise a batch leaves them and goes on.
       report: JSON file to write, the returned value.
-      jobs: processes for datasets; with a loaded model it is one.
-      **options: of `footage.source.Options`: keep_audio, codec, crf, start, end,
+      jobs: number of processes for datasets; with a loaded model it is one.
+      **options: fields of `video.source.ClipOptions`: keep_audio, codec, crf, start, end,
         max_resolution, silhouettes_only, color, face, standing, masks, segmenter,
-        segmenter_input, background, seed, tempo, in_step, build, store_seed, preview,
+        segmenter_input, background, seed, alpha, tempo, in_step, store_seed, preview,
         contact_sheet.
 
     Returns:
       `files`, a report for each input, and `exit_code`, the command's.
 
     Raises:
-      errors.InputError: what is wrong, in a sentence, with a single input or with all.
+      errors.InputError: a sentence on what is wrong with a single input, or with all of them.
     """
-    from stgan_jax.footage import batch, source  # heavy, and not needed by those who train
+    from stgan_jax.video import batch, source  # slow to import, and not needed for training
 
     return batch.anonymize(
-        inputs, output, checkpoint=checkpoint, strength=strength, overwrite=overwrite,
-        report_file=report, jobs=jobs, options=source.Options(**options),
-    )  # fmt: skip
+        inputs,
+        output,
+        checkpoint=checkpoint,
+        overwrite=overwrite,
+        report_to=report,
+        jobs=jobs,
+        options=source.ClipOptions(**options),
+    )

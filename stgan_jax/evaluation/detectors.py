@@ -10,9 +10,8 @@ that OpenCV reads will do, from files that hold numbers and layer names and run 
   OpenCV 4 refuses a GlobalAveragePool over clips, and its ReduceMean over them is wrong.
 
 Without a network the frame score is that of OpenCV's own people detector and the video score
-is None; a score names what gave it. Frames show one person who takes most of the height, as
-crops of 240x240 pixels do. Note: the papers score coloured results; for silhouettes alone see
-`draw`.
+is None; a score names what gave it. Frames show one person who fills most of the height, as in
+crops of 240x240 pixels. Note: the papers score coloured results; for silhouettes see `draw`.
 """
 
 import contextlib
@@ -26,14 +25,14 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from stgan_jax.errors import InputError
+from stgan_jax.util.errors import InputError
 
 Frames = UInt8[np.ndarray, "T H W 3"]
 
 HOG = "opencv-hog people detector"
 NO_VIDEO_NETWORK = "no action network was given: name an ONNX file to have a video score"
 
-# Shapes of an output with N boxes and C classes, and where a box says how sure it is:
+# Output of a network with N boxes and C classes: its shape, its numbers; the score of a box.
 LAYOUTS = {
     "yolov5": "(1, N, 5 + C): x, y, width, height, object, classes; object times class",
     "yolov8": "(1, 4 + C, N): x, y, width, height, classes; the class",
@@ -42,12 +41,12 @@ LAYOUTS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Network:
-    """Something that scores frames or clips.
+class Scorer:
+    """Scores frames or clips.
 
     Attributes:
-      name: what it is, as it stands in a report.
-      score: RGB frames -> scores between 0 and 1, one a frame or one a clip.
+      name: what reports call it.
+      score: RGB frames -> scores from 0 to 1, one per frame or per clip.
     """
 
     name: str
@@ -59,44 +58,43 @@ class Score:
     """A frame or video score.
 
     Attributes:
-      network: name of what gave it, None if nothing did.
-      value: mean over the frames or clips, 0 to 1; None where there is none.
+      scorer: name of what gave it, None if nothing did.
+      value: mean over the frames or clips, 0 to 1; None if there is none.
       each: the scores of which it is the mean.
       reason: why there is none.
     """
 
-    network: str | None
+    scorer: str | None
     value: float | None
     each: tuple[float, ...] = ()
     reason: str | None = None
 
 
-def frame_score(frames: Frames, network: Network | None = None) -> Score:
+def frame_score(frames: Frames, scorer: Scorer | None = None) -> Score:
     """Mean over the frames of how surely each shows a person (ST-GAN 4.3, frame score).
 
     Args:
       frames: RGB.
-      network: of `image_network`; None for OpenCV's people detector, see `people_detector`.
+      scorer: from `image_network`; None for OpenCV's people detector, see `people_detector`.
     """
-    network = people_detector() if network is None else network
-    return _mean(network, frames)
+    return _mean(scorer or people_detector(), frames)
 
 
-def video_score(frames: Frames, network: Network | None = None) -> Score:
-    """How surely the clip shows walking (ST-GAN 4.3, video score); None without a network.
+def video_score(frames: Frames, scorer: Scorer | None = None) -> Score:
+    """How surely the clip shows walking (ST-GAN 4.3, video score).
 
     Args:
       frames: RGB.
-      network: of `video_network`.
+      scorer: from `video_network`; None for no score.
     """
-    return Score(None, None, reason=NO_VIDEO_NETWORK) if network is None else _mean(network, frames)
+    return _mean(scorer, frames) if scorer else Score(None, None, reason=NO_VIDEO_NETWORK)
 
 
-def _mean(network: Network, frames: np.ndarray) -> Score:
+def _mean(scorer: Scorer, frames: np.ndarray) -> Score:
     if not len(frames):
-        return Score(network.name, None, reason="the walk has no frames")
-    each = tuple(map(float, network.score(frames)))
-    return Score(network.name, float(np.mean(each)), each)
+        return Score(scorer.name, None, reason="the walk has no frames")
+    each = tuple(map(float, scorer.score(frames)))
+    return Score(scorer.name, float(np.mean(each)), each)
 
 
 def draw(silhouettes: UInt8[np.ndarray, "T H W"]) -> Frames:
@@ -105,16 +103,16 @@ def draw(silhouettes: UInt8[np.ndarray, "T H W"]) -> Frames:
     return np.repeat(grey[..., None], 3, axis=-1)
 
 
-def people_detector(height: int = 112) -> Network:
+def people_detector(height: int = 112) -> Scorer:
     """OpenCV's pedestrian detector: Dalal and Triggs 2005, a linear SVM on HOG features.
 
     Its score is no probability but 1 / (1 + exp(-margin)) of the best window's margin to the
-    SVM's plane: 0.5 is where the detector itself says person, and 0 where no window comes
-    within 2 of it. Not comparable with YOLO's.
+    SVM's plane: above 0.5 the detector itself says person; 0 if no window comes within 2 of the
+    plane. Not comparable with YOLO's.
 
     Args:
-      height: pixels to which frames are scaled; at 112 a crop's person fills the detector's
-        window as its training examples did.
+      height: pixels to which frames are scaled; at 112 the person in a crop fills the detector's
+        window as in its training examples.
     """
     hog = cv2.HOGDescriptor()
     hog.setSVMDetector(cv2.HOGDescriptor.getDefaultPeopleDetector())
@@ -133,7 +131,7 @@ def people_detector(height: int = 112) -> Network:
                 out[t] = 1.0 / (1.0 + np.exp(-np.max(margins)))
         return out
 
-    return Network(HOG, score)
+    return Scorer(HOG, score)
 
 
 def image_network(
@@ -144,10 +142,10 @@ def image_network(
     layout: str | None = None,
     mean: Sequence[float] = (0.0, 0.0, 0.0),
     std: Sequence[float] = (1.0, 1.0, 1.0),
-) -> Network:
-    """A detector or classifier of images: its score is the highest of any box for a person.
+) -> Scorer:
+    """A detector or classifier of images; a frame's score is the highest of any box for a person.
 
-    Frames are scaled to fit `size`, bars filled with grey 114, and given as RGB
+    Frames are scaled to fit `size`, with bars of grey 114, and enter the network as RGB
     (x / 255 - mean) / std.
 
     Args:
@@ -155,14 +153,14 @@ def image_network(
       weights: Darknet's .weights; None for ONNX.
       person: index of the class "person"; 0 in COCO.
       size: height and width of the network's input.
-      layout: of `LAYOUTS`; None to tell by the shape (boxes are more than numbers a box).
-        Darknet has its own.
-      mean: of each channel, in [0, 1].
-      std: of each channel, in [0, 1].
+      layout: one of `LAYOUTS`; None to infer it from the shape (there are more boxes than
+        numbers per box). Darknet has its own.
+      mean: subtracted from each channel, in [0, 1].
+      std: divides each channel, in [0, 1].
 
     Raises:
-      InputError: a file that is missing, damaged or of another kind, or a network that does
-        not take such an input or give such an output. Tried on a grey image at once.
+      InputError: a file is missing, damaged or of another kind, or the network does not take such
+        an input or give such an output, which is tried on a grey image at once.
     """
     if layout not in (None, *LAYOUTS):
         raise InputError(f"unknown layout {layout!r}: choose one of {', '.join(LAYOUTS)}")
@@ -170,14 +168,14 @@ def image_network(
     name = Path(model).name
 
     def one(frame: np.ndarray) -> float:
-        outputs = _forward(net, _standard(_letterbox(frame, size), mean, std)[None], name)
+        outputs = _forward(net, _standardized(_letterbox(frame, size), mean, std)[None], name)
         if weights is not None:
             # OpenCV's YOLO layers give object times class, and 0 below the cfg's threshold.
-            return max(_most(output, 5, person, name) for output in outputs)
-        return _person(_only(outputs, name), layout, person, name)
+            return max(_highest(output, 5, person, name) for output in outputs)
+        return _class_score(_only(outputs, name), layout, person, name)
 
     one(np.full((*size, 3), 114, np.uint8))
-    return Network(name, lambda frames: np.array([one(frame) for frame in frames]))
+    return Scorer(name, lambda frames: np.array([one(frame) for frame in frames]))
 
 
 def video_network(
@@ -187,20 +185,19 @@ def video_network(
     size: tuple[int, int] = (112, 112),
     mean: Sequence[float] = (0.0, 0.0, 0.0),
     std: Sequence[float] = (1.0, 1.0, 1.0),
-) -> Network:
-    """A classifier of clips: its scores are the probabilities of walking.
+) -> Scorer:
+    """A classifier of clips; a clip's score is the probability of walking.
 
-    A walk is cut into clips one after the other, whose scores are averaged; what is left at
-    its end is dropped, and a walk shorter than one clip starts over. Frames as in
-    `image_network`.
+    A walk is cut into consecutive clips, whose scores are averaged; what is left at its end is
+    dropped, and a walk shorter than one clip starts over. Frames enter as in `image_network`.
 
     Args:
       model: an ONNX file.
-      walking: index of the class "walking" or its like.
+      walking: index of the class "walking" or the nearest to it.
       frames: T, the length of a clip.
       size: height and width of the network's input.
-      mean: of each channel, in [0, 1].
-      std: of each channel, in [0, 1].
+      mean: subtracted from each channel, in [0, 1].
+      std: divides each channel, in [0, 1].
 
     Raises:
       InputError: as `image_network`.
@@ -213,9 +210,9 @@ def video_network(
         )
 
     def one(clip: Sequence[np.ndarray]) -> float:
-        images = [_standard(_letterbox(frame, size), mean, std) for frame in clip]
+        images = [_standardized(_letterbox(frame, size), mean, std) for frame in clip]
         output = _only(_forward(net, np.stack(images, axis=1)[None], name), name)
-        return _person(output, "classes", walking, name)
+        return _class_score(output, "classes", walking, name)
 
     def score(walk: Frames) -> Float[np.ndarray, " N"]:
         starts = range(0, max(len(walk) - frames, 0) + 1, frames)
@@ -223,69 +220,68 @@ def video_network(
         return np.array([one(clip) for clip in clips])
 
     one([np.full((*size, 3), 114, np.uint8)] * frames)
-    return Network(name, score)
+    return Scorer(name, score)
 
 
-def networks(
+def from_flags(
     detector: Sequence[str],
     detector_input: Sequence[int],
     action: str | None,
     action_input: Sequence[int],
-) -> tuple[Network | None, Network | None]:
-    """What gives the frame and the video score, of a command line's words.
+) -> tuple[Scorer | None, Scorer | None]:
+    """What gives the frame and the video score, from the values of a command line's flags.
 
     Args:
       detector: an ONNX file, or Darknet's cfg and weights; empty for OpenCV's people detector.
       detector_input: index of the class "person", and the side of the network's square input.
       action: an ONNX file, or None.
-      action_input: index of the class "walking", frames a clip, side of the square input.
+      action_input: index of the class "walking", frames per clip, side of the square input.
 
     Raises:
-      InputError: files or numbers that are no such thing.
+      InputError: the files or numbers cannot be used.
     """
     if len(detector) > 2 or len(detector_input) != 2 or len(action_input) != 3:
         raise InputError(
             "--detector takes one ONNX file or a Darknet cfg and weights, --detector_input two "
             "numbers and --action_input three"
         )
-    seeing = acting = None
+    frame_scorer = video_scorer = None
     if detector:
         person, side = detector_input
         weights = detector[1] if len(detector) == 2 else None
-        seeing = image_network(detector[0], weights, person, (side, side))
+        frame_scorer = image_network(detector[0], weights, person, (side, side))
     if action:
         walking, frames, side = action_input
-        acting = video_network(action, walking, frames, (side, side))
-    return seeing, acting
+        video_scorer = video_network(action, walking, frames, (side, side))
+    return frame_scorer, video_scorer
 
 
 def _letterbox(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     scale = min(size[0] / image.shape[0], size[1] / image.shape[1])
     height, width = (max(1, round(scale * side)) for side in image.shape[:2])
-    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    scaled = cv2.resize(image, (width, height), interpolation=interpolation)
     out = np.full((*size, 3), 114, np.uint8)
     top, left = (size[0] - height) // 2, (size[1] - width) // 2
-    out[top : top + height, left : left + width] = cv2.resize(
-        image, (width, height), interpolation=how
-    )
+    out[top : top + height, left : left + width] = scaled
     return out
 
 
-def _standard(image: np.ndarray, mean: Sequence[float], std: Sequence[float]) -> np.ndarray:
+def _standardized(image: np.ndarray, mean: Sequence[float], std: Sequence[float]) -> np.ndarray:
     values = (image / 255.0 - np.asarray(mean)) / np.asarray(std)
     return values.transpose(2, 0, 1).astype(np.float32)
 
 
 def _onnx(path: Path) -> cv2.dnn.Net:
     _check(path)
-    with _told(f"{path}: not an ONNX network that OpenCV can read; export it once more"):
+    with _one_sentence(f"{path}: not an ONNX network that OpenCV can read; export it once more"):
         return cv2.dnn.readNetFromONNX(str(path))
 
 
 def _darknet(cfg: Path, weights: Path) -> cv2.dnn.Net:
     _check(cfg)
     _check(weights)
-    with _told(f"{cfg} and {weights}: not a Darknet network and its weights"):
+    with _one_sentence(f"{cfg} and {weights}: not a Darknet network and its weights"):
         net = cv2.dnn.readNetFromDarknet(str(cfg), str(weights))
     # OpenCV reads on past the end of a file that is too short.
     layers = [net.getLayer(net.getLayerId(name)) for name in net.getLayerNames()]
@@ -309,8 +305,8 @@ def _check(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _told(sentence: str) -> Iterator[None]:
-    """OpenCV's errors as one sentence, and none of its own lines on the terminal."""
+def _one_sentence(sentence: str) -> Iterator[None]:
+    """Turns OpenCV's errors into one sentence, and keeps its own lines off the terminal."""
     level = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:
@@ -323,7 +319,9 @@ def _told(sentence: str) -> Iterator[None]:
 
 def _forward(net: cv2.dnn.Net, blob: np.ndarray, name: str) -> Sequence[np.ndarray]:
     shape = "x".join(map(str, blob.shape))
-    with _told(f"{name}: does not take an input of {shape}; give the size it was exported for"):
+    with _one_sentence(
+        f"{name}: does not take an input of {shape}; give the size it was exported for"
+    ):
         net.setInput(blob)
         return net.forward(net.getUnconnectedOutLayersNames())
 
@@ -334,7 +332,7 @@ def _only(outputs: Sequence[np.ndarray], name: str) -> np.ndarray:
     return outputs[0]
 
 
-def _person(output: np.ndarray, layout: str | None, index: int, name: str) -> float:
+def _class_score(output: np.ndarray, layout: str | None, index: int, name: str) -> float:
     """The highest score of a class in an output of one of `LAYOUTS`."""
     shape = output.shape
     if layout in (None, "classes") and output.ndim >= 2 and output.size == shape[0] * shape[1]:
@@ -344,20 +342,20 @@ def _person(output: np.ndarray, layout: str | None, index: int, name: str) -> fl
         raise InputError(f"{name}: gives an output of shape {shape}, which is not {wanted}")
     layout = layout or ("yolov5" if shape[1] > shape[2] else "yolov8")
     if layout == "yolov8":
-        return _most(output[0].T, 4, index, name)
+        return _highest(output[0].T, 4, index, name)
     boxes = output[0]
     if boxes.shape[1] > 5:
         boxes = np.concatenate([boxes[:, :5], boxes[:, 4:5] * boxes[:, 5:]], axis=1)
-    return _most(boxes, 5, index, name)
+    return _highest(boxes, 5, index, name)
 
 
-def _most(boxes: np.ndarray, skipped: int, index: int, name: str) -> float:
-    """The highest score of a class among boxes, whose first numbers are no classes."""
+def _highest(boxes: np.ndarray, skipped: int, index: int, name: str) -> float:
+    """The highest score of a class among boxes, whose first `skipped` numbers are no classes."""
     if boxes.ndim != 2:
         raise InputError(
             f"{name}: gives an output of shape {boxes.shape}, which is no YOLO layer's"
         )
-    _known(index, boxes.shape[1] - skipped, name)
+    _check_class(index, boxes.shape[1] - skipped, name)
     scores = boxes[:, skipped + index]
     if not (scores >= 0).all() or not (scores <= 1 + 1e-4).all():
         raise InputError(
@@ -371,7 +369,7 @@ def _probability(output: np.ndarray, index: int, name: str) -> float:
     if len(output) != 1:
         raise InputError(f"{name}: gives an output of shape {output.shape}, which is not (1, C)")
     values = output[0].astype(np.float64)
-    _known(index, len(values), name)
+    _check_class(index, len(values), name)
     if not np.isfinite(values).all():
         raise InputError(f"{name}: gives numbers that are not finite; export it once more")
     if (values >= 0).all() and abs(values.sum() - 1) < 1e-3:
@@ -380,7 +378,7 @@ def _probability(output: np.ndarray, index: int, name: str) -> float:
     return float(values[index] / values.sum())
 
 
-def _known(index: int, classes: int, name: str) -> None:
+def _check_class(index: int, classes: int, name: str) -> None:
     if not 0 <= index < classes:
         has = f"{classes} classes" if classes > 0 else "no classes"
         raise InputError(f"{name}: has {has}, and the class asked for is number {index}, from 0")

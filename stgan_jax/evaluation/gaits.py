@@ -1,31 +1,31 @@
-"""Walks as gait recognisers see them: aligned silhouettes and energy images, and whose they are."""
+"""Walks in the form that gait recognisers take: aligned silhouettes and energy images, by name."""
 
 import dataclasses
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
-from stgan_jax import files
-from stgan_jax.evaluation import gei
+from stgan_jax.data.datasets.names import WalkName
+from stgan_jax.shapes import gei
+from stgan_jax.util import files
 
-LARGE = 126  # side of the energy images of Wu et al. 2017
+LARGE = 126  # side of the energy images of Wu et al. 2017, pixels
 
 
 @dataclasses.dataclass(frozen=True)
 class Gaits:
-    """Walks of many people, a row each.
+    """Walks of many people, one per row.
 
     Attributes:
-      packed: of each walk, the bits of its aligned silhouettes, see `frames`.
-      large: energy images of 126x126 pixels, 0 to 255 (Wu et al. 2017's size).
-      subject: whose it is.
+      packed: the bits of each walk's aligned silhouettes, see `frames`.
+      large: energy images of 126x126 pixels, 0 to 255 (the size in Wu et al. 2017).
+      subject: number of the person.
       condition: "nm", "bg" or "cl".
-      repetition: which of the condition's walks, from 1.
+      repetition: number of the walk in its condition, from 1.
       view: degrees.
     """
 
@@ -37,26 +37,28 @@ class Gaits:
     view: Int[np.ndarray, " N"]
 
     def __len__(self) -> int:
-        """How many walks."""
+        """Number of walks."""
         return len(self.packed)
 
     def __getitem__(self, chosen: Bool[np.ndarray, " N"] | Int[np.ndarray, " M"]) -> "Gaits":
         """Some of the walks, by a mask or by indices."""
         index = np.arange(len(self))[chosen]
-        rest = {
-            field.name: getattr(self, field.name)[index]
-            for field in dataclasses.fields(self)
-            if field.name != "packed"
-        }
-        return Gaits([self.packed[i] for i in index], **rest)
+        return Gaits(
+            [self.packed[i] for i in index],
+            **{name: array[index] for name, array in self.arrays().items()},
+        )
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Every field but `packed`, by name."""
+        return {name: array for name, array in vars(self).items() if name != "packed"}
 
     def frames(self, i: int) -> UInt8[np.ndarray, "T 64 44"]:
-        """Walk i's silhouettes, 0 or 1, as `gei.normalize` aligns them; empty ones left out."""
+        """Silhouettes of walk i, 0 or 1, aligned by `gei.normalize`; without empty ones."""
         bits = np.unpackbits(self.packed[i], axis=-1)
         return bits.reshape(-1, gei.HEIGHT, gei.WIDTH)
 
     def energy(self) -> UInt8[np.ndarray, "N 64 44"]:
-        """Energy images of 64x44 pixels, 0 to 255; black where a walk has no frame."""
+        """Energy images of 64x44 pixels, 0 to 255; black for a walk without frames."""
         out = np.zeros((len(self), gei.HEIGHT, gei.WIDTH), np.uint8)
         for i, packed in enumerate(self.packed):
             if len(packed):
@@ -64,13 +66,8 @@ class Gaits:
         return out
 
 
-def collect(walks: Iterable[tuple[Any, UInt8[np.ndarray, "_ H W"]]]) -> Gaits:
-    """Gaits of silhouettes.
-
-    Args:
-      walks: of each, what names it (`subject`, `condition`, `repetition` and `view`, as of
-        `data.datasets.Walk`), and its silhouettes, 0 or 1.
-    """
+def collect(walks: Iterable[tuple[WalkName, UInt8[np.ndarray, "_ H W"]]]) -> Gaits:
+    """Gaits of walks, from the name and the silhouettes (0 or 1) of each."""
     packed, large, names = [], [], []
     for walk, silhouettes in walks:
         small = gei.normalize(silhouettes)
@@ -82,20 +79,22 @@ def collect(walks: Iterable[tuple[Any, UInt8[np.ndarray, "_ H W"]]]) -> Gaits:
     return Gaits(packed, np.stack(large), subject, condition, repetition, view)
 
 
-def kept(path: Path, make: Callable[[], Gaits]) -> Gaits:
-    """What `make` gives, kept in a file: some 12 kB a walk. What is damaged is made anew."""
+def stored(path: Path, compute: Callable[[], Gaits]) -> Gaits:
+    """Reads gaits from a file, or computes and stores them: some 12 kB per walk.
+
+    A damaged file is replaced, and a line says so.
+    """
     if path.is_file():
         try:
-            with np.load(path) as stored:
-                arrays = dict(stored)
+            with np.load(path) as file:
+                arrays = dict(file)
             packed = np.split(arrays.pop("packed"), arrays.pop("ends")[:-1])
             return Gaits(packed, **arrays)
         except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error):
-            print(f"{path}: damaged, its walks are made anew")
-    made = make()
-    rest = {f.name: getattr(made, f.name) for f in dataclasses.fields(made) if f.name != "packed"}
-    ends = np.cumsum([len(packed) for packed in made.packed])
+            print(f"{path}: damaged, its walks are computed again")
+    gaits = compute()
+    ends = np.cumsum([len(packed) for packed in gaits.packed])
     path.parent.mkdir(parents=True, exist_ok=True)
     with files.replacing(path) as beside, open(beside, "wb") as file:
-        np.savez_compressed(file, packed=np.concatenate(made.packed), ends=ends, **rest)
-    return made
+        np.savez_compressed(file, packed=np.concatenate(gaits.packed), ends=ends, **gaits.arrays())
+    return gaits

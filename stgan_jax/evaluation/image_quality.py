@@ -1,8 +1,20 @@
-"""PSNR and SSIM of colour results, over the whole frame and over the person alone."""
+"""PSNR and SSIM of colour results, over the whole frame and over the person's pixels only."""
+
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, UInt8
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+# Wang et al. 2004.
+_SSIM: dict[str, Any] = {
+    "channel_axis": -1,
+    "data_range": 255,
+    "gaussian_weights": True,
+    "sigma": 1.5,
+    "use_sample_covariance": False,
+    "full": True,
+}
 
 
 def image_quality(
@@ -21,20 +33,17 @@ def image_quality(
       person: non-zero where the person is, before or after: the union of both silhouettes.
 
     Returns:
-      means over the frames, those of the region over the frames that show a person:
-      `psnr`, `psnr_person` in dB, infinite where nothing differs;
+      means over the frames; those of the region over the frames that show a person:
+      `psnr`, `psnr_person` in dB, infinite if nothing differs;
       `ssim`, `ssim_person`, at most 1 (Wang et al. 2004: Gaussian window of deviation 1.5,
       mean over channels; windows at the region's edge reach out of it).
-      NaN where no frame shows a person, or there are no frames.
+      NaN if no frame shows a person, or there are no frames.
     """
     figures: dict[str, list[float]] = {
         name: [] for name in ("psnr", "ssim", "psnr_person", "ssim_person")
     }
     for before, after, mask in zip(original, result, np.asarray(person) > 0, strict=True):
-        mean, similarity = structural_similarity(
-            before, after, channel_axis=-1, data_range=255,
-            gaussian_weights=True, sigma=1.5, use_sample_covariance=False, full=True,
-        )  # fmt: skip
+        mean, similarity = structural_similarity(before, after, **_SSIM)
         figures["psnr"].append(_psnr(before, after))
         figures["ssim"].append(float(mean))
         if mask.any():

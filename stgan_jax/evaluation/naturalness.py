@@ -1,4 +1,4 @@
-"""How natural an anonymised walk looks, measured without a network and without raters.
+"""How natural an anonymised walk looks, measured without raters.
 
 The papers ask 20 people (ST-GAN 4.3, mean opinion score) and two networks (`detectors`).
 Note: the measures here are not in the papers, but for the XOR images (ST-GAN Fig. 18). Each
@@ -7,20 +7,28 @@ legs that do not swing, a shape that nobody has. None of them says that a walk i
 row to compare with is the unprotected walk's, `walk_figures(original, original, ...)`.
 """
 
-from typing import NamedTuple
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
+from tqdm import tqdm
 
-from stgan_jax import contour
-from stgan_jax.evaluation import gei, noise
+from stgan_jax.evaluation import attacks, detectors, motion
+from stgan_jax.evaluation.cache import Cache
+from stgan_jax.evaluation.motion import Walk
+from stgan_jax.evaluation.walks import Part, Walks, spread
+from stgan_jax.methods.api import Anonymizer
+from stgan_jax.shapes import contour, gei, likeness
+from stgan_jax.util import grids
 
-Walk = UInt8[np.ndarray, "T 240 240"]
+VERSION = 2  # of what the figures mean; those cached under another version are computed again
+_SCORED_WALKS = 8  # per view, by networks
+_REFERENCE_WALKS = 40  # of other people, per view, that anonymised silhouettes are compared with
 
-VERSION = 2  # of what the figures mean: those that were kept under another one are taken anew
-
-# Of each figure of `walk_figures`, why it is NaN where it is.
+# Why a figure of `walk_figures` is NaN.
 WHY_NAN = {
     "one_piece": "the walk has no frames",
     "self_crossing": "no contours were given, or all of them are empty",
@@ -32,6 +40,136 @@ WHY_NAN = {
     "period_ratio": "the original's or the anonymised legs show no repeated swing, or none alike",
     "distance_to_real": "no reference silhouettes were given, or the walk has no frames",
 }
+
+
+def compare(
+    methods: Sequence[Anonymizer],
+    walks: Walks,
+    parts: Mapping[str, Part],
+    cache: Cache,
+    count: int,
+    detector: detectors.Scorer | None = None,
+    action: detectors.Scorer | None = None,
+) -> tuple[list[dict[str, Any]], dict[str, UInt8[np.ndarray, "_ _"]]]:
+    """Measures how natural methods' walks are.
+
+    Args:
+      methods: the first leaves walks as they are.
+      walks: of everybody.
+      parts: see `Walks.parts`: probes are measured, training walks are the reference.
+      cache: of figures.
+      count: number of walks per view.
+      detector: gives the frame score; None for OpenCV's people detector.
+      action: gives the video score; None for none.
+
+    Returns:
+      of each method `measures`, `intervals` and `by_view` as `report` describes them; and
+      pictures by name: "walk-090", the methods' silhouettes of one walk, a row each, and
+      "xor-090", where they differ from the first method's.
+    """
+    each: list[dict[str, list[dict[str, Any]]]] = [{} for _ in methods]
+    pictures = {}
+    score = functools.partial(_scores, detector=detector, action=action)
+    scored_by = [None if scorer is None else scorer.name for scorer in (detector, action)]
+    mask, seed = parts["probes"]
+    for view in tqdm(walks.views(), "naturalness", unit="view"):
+        index = spread(mask & (walks.view == view), count)
+        others = spread(parts["training"].mask & (walks.view == view), _REFERENCE_WALKS)
+        plain = functools.cache(functools.partial(_plain, methods[0], walks, index, others))
+        shown: list[Walk] = []
+        for method, by_view in zip(methods, each, strict=True):
+            shown += [walk for *_, walk in walks.silhouettes(method, index[:1], seed)]
+            by_view[str(view)] = cache.figures(
+                ["naturalness", VERSION, count, view, scored_by],
+                method,
+                functools.partial(_view_figures, method, walks, index, seed, plain, score),
+            )
+        pictures[f"walk-{view:03d}"] = _sheet(shown)
+        if len(shown) > 1:
+            rows = [xor_row(shown[0], walk) for walk in shown[1:]]
+            pictures[f"xor-{view:03d}"] = np.vstack(rows)
+    return [_summary(by_view) for by_view in each], pictures
+
+
+def _plain(
+    method: Anonymizer, walks: Walks, index: Int[np.ndarray, " N"], others: Int[np.ndarray, " M"]
+) -> tuple[UInt8[np.ndarray, "R 64 44"], dict[int, Walk]]:
+    """Aligned silhouettes of every fifth frame of the others' walks, and the walks by index."""
+    reference = [gei.normalize(walk[::5]) for *_, walk in walks.silhouettes(method, others, 0)]
+    original = {i: walk for i, _, walk in walks.silhouettes(method, index, 0)}
+    return np.concatenate(reference), original
+
+
+def _view_figures(
+    method: Anonymizer,
+    walks: Walks,
+    index: Int[np.ndarray, " N"],
+    seed: int,
+    plain: Callable[[], tuple[np.ndarray, Mapping[int, Walk]]],
+    score: Callable[[Walk], dict[str, float | None]],
+) -> list[dict[str, Any]]:
+    """`walk_figures`, and some scores, of each walk, and whose it is."""
+    reference, original = plain()
+    out: list[dict[str, Any]] = []
+    for i, contours, walk in walks.silhouettes(method, index, seed):
+        figures = walk_figures(original[i], walk, contours, method.codec, reference)
+        scores = score(walk) if len(out) < _SCORED_WALKS else {}
+        out.append({"subject": int(walks.subject[i]), **figures, **scores})
+    return out
+
+
+def _scores(
+    silhouettes: Walk, detector: detectors.Scorer | None, action: detectors.Scorer | None
+) -> dict[str, float | None]:
+    """Frame score of every fifth frame and video score of a walk, drawn dark on light."""
+    frames = detectors.draw(silhouettes)
+    return {
+        "frame_score": detectors.frame_score(frames[::5], detector).value,
+        "video_score": detectors.video_score(frames, action).value,
+    }
+
+
+def _summary(by_view: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Any]:
+    """A method's means and intervals, from the figures of its walks."""
+    means = {view: _mean_figures([_without_subject(w) for w in by_view[view]]) for view in by_view}
+    measures = _mean_figures(list(means.values()))
+    return {
+        "measures": measures,
+        "intervals": {name: _interval(name, by_view) for name in measures},
+        "by_view": means,
+    }
+
+
+def _without_subject(figures: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in figures.items() if name != "subject"}
+
+
+def _mean_figures(each: Sequence[Mapping[str, float | None]]) -> dict[str, float | None]:
+    """Means over the walks or views in which a figure could be measured; None if in none."""
+    out: dict[str, float | None] = {}
+    for name in each[0]:
+        values = [figures.get(name) for figures in each]
+        measured = [value for value in values if value is not None and np.isfinite(value)]
+        out[name] = float(np.mean(measured)) if measured else None
+    return out
+
+
+def _interval(
+    name: str, by_view: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> tuple[float, float] | None:
+    """95 % interval over subjects of a figure's mean over views; None of one walk per view."""
+    deviations, subjects, means = [], [], []
+    for walks in by_view.values():
+        found = [(w[name], w["subject"]) for w in walks if w.get(name) is not None]
+        values = np.array([value for value, _ in found if np.isfinite(value)])
+        if len(values):
+            means.append(values.mean())
+            deviations += (values - values.mean()).tolist()
+            subjects += [subject for value, subject in found if np.isfinite(value)]
+    if len(deviations) == len(means):
+        return None
+    low, high = attacks.interval(np.array(deviations), np.array(subjects))
+    return float(np.mean(means) + low), float(np.mean(means) + high)
 
 
 def walk_figures(
@@ -46,56 +184,52 @@ def walk_figures(
     Args:
       original: the walk before, 0 or 1.
       anonymized: the walk after, in the same crop.
-      contours: the contours of which `anonymized` was drawn, in pixels, if it was.
-      codec: of `contour.CODECS`, that of `contours`.
+      contours: the contours from which `anonymized` was drawn, in pixels; None if it was not.
+      codec: codec of `contours`, one of `contour.CODECS`.
       reference: aligned silhouettes (`gei.normalize`) of other people in the same view.
 
     Returns:
-      figures by name; NaN where there is nothing to measure, `WHY_NAN` says why. In brackets
+      figures by name; NaN if there is nothing to measure, `WHY_NAN` says why. In brackets
       what a faultless walk has:
       `one_piece` [1], share of frames, see `one_piece`;
       `self_crossing` [0], share of frames, see `self_crossing`;
       `roughness` [1.08 to 1.12], see `roughness`; `head_roughness`, that of the body's upper
       fifth, which is what padding distorts;
-      `change_ratio` [about 1], `change` from frame to frame over the original's: below 1 the
-      walk is stiff, above it restless;
-      `flicker` [0.003 to 0.008], see `flicker`;
-      `leg_amplitude_ratio` [about 1], see `leg_amplitude_ratio`;
-      `period_ratio` [1], see `period_ratio`;
+      `change_ratio` [about 1], `motion.change` over the original's: below 1 the walk is stiff,
+      above it restless;
+      `flicker` [0.003 to 0.008], see `motion.flicker`;
+      `leg_amplitude_ratio` [about 1], see `motion.leg_amplitude_ratio`;
+      `period_ratio` [1], see `motion.period_ratio`;
       `distance_to_real` [0.06 from the front, 0.15 from the side], see `distance_to_real`.
     """
     if reference is None:
         reference = np.zeros((0, gei.HEIGHT, gei.WIDTH), np.uint8)
-    before, after = leg_cycle(original), leg_cycle(anonymized)
+    before, after = motion.leg_cycle(original), motion.leg_cycle(anonymized)
     return {
         "one_piece": _mean(one_piece(anonymized)),
         "self_crossing": np.nan if contours is None else _mean(self_crossing(contours, codec)),
         "roughness": _mean(roughness(anonymized)),
         "head_roughness": _mean(roughness(head(anonymized))),
-        "change_ratio": _over(change(anonymized), change(original)),
-        "flicker": flicker(anonymized),
-        "leg_amplitude_ratio": leg_amplitude_ratio(before, after),
-        "period_ratio": period_ratio(before, after),
+        "change_ratio": motion.ratio(motion.change(anonymized), motion.change(original)),
+        "flicker": motion.flicker(anonymized),
+        "leg_amplitude_ratio": motion.leg_amplitude_ratio(before, after),
+        "period_ratio": motion.period_ratio(before, after),
         "distance_to_real": _mean(distance_to_real(anonymized, reference)),
     }
 
 
 def _mean(values: np.ndarray) -> float:
-    """Mean of the measured frames, NaN of none."""
+    """Mean over the frames that could be measured, NaN if none could."""
     measured = values[~np.isnan(values)] if values.dtype.kind == "f" else values
     return float(measured.mean()) if len(measured) else float("nan")
-
-
-def _over(value: float, of_original: float) -> float:
-    return float(value / of_original) if of_original > 0 else float("nan")
 
 
 def one_piece(silhouettes: Walk) -> Bool[np.ndarray, " T"]:
     """Whether each silhouette is one body.
 
-    It is if, after an opening by 3x3 pixels, one component holds 98 % of the area: a decoded
+    True if, after an opening by 3x3 pixels, one component holds 98 % of the area: a decoded
     outline is always connected, though perhaps by a thread that holds no body together.
-    An empty frame is not.
+    False for an empty frame.
     """
     out = np.zeros(len(silhouettes), bool)
     for t, mask in enumerate(silhouettes):
@@ -118,8 +252,8 @@ def self_crossing(
 
     Args:
       contours: in pixels.
-      codec: of `contour.CODECS`; of padded contours the padding is left out.
-      pixels: from how many wrongly wound pixels on a contour counts as crossing itself.
+      codec: one of `contour.CODECS`; padding is left out.
+      pixels: least number of wrongly wound pixels of a contour that crosses itself.
     """
     points = contours.reshape(-1, contour.POINTS, 2).astype(np.float64)
     empty = ~points.any((1, 2))
@@ -138,7 +272,7 @@ def winding_numbers(polygons: Float[np.ndarray, "T P 2"], size: int = contour.SI
     """How often each closed polygon of (row, col) points winds around each pixel centre.
 
     Returns:
-      integers of shape (T, size, size); parts of a polygon outside of the image are cut off.
+      integers of shape (T, size, size); parts of a polygon outside the image are cut off.
     """
     start, end = polygons, np.roll(polygons, -1, axis=1)
     # An edge crosses the centre lines of rows low <= r < high; half-open, so that two edges
@@ -165,18 +299,22 @@ def winding_numbers(polygons: Float[np.ndarray, "T P 2"], size: int = contour.SI
 def roughness(silhouettes: Walk, scale: float = 4.0) -> Float[np.ndarray, " T"]:
     """Length of each silhouette's outline over that of the same outline smoothed.
 
-    Smoothed along its length by a Gaussian of `scale` pixels. Over the convex hull's length
-    a stride would count as rough as a ragged edge; so only what is finer than a limb does.
+    Smoothed along its length by a Gaussian of `scale` pixels, so that only detail finer than a
+    limb counts; over the convex hull's length a stride would be as rough as a ragged edge.
     A smooth shape has about 1.03, by the steps between its pixels. NaN for an empty frame.
     """
     points = contour.encode(silhouettes).reshape(-1, contour.POINTS, 2).astype(np.float64)
     curve = points[..., 0] + 1j * points[..., 1]
-    length = lambda z: np.abs(z - np.roll(z, 1, axis=-1)).sum(-1)  # noqa: E731
-    whole = length(curve)
+    length = _length(curve)
     per_pixel = 2 * np.pi * np.fft.fftfreq(contour.POINTS) * contour.POINTS
-    frequency = per_pixel / np.where(whole > 0, whole, 1.0)[:, None]
+    frequency = per_pixel / np.where(length > 0, length, 1.0)[:, None]
     smooth = np.fft.ifft(np.fft.fft(curve) * np.exp(-0.5 * np.square(scale * frequency)))
-    return np.where(whole > 0, whole / np.where(whole > 0, length(smooth), 1.0), np.nan)
+    return np.where(length > 0, length / np.where(length > 0, _length(smooth), 1.0), np.nan)
+
+
+def _length(curve: np.ndarray) -> np.ndarray:
+    """Length of closed curves of complex points."""
+    return np.abs(curve - np.roll(curve, 1, axis=-1)).sum(-1)
 
 
 def head(silhouettes: Walk) -> Walk:
@@ -191,157 +329,20 @@ def head(silhouettes: Walk) -> Walk:
     return out
 
 
-def change(silhouettes: Walk) -> float:
-    """Mean change between consecutive frames: area of their XOR over the walk's mean area."""
-    if len(silhouettes) < 2 or not silhouettes.any():
-        return float("nan")
-    area = np.count_nonzero(silhouettes) / len(silhouettes)
-    moved = np.count_nonzero(silhouettes[1:] != silhouettes[:-1])
-    return float(moved / (len(silhouettes) - 1) / area)
-
-
-def flicker(silhouettes: Walk) -> float:
-    """Mean area that differs both from the frame before and from the next, over the mean area.
-
-    Of the body's upper third: the trunk glides, so that what comes or goes for one frame is
-    jitter. Lower down the limbs of a faultless walk outrun their own width from the side, as
-    much as an outline that shakes by two pixels.
-    """
-    top, height = _body(silhouettes)
-    upper = silhouettes[:, : max(1, round(top + height / 3))]
-    if len(upper) < 3 or not upper.any():
-        return float("nan")
-    before, here, after = upper[:-2], upper[1:-1], upper[2:]
-    area = np.count_nonzero(upper) / len(upper)
-    return float(np.count_nonzero((here != before) & (here != after)) / len(here) / area)
-
-
-def _body(silhouettes: np.ndarray) -> tuple[float, float]:
-    """The row of a walk's head and its height in rows, medians over the frames."""
-    rows = np.any(silhouettes, axis=-1)
-    rows = rows[rows.any(-1)]
-    if not len(rows):
-        return 0.0, 1.0
-    top = float(np.median(rows.argmax(-1)))
-    bottom = float(np.median(rows.shape[1] - 1 - rows[:, ::-1].argmax(-1)))
-    return top, max(bottom - top, 1.0)
-
-
-_FASTEST = 7  # frames a step, of a run at 25 frames a second
-_SWING = 0.001  # statures, a fifth of a pixel: a mean over rows shows as little
-_WIDTH_SWING = 0.02  # statures; from the front and behind the width swings by a fifth of this
-_SCALES = np.exp(0.01 * np.arange(-92, 54))
-
-
-class LegCycle(NamedTuple):
-    """Autocovariances of the legs' motion at lags of 0 to L - 1 frames, 3/4 of the walk.
-
-    The legs are the body's lower third, where no hand hangs; the unit is statures squared.
-
-    Attributes:
-      width: of the legs' width, from left-most to right-most pixel.
-      mean: of the mean extent of their rows, which sees a lifted foot leave the lowest rows.
-      rows: summed over the rows' extents: a pose is known again in every view.
-    """
-
-    width: Float[np.ndarray, " L"]
-    mean: Float[np.ndarray, " L"]
-    rows: Float[np.ndarray, " L"]
-
-
-def leg_cycle(silhouettes: Walk) -> LegCycle:
-    """How the legs' motion repeats itself, see `LegCycle`; zeros where it does not move."""
-    top, height = _body(silhouettes)
-    legs = silhouettes[:, int(top + 2 * height / 3) :].astype(bool)
-    rows = _extent(legs) / height
-    width = _extent(np.any(legs, axis=1))[:, None] / height
-    return LegCycle(*map(_autocovariance, (width, rows.mean(1, keepdims=True), rows)))
-
-
-def _extent(pixels: np.ndarray) -> np.ndarray:
-    """From the first to the last pixel that is set, along the last axis."""
-    between = pixels.shape[-1] - pixels.argmax(-1) - pixels[..., ::-1].argmax(-1)
-    return np.where(pixels.any(-1), between, 0)
-
-
-def _autocovariance(motion: Float[np.ndarray, "T R"]) -> Float[np.ndarray, " L"]:
-    frames = len(motion)
-    if not frames:
-        return np.zeros(0)
-    motion = motion - motion.mean(0)
-    lags = range(3 * frames // 4)
-    return np.array([np.sum(motion[: frames - k] * motion[k:]) / (frames - k) for k in lags])
-
-
-def amplitude(cycle: Float[np.ndarray, " L"]) -> float:
-    """Size of a motion that repeats itself, RMS, from its autocovariance; 0 where none does.
-
-    The root of the highest peak but the one at 0: jitter, which does not repeat, adds nothing.
-    """
-    peak = _repeat(cycle)
-    return float(np.sqrt(cycle[peak])) if peak else 0.0
-
-
-def leg_amplitude_ratio(original: LegCycle, anonymized: LegCycle) -> float:
-    """The legs' swing after over that before.
-
-    Of the legs' width; where the original's width hardly swings, from the front and behind, of
-    the mean extent of their rows. NaN where not even that repeats itself.
-    """
-    if amplitude(original.width) >= _WIDTH_SWING:
-        return _over(amplitude(anonymized.width), amplitude(original.width))
-    return _over(amplitude(anonymized.mean), amplitude(original.mean))
-
-
-def _repeat(cycle: np.ndarray) -> int:
-    """Frames after which the motion repeats itself best, 0 where it does not."""
-    best = _FASTEST - 1 + _peak(cycle[_FASTEST - 1 :])
-    high = best >= _FASTEST and cycle[best] > max(0.3 * cycle[0], _SWING**2)
-    return best if high else 0
-
-
-def period_ratio(original: LegCycle, anonymized: LegCycle) -> float:
-    """Gait period after over gait period before, from 0.4 to 1.7.
-
-    The stretch in time that makes the autocovariances of the rows correlate best. A single
-    peak will not do: in some views the walk looks alike after a step, in others after two, and
-    an anonymiser may turn the one into the other. Which is why the best correlation counts only
-    within the range: at an end of it, it is the flank of a step that fits a cycle. NaN where
-    either does not repeat, or the two correlate below 0.75 however stretched.
-    """
-    before, after = original.rows, anonymized.rows
-    if not _repeat(before) or not _repeat(after):
-        return float("nan")
-    lags = np.arange(len(before))
-    fits = []
-    for scale in _SCALES:
-        n = int(min(len(lags), len(after), scale * lags[-1] + 1))
-        fits.append(np.corrcoef(np.interp(lags[:n] / scale, lags, before), after[:n])[0, 1])
-    best = _peak(np.array(fits))
-    return float(_SCALES[best]) if best and fits[best] > 0.75 else float("nan")
-
-
-def _peak(values: np.ndarray) -> int:
-    """Where the highest local maximum is, 0 where there is none: the ends are none."""
-    inner = values[1:-1]
-    peaks = (inner >= values[:-2]) & (inner >= values[2:])
-    return 1 + int(np.where(peaks, inner, -np.inf).argmax()) if peaks.any() else 0
-
-
 def distance_to_real(
     silhouettes: Walk, reference: UInt8[np.ndarray, "M 64 44"]
 ) -> Float[np.ndarray, " T"]:
     """1 - intersection over union of each aligned silhouette with the likest of a reference.
 
-    1 for a frame with hardly anyone in it, see `gei.normalize`; NaN without a reference.
+    1 for a frame that `gei.normalize` leaves out as empty; NaN without a reference.
     """
     if not len(reference):
         return np.full(len(silhouettes), np.nan)
     out = np.ones(len(silhouettes))
     aligned = [gei.normalize(mask[None]) for mask in silhouettes]
-    seen = [len(frame) > 0 for frame in aligned]
-    if any(seen):
-        out[seen] = 1.0 - noise.best_iou(np.concatenate(aligned), reference)
+    filled = [len(frame) > 0 for frame in aligned]
+    if any(filled):
+        out[filled] = 1.0 - likeness.best_iou(np.concatenate(aligned), reference)
     return out
 
 
@@ -355,3 +356,9 @@ def xor_row(original: Walk, anonymized: Walk, frames: int = 8) -> UInt8[np.ndarr
     images = xor_images(original, anonymized)
     chosen = np.linspace(0, len(images) - 1, min(frames, len(images))).round().astype(int)
     return np.hstack(images[chosen])
+
+
+def _sheet(walks: Sequence[Walk], columns: int = 10) -> UInt8[np.ndarray, "h w"]:
+    """Silhouettes of walks, a row of evenly spaced frames for each."""
+    rows = [walk[np.linspace(0, len(walk) - 1, columns).astype(int)] for walk in walks]
+    return grids.grid(np.concatenate(rows), columns)

@@ -1,4 +1,4 @@
-"""What a report is looked at by: plots of its figures, with matplotlib."""
+"""Plots of a report's figures, with matplotlib."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -8,7 +8,7 @@ import numpy as np
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Of each measure of naturalness, what it says and what a faultless walk has.
+# What each measure of naturalness says, and what a faultless walk has.
 MEASURES = {
     "one_piece": ("frames in one piece", "1"),
     "self_crossing": ("frames whose contour crosses itself", "0"),
@@ -24,18 +24,21 @@ MEASURES = {
 }
 
 
-def worst(method: Mapping[str, Any], attack: str, condition: str = "nm") -> tuple[str, dict]:
-    """The recogniser that finds most, and its rank-1 figures (the highest accuracy is worst)."""
-    by = {
-        name: seen["conditions"][condition]["rank1"]
-        for name, seen in method["privacy"][attack].items()
-        if condition in seen["conditions"]
+def worst(
+    method: Mapping[str, Any], attack: str, condition: str = "nm"
+) -> tuple[str, Mapping[str, Any]]:
+    """The strongest recogniser, and its rank-1 figures."""
+    rank1 = {
+        name: figures["conditions"][condition]["rank1"]
+        for name, figures in method["privacy"][attack].items()
+        if condition in figures["conditions"]
     }
-    name = max(by, key=lambda n: by[n]["accuracy"])
-    return name, by[name]
+    name = max(rank1, key=lambda name: rank1[name]["accuracy"])
+    return name, rank1[name]
 
 
 def chance(report: Mapping[str, Any]) -> float:
+    """Rank-1 accuracy of a guess."""
     return 1 / len(report["subjects"]["test"])
 
 
@@ -59,9 +62,9 @@ def success(report: Mapping[str, Any]) -> "Figure | None":
     for row, rank in enumerate(("rank1", "rank3")):
         for axis, name in zip(axes[row], names, strict=True):
             for method in protected:
-                seen = method["privacy"]["ignorant"][name]["conditions"]["nm"][rank]
-                views = [int(view) for view in seen["success_by_view"]]
-                rates = [rate["all"] for rate in seen["success_by_view"].values()]
+                figures = method["privacy"]["ignorant"][name]["conditions"]["nm"][rank]
+                views = [int(view) for view in figures["success_by_view"]]
+                rates = [rate["all"] for rate in figures["success_by_view"].values()]
                 axis.plot(views, rates, marker="o", label=method["name"])
             axis.set(title=f"{name}, top-{rank[-1]}", ylim=(-0.03, 1.03), xticks=views)
             axis.tick_params("x", rotation=90)
@@ -77,18 +80,17 @@ def attacks(report: Mapping[str, Any]) -> "Figure":
     axis = axes[0][0]
     every = ["clean", *report["attacks"]]
     for number, attack in enumerate(every):
-        at, value, error = [], [], []
+        place, value, error = [], [], []
         for i, method in enumerate(report["methods"]):
             if attack in method["privacy"]:
-                _, seen = worst(method, attack)
-                at.append(i + (number - len(every) / 2) * 0.2 if attack != "clean" else i)
-                value.append(seen["accuracy"])
-                low, high = seen["interval"]
-                error.append((seen["accuracy"] - low, high - seen["accuracy"]))
-        if at:
-            axis.bar(
-                at, value, 0.19, label=attack, yerr=np.maximum(np.array(error).T, 0), capsize=2
-            )
+                _, rank1 = worst(method, attack)
+                place.append(i + (number - len(every) / 2) * 0.2 if attack != "clean" else i)
+                value.append(rank1["accuracy"])
+                low, high = rank1["interval"]
+                error.append((rank1["accuracy"] - low, high - rank1["accuracy"]))
+        if place:
+            bars = np.maximum(np.array(error).T, 0)
+            axis.bar(place, value, 0.19, label=attack, yerr=bars, capsize=2)
     axis.axhline(chance(report), color="black", linestyle=":", label="chance")
     axis.set_xticks(
         range(len(report["methods"])), [m["name"] for m in report["methods"]], fontsize=8
@@ -107,26 +109,29 @@ def tradeoff(report: Mapping[str, Any], measure: str = "distance_to_real") -> "F
         for method in report["methods"]:
             x = method["naturalness"]["measures"][measure]
             if attack in method["privacy"] and x is not None:
-                _, seen = worst(method, attack)
+                _, rank1 = worst(method, attack)
                 kinds.setdefault((method["kind"], method["codec"]), []).append(
-                    (method["alpha"] or 0.0, x, seen["accuracy"], method["name"])
+                    (method["alpha"] or 0.0, x, rank1["accuracy"], method["name"])
                 )
         color = None
         for points in kinds.values():
             points.sort()
             _, x, y, names = zip(*points, strict=True)
-            (line,) = axis.plot(x, y, marker=marker, color=color, alpha=0.8,
-                                label=attack if color is None else None)  # fmt: skip
+            label = attack if color is None else None
+            (line,) = axis.plot(x, y, marker=marker, color=color, alpha=0.8, label=label)
             color = line.get_color()
             if attack in ("clean", report["attacks"][-1]):
+                offset = {"xytext": (4, 4), "textcoords": "offset points"}
                 for text, *place in zip(names, x, y, strict=True):
-                    axis.annotate(text, place, fontsize=7, xytext=(4, 4),
-                                  textcoords="offset points")  # fmt: skip
+                    axis.annotate(text, place, fontsize=7, **offset)
     axis.axhline(chance(report), color="black", linestyle=":", label="chance")
     axis.margins(x=0.2)
     axis.locator_params("x", nbins=5)
-    axis.set(xlabel=f"{MEASURES[measure][0]} (lower: more natural)", ylim=(0, 1.05),
-             ylabel="rank-1, strongest recogniser (lower: more private)")  # fmt: skip
+    axis.set(
+        xlabel=f"{MEASURES[measure][0]} (lower: more natural)",
+        ylabel="rank-1, strongest recogniser (lower: more private)",
+        ylim=(0, 1.05),
+    )
     axis.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
@@ -137,9 +142,9 @@ def views(report: Mapping[str, Any]) -> "Figure | None":
     for method in report["methods"]:
         attack = list(method["privacy"])[-1]
         name, _ = worst(method, attack)
-        seen = method["privacy"][attack][name]
-        if "nm" in seen.get("table", {}):
-            tables.append((f"{method['name']}, {attack}, {name}", seen["table"]["nm"]))
+        figures = method["privacy"][attack][name]
+        if "nm" in figures.get("table", {}):
+            tables.append((f"{method['name']}, {attack}, {name}", figures["table"]["nm"]))
     if not tables:
         return None
     figure, axes = _axes(-(-len(tables) // 2), min(2, len(tables)), 5.0, 4.6)
@@ -149,8 +154,8 @@ def views(report: Mapping[str, Any]) -> "Figure | None":
         values = np.array(table["rank1"])
         axis.imshow(values, vmin=0, vmax=1, cmap="viridis")
         for i, j in np.ndindex(values.shape):
-            axis.text(j, i, f"{100 * values[i, j]:.0f}", ha="center", va="center", fontsize=7,
-                      color="black" if values[i, j] > 0.6 else "white")  # fmt: skip
+            text, color = f"{100 * values[i, j]:.0f}", "black" if values[i, j] > 0.6 else "white"
+            axis.text(j, i, text, ha="center", va="center", fontsize=7, color=color)
         every = range(len(values))
         axis.set_xticks(every, table["views"], rotation=90, fontsize=7)
         axis.set_yticks(every, table["views"], fontsize=7)

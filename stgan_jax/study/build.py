@@ -1,4 +1,4 @@
-"""Building a study: clips of one form under blind names, a plan and a token for every rater."""
+"""Builds a study: clips of one form under blind names, a plan and a token for every rater."""
 
 import csv
 import dataclasses
@@ -11,27 +11,27 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from stgan_jax import files
-from stgan_jax.errors import InputError
 from stgan_jax.study import clips, database
 from stgan_jax.study.plan import ANCHOR, Clip, plans
+from stgan_jax.util import files
+from stgan_jax.util.errors import InputError
 
 _FORMATS = {"mp4": "video/mp4", "webm": "video/webm"}
 
 
 @dataclasses.dataclass(frozen=True)
-class Options:
-    """What a study is to be.
+class StudyOptions:
+    """What a study is like.
 
     Attributes:
-      raters: how many places.
-      per_rater, repeats, anchors: clips a rater, see `plan.plans`; None for the usual.
+      raters: number of places.
+      per_rater, repeats, anchors: clips per rater, see `plan.plans`; None for its defaults.
       size: (width, height) of the clips, pixels.
-      seconds: length of the clips at most.
+      seconds: greatest length of the clips.
       container: "mp4" (H.264), or "webm" (VP9) for browsers without H.264.
-      consent: text for the consent page: who asks, and whom raters may ask; paragraphs are parted
-        by empty lines.
-      seed: of the plan.
+      consent: text for the consent page: who asks, and whom raters may ask; empty lines separate
+        paragraphs.
+      seed: for the plan.
     """
 
     raters: int = 20
@@ -45,7 +45,7 @@ class Options:
     seed: int = 0
 
     def __post_init__(self):
-        """Raises `InputError` for what cannot be."""
+        """Raises `InputError` for impossible values."""
         if self.raters < 1:
             raise InputError("--raters needs one or more")
         if len(self.size) != 2 or any(s % 2 or not 64 <= s <= 4096 for s in self.size):
@@ -57,7 +57,7 @@ class Options:
 
 
 def text_of(path: str | os.PathLike | None) -> str:
-    """A text file's text, "" for None. Raises `InputError` where it cannot be read."""
+    """The text of a file in UTF-8, "" for None. Raises `InputError` if it cannot be read."""
     try:
         return "" if path is None else Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -72,22 +72,23 @@ def sources(
     views: Sequence[int] = (),
     walks: int = 6,
     seed: int = 0,
-) -> list[clips.Source]:
-    """Clips as a command line names them.
+) -> list[clips.SourceClip]:
+    """Clips from the values of a command line's flags.
 
     Args:
       folders: METHOD=DIR, see `clips.in_folder`.
-      checkpoints: trainings that make silhouettes, and unprotected ones beside.
-      dataset: whose walks these are.
-      data_dir: where it was built.
-      views: degrees; none: all.
-      walks: how many a view.
-      seed: of the noise.
+      checkpoints: trainings or weights whose silhouettes are shown, and unprotected ones beside
+        them.
+      dataset: name of the dataset that holds their walks.
+      data_dir: folder of built datasets.
+      views: degrees; all if empty.
+      walks: number of walks in each view.
+      seed: for the noise.
 
     Raises:
-      InputError: what is no METHOD=DIR, no clips at all, or what `clips` and `methods` raise.
+      InputError: an entry is no METHOD=DIR, there are no clips, or as `clips` and `catalog` do.
     """
-    out: list[clips.Source] = []
+    out: list[clips.SourceClip] = []
     for pair in folders:
         method, _, folder = pair.partition("=")
         if not method.strip() or not folder:
@@ -96,11 +97,13 @@ def sources(
     if bool(checkpoints) != bool(dataset):
         raise InputError("--checkpoint and --dataset go together")
     if checkpoints:
-        from stgan_jax import material, methods  # slow to load
+        from stgan_jax.evaluation.walks import Walks  # slow to load
+        from stgan_jax.methods import catalog
+        from stgan_jax.methods.baselines import Unprotected
 
-        made = [methods.unprotected(), *methods.all_trained(checkpoints)]
-        there = material.Walks.of_dataset(str(dataset), data_dir, list(views) or None)
-        out += clips.of_methods(made, there, walks, seed)
+        methods = [Unprotected(), *catalog.load_all(checkpoints)]
+        everybody = Walks.of_dataset(str(dataset), data_dir, views)
+        out += clips.of_methods(methods, everybody, walks, seed)
     if not out:
         raise InputError("give --clips=METHOD=DIR, or --checkpoint and --dataset")
     return out
@@ -108,21 +111,21 @@ def sources(
 
 def build(
     folder: str | os.PathLike,
-    gather: Callable[[], Sequence[clips.Source]],
-    options: Options = Options(),
+    gather: Callable[[], Sequence[clips.SourceClip]],
+    options: StudyOptions = StudyOptions(),
 ) -> str:
-    """Makes a study, complete or not at all.
+    """Builds a study, completely or not at all.
 
     Args:
-      folder: where to; must not exist. Only the owner may look into it.
-      gather: gives the clips; called once it is known that the folder can be made.
-      options: see there.
+      folder: of the study; must not exist. Only its owner may read it.
+      gather: returns the clips; called once it is known that the folder can be written.
+      options: what the study is like.
 
     Returns:
-      what was made, in a sentence or two.
+      a summary in a sentence or two.
 
     Raises:
-      InputError: the folder exists or cannot be made, clips that cannot be used, or fewer
+      InputError: the folder exists or cannot be created, or clips cannot be used or are fewer
         than the options ask for.
     """
     folder = Path(folder).absolute()
@@ -134,14 +137,15 @@ def build(
     shutil.rmtree(beside, ignore_errors=True)  # of a build that was killed
     try:
         beside.mkdir(mode=0o700)
-        told = _fill(beside, gather(), options)
+        summary = _fill(beside, gather(), options)
         os.replace(beside, folder)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
-    return told
+    return summary
 
 
-def _fill(folder: Path, sources: Sequence[clips.Source], options: Options) -> str:
+def _fill(folder: Path, sources: Sequence[clips.SourceClip], options: StudyOptions) -> str:
+    """Writes clips, database and invitations; returns a summary."""
     twice = len({(s.method, s.view, s.name) for s in sources}) < len(sources)
     if twice:
         raise InputError("two sources give clips of the same name to the same method")
@@ -155,12 +159,8 @@ def _fill(folder: Path, sources: Sequence[clips.Source], options: Options) -> st
     used = {clip for plan in planned for clip, _ in plan}
     chosen = [(clip, s) for clip, s in zip(named, sources, strict=True) if clip in used]
     frames = clips.common_length([source for _, source in chosen], options.seconds)
-    (folder / database.CLIPS).mkdir()
+    _write_clips(folder / database.CLIPS, chosen, options.size, frames)
     width, height = options.size
-    # In random order: the files' dates tell nothing.
-    order = np.random.default_rng().permutation(len(chosen))
-    for clip, source in tqdm([chosen[i] for i in order], desc="clips", unit="clip"):
-        clips.write(source, folder / database.CLIPS / clip.name, (height, width), frames)
     settings = {
         "id": secrets.token_hex(4),
         "consent": options.consent,
@@ -181,9 +181,23 @@ def _fill(folder: Path, sources: Sequence[clips.Source], options: Options) -> st
     first = planned[0]
     anchors = sum(clip.method == ANCHOR for clip, _ in first)
     repeats = sum(is_repeat for _, is_repeat in first)
-    seen = ", ".join(map(str, sorted({clip.view for clip in used})))
+    views = ", ".join(map(str, sorted({clip.view for clip in used})))
     return (
-        f"{len(chosen)} clips seen from {seen} degrees, of {float(frames / clips.FPS):g} s; "
+        f"{len(chosen)} clips seen from {views} degrees, of {float(frames / clips.FPS):g} s; "
         f"each of {options.raters} raters sees {len(first) - anchors - repeats}, {repeats} of them "
         f"twice, and {anchors} unprotected ones"
     )
+
+
+def _write_clips(
+    folder: Path,
+    chosen: Sequence[tuple[Clip, clips.SourceClip]],
+    size: Sequence[int],
+    frames: int,
+) -> None:
+    """In random order, so that the files' dates say nothing about what they show."""
+    folder.mkdir()
+    width, height = size
+    order = np.random.default_rng().permutation(len(chosen))
+    for clip, source in tqdm([chosen[i] for i in order], desc="clips", unit="clip"):
+        clips.write(source, folder / clip.name, (height, width), frames)

@@ -1,7 +1,8 @@
-"""Clips as a study shows them: found in folders or made by methods, all of one form."""
+"""Clips of a study: from folders or from anonymisation methods, all brought into one form."""
 
 import collections
 import dataclasses
+import functools
 import itertools
 import os
 import re
@@ -14,12 +15,12 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from stgan_jax.errors import InputError
-from stgan_jax.video import io
+from stgan_jax.media import containers
+from stgan_jax.util.errors import InputError
 
 if TYPE_CHECKING:
-    from stgan_jax.material import Walks
-    from stgan_jax.methods import Method
+    from stgan_jax.evaluation.walks import Walks
+    from stgan_jax.methods.api import Anonymizer
 
 FPS = Fraction(25)  # as CASIA-B
 SUFFIXES = (".mp4", ".mov", ".mkv", ".avi", ".webm")
@@ -29,14 +30,16 @@ _NAME_END = re.compile(r".*[-_](\d{1,3})(?:deg)?", re.IGNORECASE)
 
 
 @dataclasses.dataclass(frozen=True)
-class Source:
-    """A clip before it is normalised.
+class SourceClip:
+    """A clip before it is brought into the common form.
 
     Attributes:
-      method, view: what is rated; degrees.
-      name: of the walk, the same for every method that shows it.
-      fps, frames: frames a second and how many.
-      read: gives the frames, from the first.
+      method: name of what is rated.
+      view: degrees.
+      name: name of the walk, the same for every method that shows it.
+      fps: frames per second.
+      frames: number of frames.
+      read: iterates over the frames.
     """
 
     method: str
@@ -44,22 +47,22 @@ class Source:
     name: str
     fps: Fraction
     frames: int
-    read: Callable[[], Iterator[io.Frame]]
+    read: Callable[[], Iterator[containers.Frame]]
 
 
-def in_folder(method: str, folder: str | os.PathLike) -> list[Source]:
-    """The videos of a folder and of all folders in it.
+def in_folder(method: str, folder: str | os.PathLike) -> list[SourceClip]:
+    """The videos in a folder and in all folders below it.
 
-    The view is told by CASIA-B's names, as `001-nm-01-090.avi`; else by the innermost folder whose
-    name is a number of degrees, as `090/walk.mp4` or `view-090/walk.mp4`; else by the end of the
-    file's name, as `walk-090.mp4`.
+    The view is taken from a name as in CASIA-B, `001-nm-01-090.avi`; else from the innermost
+    folder whose name is a number of degrees, as `090/walk.mp4` or `view-090/walk.mp4`; else from
+    the end of the file's name, as `walk-090.mp4`.
 
     Raises:
-      InputError: no such folder, no videos in it, one whose view is not told, or no video.
+      InputError: no such folder, no videos in it, or one that has no view or is damaged.
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder, where clips of {method} are to be")
+        raise InputError(f"{folder}: no such folder, where clips of {method} should be")
     paths = sorted(
         path for path in folder.rglob("[!.]*") if path.suffix.lower() in SUFFIXES and path.is_file()
     )
@@ -68,13 +71,12 @@ def in_folder(method: str, folder: str | os.PathLike) -> list[Source]:
     out = []
     for path in paths:
         inside = path.relative_to(folder)
-        info = io.probe(path)
-        # Some headers do not tell the length.
-        frames = info.frames or sum(1 for _ in io.read_frames(path))
-        out.append(
-            Source(method, _view(inside), inside.with_suffix("").as_posix(), info.fps, frames,
-                   lambda path=path: io.read_frames(path))  # type: ignore[misc]
-        )  # fmt: skip
+        info = containers.probe(path)
+        # Some headers do not hold the length.
+        frames = info.frames or sum(1 for _ in containers.read_frames(path))
+        name = inside.with_suffix("").as_posix()
+        read = functools.partial(containers.read_frames, path)
+        out.append(SourceClip(method, _view(inside), name, info.fps, frames, read))
     return out
 
 
@@ -84,57 +86,57 @@ def _view(path: Path) -> int:
         if match and int(match[1]) <= 360:
             return int(match[1])
     raise InputError(
-        f"{path}: its view is not told: put it into a folder named by the degrees, as 090, or "
+        f"{path}: has no view: put it into a folder named by the degrees, as 090, or "
         "name it as walk-090.mp4"
     )
 
 
 def of_methods(
-    methods: Sequence["Method"], walks: "Walks", per_view: int, seed: int = 0
-) -> list[Source]:
-    """Silhouettes, white on black, of probe walks of people whom nothing was trained on.
+    methods: Sequence["Anonymizer"], walks: "Walks", per_view: int, seed: int = 0
+) -> list[SourceClip]:
+    """Silhouettes, white on black, of probe walks of people on whom nothing was trained.
 
     Args:
-      methods: who makes clips. All of them get the same walks.
+      methods: anonymise the walks, each of them the same ones.
       walks: of everybody, see `Walks.roles` and `gei.gallery_and_probes`.
-      per_view: how many walks of each view, spread over people; normal ones.
-      seed: of the methods' noise.
+      per_view: number of walks in each view, normal ones, spread over people.
+      seed: for the methods' noise.
 
     Raises:
-      InputError: a view without a normal probe, or too few people.
+      InputError: too few normal probes in a view, or too few people.
     """
-    from stgan_jax.evaluation import gei
-    from stgan_jax.material import FRAMES
+    from stgan_jax.evaluation.walks import FRAMES
+    from stgan_jax.shapes import gei
 
     _, test = walks.roles()
     _, is_probe = gei.gallery_and_probes(walks.condition, walks.repetition)
     probes = walks.of(test) & is_probe & (walks.condition == "nm")
     out = []
-    for view in sorted(set(walks.view.tolist())):
-        there = np.flatnonzero(probes & (walks.view == view))
-        if len(there) < per_view:
+    for view in walks.views():
+        in_view = np.flatnonzero(probes & (walks.view == view))
+        if len(in_view) < per_view:
             raise InputError(
-                f"{per_view} walks a view: there are {len(there)} seen from {view} degrees"
+                f"{per_view} walks a view: there are {len(in_view)} seen from {view} degrees"
             )
-        index = there[np.linspace(0, len(there) - 1, per_view).astype(int)]
+        index = in_view[np.linspace(0, len(in_view) - 1, per_view).astype(int)]
         for method in methods:
-            for number, _, silhouettes in walks.silhouettes(method, index, seed):
-                walk = walks.named[number]
-                packed = np.packbits(silhouettes, axis=-1)  # to keep hundreds of walks
-                out.append(
-                    Source(method.name, view, f"{walk.subject:03d}-{walk.name}-{view:03d}",
-                           FPS, FRAMES, lambda packed=packed: _drawn(packed))  # type: ignore[misc]
-                )  # fmt: skip
+            for i, _, silhouettes in walks.silhouettes(method, index, seed):
+                walk = walks.names[i]
+                name = f"{walk.subject:03d}-{walk.name}-{view:03d}"
+                packed = np.packbits(silhouettes, axis=-1)  # hundreds of walks are in memory
+                read = functools.partial(_drawn, packed)
+                out.append(SourceClip(method.name, view, name, FPS, FRAMES, read))
     return out
 
 
-def _drawn(packed: np.ndarray) -> Iterator[io.Frame]:
+def _drawn(packed: UInt8[np.ndarray, "T H bytes"]) -> Iterator[containers.Frame]:
+    """White on black frames of packed silhouettes."""
     for frame in np.unpackbits(packed, axis=-1):
         yield np.repeat(np.where(frame, np.uint8(255), np.uint8(0))[..., None], 3, axis=-1)
 
 
-def common_length(sources: Sequence[Source], longest: float) -> int:
-    """How many frames all clips are cut to: the shortest one's length, `longest` s at most.
+def common_length(sources: Sequence[SourceClip], longest: float) -> int:
+    """Frames to which all clips are cut: the shortest one's length, at most `longest` seconds.
 
     Raises:
       InputError: a clip is shorter than a second.
@@ -149,23 +151,23 @@ def common_length(sources: Sequence[Source], longest: float) -> int:
     return int(min(float(seconds), longest) * FPS)
 
 
-def write(source: Source, path: str | os.PathLike, size: tuple[int, int], frames: int) -> None:
-    """Writes the middle of a clip, in the common form: without sound, scaled, black borders.
+def write(source: SourceClip, path: str | os.PathLike, size: tuple[int, int], frames: int) -> None:
+    """Writes the middle of a clip in the common form: without sound, scaled, black borders.
 
     Args:
-      source: what to show; its frame rate is taken as constant, and frames are dropped or
-        doubled to get `FPS`.
+      source: the clip; its frame rate is taken as constant, and frames are dropped or doubled to
+        get `FPS`.
       path: .mp4 (H.264) or .webm (VP9).
       size: (height, width) of the result, even numbers of pixels.
       frames: length of the result, at `FPS`.
 
     Raises:
-      InputError: the source is damaged, or the place cannot be written to.
+      InputError: the source is damaged, or the path cannot be written to.
     """
     first = max(0, (source.frames - frames / FPS * source.fps) // 2)
     needed = collections.Counter(int(first + i * source.fps / FPS) for i in range(frames))
     written, drawn = 0, None
-    with io.video_writer(path, size, FPS) as append:
+    with containers.video_writer(path, size, FPS) as append:
         for number, frame in enumerate(source.read()):
             if number in needed:
                 drawn = _fitted(frame, size)
@@ -180,7 +182,7 @@ def write(source: Source, path: str | os.PathLike, size: tuple[int, int], frames
             append(drawn)
 
 
-def _fitted(frame: io.Frame, size: tuple[int, int]) -> UInt8[np.ndarray, "h w 3"]:
+def _fitted(frame: containers.Frame, size: tuple[int, int]) -> UInt8[np.ndarray, "h w 3"]:
     scale = min(size[0] / frame.shape[0], size[1] / frame.shape[1])
     height, width = (max(1, round(side * scale)) for side in frame.shape[:2])
     scaling = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR

@@ -1,10 +1,10 @@
-"""A study's database, study.db: the clips, who sees which of them when, and every rating.
+"""A study's database, study.db: the clips, the raters' plans, and every rating.
 
-SQLite in WAL mode with synchronous=FULL: a rating that was acknowledged has been synced to disk
-before, so that neither a killed server nor a power cut takes it back.
+SQLite in WAL mode with synchronous=FULL: a rating is on disk before it is acknowledged, so that
+neither a killed server nor a power cut takes it back.
 
-Beside it a study's folder holds `clips` (files with blind names) and `invitations.csv` (the
-raters' tokens, of which the database knows the SHA-256 alone).
+A study's folder also holds `clips` (files with blind names) and `invitations.csv` (the raters'
+tokens, of which the database only holds the SHA-256).
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from stgan_jax.errors import InputError
+from stgan_jax.util.errors import InputError
 
 FILE = "study.db"
 CLIPS = "clips"
@@ -56,22 +56,30 @@ CREATE TABLE ratings (
 """
 
 
-class Refusal(Exception):  # noqa: N818 (none of ours: an answer)
-    """A request that is understood and not granted.
+class Refusal(Exception):  # noqa: N818 (no error: an answer)
+    """A request that is understood and refused.
 
     Attributes:
-      status: HTTP's code for why.
+      status: HTTP's code for the reason.
     """
 
     def __init__(self, status: int, sentence: str):
-        """Takes the code and a sentence for whoever asked."""
+        """Takes the code, and a sentence for the rater."""
         super().__init__(sentence)
         self.status = status
 
 
 @dataclasses.dataclass(frozen=True)
 class Rater:
-    """Where a rater stands: number from 1, how many clips they have rated and will have."""
+    """How far a rater is.
+
+    Attributes:
+      number: from 1.
+      consented: whether they agreed to take part.
+      rated: number of clips that they have rated.
+      clips: number of clips in their plan.
+      comment: what they wrote at the end.
+    """
 
     number: int
     consented: bool
@@ -90,16 +98,16 @@ class Database:
 
     Attributes:
       path: of the file.
-      settings: what whoever shows the study needs: "id", "consent", and of the clips "video"
-        (MIME type), "width" and "height".
+      settings: for showing the study: "id", "consent", and the clips' "video" (MIME type), "width"
+        and "height".
     """
 
     def __init__(self, folder: str | os.PathLike):
-        """Raises `InputError` where the folder holds no study of this version."""
+        """Raises `InputError` if the folder holds no study of this version."""
         self.path = Path(folder) / FILE
         if not self.path.is_file():
             raise InputError(f"{folder}: holds no study: make one by study.py build --out={folder}")
-        self._writing = threading.Lock()  # in line here instead of polling SQLite's lock
+        self._writing = threading.Lock()  # threads wait here instead of polling SQLite's lock
         try:
             with self._connection() as connection:
                 (version,) = connection.execute("PRAGMA user_version").fetchone()
@@ -108,7 +116,7 @@ class Database:
         except sqlite3.Error as error:
             raise InputError(f"{self.path}: is damaged or not ours ({error})") from error
         if version != VERSION:
-            raise InputError(f"{self.path}: of version {version}, {VERSION} is needed")
+            raise InputError(f"{self.path}: is of version {version}, and {VERSION} is needed")
 
     @contextlib.contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
@@ -130,20 +138,20 @@ class Database:
             connection.execute("COMMIT")
 
     def rater(self, token: str) -> Rater | None:
-        """Whose token it is; None for nobody's."""
+        """The rater who has a token; None if nobody has."""
         with self._connection() as connection:
             return _rater(connection, token)
 
     def consent(self, token: str, may_claim: bool = False) -> None:
-        """Notes that a rater agrees; the first time counts.
+        """Stores when a rater agreed to take part; the first time counts.
 
         Args:
           token: the rater's.
-          may_claim: whether a token that is nobody's gets the first free place, whose invitation
-            becomes void.
+          may_claim: whether an unknown token gets the first free place, whose invitation becomes
+            void.
 
         Raises:
-          Refusal: nobody's token (401), or no place is free (409).
+          Refusal: the token is unknown (401), or no place is free (409).
         """
         with self._transaction() as connection:
             if may_claim and len(token) >= TOKEN_LENGTH and _rater(connection, token) is None:
@@ -156,11 +164,11 @@ class Database:
                     raise Refusal(409, "All places of this study are taken.")
             connection.execute(
                 "UPDATE raters SET consented = ? WHERE rater = ? AND consented IS NULL",
-                (_now(), _known(connection, token).number),
+                (_now(), _require_rater(connection, token).number),
             )
 
     def upcoming(self, rater: Rater) -> str | None:
-        """The presentation that a rater is to rate; None at the end."""
+        """The presentation that a rater should rate next; None at the end."""
         with self._connection() as connection:
             return _upcoming(connection, rater.number)
 
@@ -176,7 +184,7 @@ class Database:
         return self.path.parent / CLIPS / row[0]
 
     def rate(self, token: str, presentation: str, score: int, plays: int) -> None:
-        """Stores a rating; it is on disk when this returns. Once more the same changes nothing.
+        """Stores a rating; it is on disk when this returns. To repeat it changes nothing.
 
         Args:
           token: the rater's.
@@ -185,11 +193,11 @@ class Database:
           plays: how often the clip was watched to its end.
 
         Raises:
-          Refusal: nobody's token (401), no consent yet (403), no clip of the rater's (404), rated
-            otherwise before or not the next one (409).
+          Refusal: the token is unknown (401), there is no consent yet (403), the clip is not the
+            rater's (404), has another score already or is not the next one (409).
         """
         with self._transaction() as connection:
-            rater = _known(connection, token)
+            rater = _require_rater(connection, token)
             if not rater.consented:
                 raise Refusal(403, "Please agree to take part first.")
             row = connection.execute(
@@ -210,9 +218,9 @@ class Database:
             )
 
     def comment(self, token: str, text: str) -> None:
-        """Stores or replaces a rater's comment. Raises `Refusal` (401, 403 before the end)."""
+        """Stores or replaces a rater's comment. Raises `Refusal` (401; 403 before the end)."""
         with self._transaction() as connection:
-            rater = _known(connection, token)
+            rater = _require_rater(connection, token)
             if not rater.consented or not rater.finished:
                 raise Refusal(403, "Comments are taken at the end.")
             connection.execute(
@@ -220,11 +228,11 @@ class Database:
             )
 
     def presentations(self) -> list[dict[str, Any]]:
-        """Everything that was planned, in each rater's order.
+        """All raters' plans, in order, and their ratings.
 
         Returns:
-          rows of `rater`, `position`, `clip`, `method`, `view`, `source`, `is_repeat` and, None
-          where it has not been rated, `score`, `plays`, `rated` (UTC).
+          rows of `rater`, `position`, `clip`, `method`, `view`, `source`, `is_repeat`, and of
+          `score`, `plays` and `rated` (UTC), which are None before the rating.
         """
         with self._connection() as connection:
             connection.row_factory = sqlite3.Row
@@ -236,7 +244,7 @@ class Database:
             return [dict(row) for row in rows]
 
     def comments(self) -> dict[int, str]:
-        """What raters wrote at the end, by number."""
+        """Raters' comments, by rater."""
         with self._connection() as connection:
             return dict(connection.execute("SELECT rater, comment FROM raters WHERE comment <> ''"))
 
@@ -247,13 +255,13 @@ def create(
     clips: Sequence[tuple[str, str, int, str]],
     plans: Sequence[Sequence[tuple[str, bool]]],
 ) -> list[str]:
-    """Makes the database of a new study.
+    """Creates the database of a new study.
 
     Args:
       folder: of the study; must not hold one.
       settings: see `Database`.
       clips: file name, method, view in degrees and source of each.
-      plans: for each rater, clips in order, and whether they are repeats.
+      plans: clips of each rater in order, and whether they are repeats.
 
     Returns:
       the raters' tokens.
@@ -282,7 +290,7 @@ def create(
 
 
 def new_token() -> str:
-    """A secret of 128 bits that fits into an address."""
+    """A secret of 128 bits, in characters that an address may hold."""
     return secrets.token_urlsafe(16)
 
 
@@ -309,7 +317,7 @@ def _rater(connection: sqlite3.Connection, token: str) -> Rater | None:
     return Rater(row[0], bool(row[1]), rated, clips, row[2])
 
 
-def _known(connection: sqlite3.Connection, token: str) -> Rater:
+def _require_rater(connection: sqlite3.Connection, token: str) -> Rater:
     rater = _rater(connection, token)
     if rater is None:
         raise Refusal(401, "This link is not known here: use the one you were given.")

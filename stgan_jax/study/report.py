@@ -1,11 +1,11 @@
-"""What raters said, as figures: mean opinion scores with intervals, tests, who is left out.
+"""A study's figures: mean opinion scores with intervals, tests, and who is left out.
 
-mos.json, version 1: `views`; `interval`, how intervals were made; `rules` of exclusion; `raters`,
-a row for each who began: `rated` of `planned`, `repeats`, `difference` (mean, absolute) and
-`agreement` (share of equal ones) of their scores, `correlation` with the others' mean score of a
-clip, `excluded` (the rule, or null); `methods`: name -> "all" or view -> `mos`, `interval`,
-`raters` (how many), `quartiles`, `values` (of each rater); `tests`; `clips`; `comments`. What
-could not be computed is null.
+mos.json, version 1: `views`; `interval`, how intervals were computed; `rules` of exclusion;
+`raters`, a row for each who began: `rated` of `planned`, `repeats`, `difference` (mean, absolute)
+and `agreement` (share of equal ones) of their two scores of a repeated clip, `correlation` with
+the others' mean score of a clip, `excluded` (the rule, or null); `methods`: name -> "all" or view
+-> `mos`, `interval`, `raters` (how many), `quartiles`, `values` (one per rater); `tests`; `clips`;
+`comments`. What could not be computed is null.
 """
 
 import base64
@@ -21,18 +21,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import scipy.stats
 
-from stgan_jax import files
-from stgan_jax.errors import InputError
 from stgan_jax.study.database import LABELS, Database
 from stgan_jax.study.plan import ANCHOR
+from stgan_jax.util import files
+from stgan_jax.util.errors import InputError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 VERSION = 1
 LEAST_RATED = 0.9
-LEAST_CLIPS = 3  # for a mean to say something of a rater
-MOST_DIFFERENCE = 1.5  # whoever guesses differs by 1.6 from themselves
+LEAST_CLIPS = 3  # for a mean to say something about a rater
+MOST_DIFFERENCE = 1.5  # two guesses differ by 1.6 on average
 MOST_INVERSION = 1.0
 LEAST_CORRELATION, USUAL_CORRELATION = 0.2, 0.5
 RULES = (
@@ -55,11 +55,17 @@ def figures(folder: str | os.PathLike) -> dict[str, Any]:
     As in ST-GAN 4.3, what counts is a rater's mean score of a method in a view. The MOS is the
     mean over raters, its 95 % interval Student's t over raters, cut off at the scale's ends.
     Methods are compared by Wilcoxon's signed-rank test over the raters of both, two-sided, with
-    Holm's correction over all pairs in all views, and apart from that over all pairs of means
-    over views. Repeats count for consistency alone.
+    Holm's correction over all pairs in all views, and separately over all pairs of means over
+    views. Repeats only serve to measure consistency.
+
+    Args:
+      folder: of the study.
+
+    Returns:
+      the content of mos.json.
 
     Raises:
-      InputError: no study there, no rating yet, or every rater falls under a rule.
+      InputError: there is no study, no rating yet, or every rater falls under a rule.
     """
     study = Database(folder)
     rows = study.presentations()
@@ -71,16 +77,16 @@ def figures(folder: str | os.PathLike) -> dict[str, Any]:
     known = [rater["correlation"] for rater in raters if rater["correlation"] is not None]
     if known and np.median(known) >= USUAL_CORRELATION:
         for rater in raters:
-            alone = rater["correlation"] is not None and rater["correlation"] < LEAST_CORRELATION
-            rater["excluded"] = rater["excluded"] or (RULES[-1] if alone else None)
-    kept = {rater["rater"] for rater in raters if not rater["excluded"]}
-    counted = [row for row in first if row["rater"] in kept]
+            low = rater["correlation"] is not None and rater["correlation"] < LEAST_CORRELATION
+            rater["excluded"] = rater["excluded"] or (RULES[-1] if low else None)
+    included = {rater["rater"] for rater in raters if not rater["excluded"]}
+    counted = [row for row in first if row["rater"] in included]
     if not counted:
         raise InputError(
             f"{folder}: every one of {len(raters)} raters falls under a rule of exclusion: "
             + "; ".join(RULES)
         )
-    # Methods as the plots show them: what is compared, then the yardstick.
+    # In the plots' order: the methods, then the yardstick.
     names = sorted({row["method"] for row in rows}, key=lambda name: (name == ANCHOR, name))
     views = sorted({row["view"] for row in rows})
     scores = _scores(counted)
@@ -108,13 +114,13 @@ def figures(folder: str | os.PathLike) -> dict[str, Any]:
 
 
 def _scores(rows: Sequence[Row]) -> dict[tuple[str, int | None], dict[int, float]]:
-    """(method, view) -> rater -> mean score; view None: the mean over views of these."""
-    given: dict[tuple[str, int, int], list[int]] = {}
+    """(method, view) -> rater -> mean score; for view None the mean of these over views."""
+    scores: dict[tuple[str, int, int], list[int]] = {}
     for row in rows:
-        given.setdefault((row["method"], row["view"], row["rater"]), []).append(row["score"])
+        scores.setdefault((row["method"], row["view"], row["rater"]), []).append(row["score"])
     out: dict[tuple[str, int | None], dict[int, float]] = {}
     by_rater: dict[tuple[str, int], list[float]] = {}
-    for (method, view, rater), values in sorted(given.items()):
+    for (method, view, rater), values in sorted(scores.items()):
         mean = float(np.mean(values))
         out.setdefault((method, view), {})[rater] = mean
         by_rater.setdefault((method, rater), []).append(mean)
@@ -147,13 +153,19 @@ def _tests(scores, names: Sequence[str], views: Sequence[int | None]) -> list[di
             continue
         statistic, p = 0.0, 1.0  # where all agree there is nothing to test
         if differences.any():
-            # Sums of fractions: equal differences are to be seen as ties.
-            tested = scipy.stats.wilcoxon(differences.round(9))
-            statistic, p = float(tested.statistic), float(tested.pvalue)
+            # Rounded, since equal sums of fractions must count as ties.
+            test = scipy.stats.wilcoxon(differences.round(9))
+            statistic, p = float(test.statistic), float(test.pvalue)
         out.append(
-            {"view": view, "methods": [one, other], "raters": len(differences),
-             "difference": float(differences.mean()), "statistic": statistic, "p": p}
-        )  # fmt: skip
+            {
+                "view": view,
+                "methods": [one, other],
+                "raters": len(differences),
+                "difference": float(differences.mean()),
+                "statistic": statistic,
+                "p": p,
+            }
+        )
     adjusted = 0.0
     for rank, test in enumerate(sorted(out, key=lambda test: test["p"])):
         adjusted = max(adjusted, min(1.0, (len(out) - rank) * test["p"]))
@@ -162,7 +174,7 @@ def _tests(scores, names: Sequence[str], views: Sequence[int | None]) -> list[di
 
 
 def _rater(number: int, rows: Sequence[Row], first: Sequence[Row]) -> dict[str, Any]:
-    """How consistent a rater is, and why they are left out, if by a rule of theirs alone."""
+    """A rater's consistency, and the rule that excludes them, if one does without the others."""
     own = [row for row in rows if row["rater"] == number]
     rated = [row for row in own if row["score"]]
     once = {row["clip"]: row["score"] for row in rated if not row["is_repeat"]}
@@ -204,17 +216,17 @@ def _rater(number: int, rows: Sequence[Row], first: Sequence[Row]) -> dict[str, 
 
 
 def _clips(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    by: dict[tuple[str, int, str], list[int]] = {}
+    by_clip: dict[tuple[str, int, str], list[int]] = {}
     for row in rows:
-        by.setdefault((row["method"], row["view"], row["source"]), []).append(row["score"])
+        by_clip.setdefault((row["method"], row["view"], row["source"]), []).append(row["score"])
+    keys = "method", "view", "source", "ratings", "mos"
     return [
-        {"method": method, "view": view, "source": source, "ratings": len(values),
-         "mos": float(np.mean(values))}
-        for (method, view, source), values in sorted(by.items())
-    ]  # fmt: skip
+        dict(zip(keys, (*clip, len(values), float(np.mean(values))), strict=True))
+        for clip, values in sorted(by_clip.items())
+    ]
 
 
-def boxes(told: Mapping[str, Any]) -> "Figure":
+def boxes(report: Mapping[str, Any]) -> "Figure":
     """Box plots of raters' means by view, methods side by side, means as triangles.
 
     As ST-GAN Fig. 12. Boxes: quartiles; whiskers: within 1.5 interquartile ranges; dots: beyond.
@@ -222,44 +234,53 @@ def boxes(told: Mapping[str, Any]) -> "Figure":
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    groups = ["all", *map(str, told["views"])]
-    groups = [g for g in groups if any(g in by for by in told["methods"].values())]
-    methods = told["methods"]
+    methods = report["methods"]
+    groups = ["all", *map(str, report["views"])]
+    groups = [group for group in groups if any(group in by_view for by_view in methods.values())]
     width = 0.8 / len(methods)
     size = (max(6.0, 1.4 + len(groups) * (0.35 + 0.3 * len(methods))), 4.2)
     figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
     axis = figure.subplots()
-    colors = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442"]
-    for number, (name, by) in enumerate(methods.items()):
-        there = [i for i, group in enumerate(groups) if group in by]
-        if not there:  # nobody who counts has rated any of it
+    for number, (name, by_view) in enumerate(methods.items()):
+        rated = [i for i, group in enumerate(groups) if group in by_view]
+        if not rated:  # by nobody who counts
             continue
-        color = "#999999" if name == ANCHOR else colors[number % len(colors)]
+        color = "#999999" if name == ANCHOR else _COLORS[number % len(_COLORS)]
         axis.boxplot(
-            [by[groups[i]]["values"] for i in there],
-            positions=[i + (number - (len(methods) - 1) / 2) * width for i in there],
-            widths=0.8 * width, patch_artist=True, manage_ticks=False, showmeans=True,
+            [by_view[groups[i]]["values"] for i in rated],
+            positions=[i + (number - (len(methods) - 1) / 2) * width for i in rated],
+            widths=0.8 * width,
             label=name.replace("$", r"\$"),
-            boxprops={"facecolor": color, "alpha": 0.6}, medianprops={"color": "black"},
-            meanprops={"marker": "^", "markerfacecolor": "white", "markeredgecolor": "black"},
-            flierprops={"marker": ".", "markersize": 5},
-        )  # fmt: skip
+            boxprops={"facecolor": color, "alpha": 0.6},
+            **_BOXES,
+        )
     axis.set_xticks(range(len(groups)), [g if g == "all" else f"{g}°" for g in groups])
     axis.axvline(0.5, color="#bbbbbb", linewidth=0.8)
     axis.set_yticks(range(1, 6), [f"{i} {label}" for i, label in enumerate(LABELS, 1)])
-    axis.set(xlabel="view (triangles: means)", ylabel="raters' mean scores", ylim=(0.8, 5.2),
-             xlim=(-0.6, len(groups) - 0.4))  # fmt: skip
+    axis.set(xlabel="view (triangles: means)", ylabel="raters' mean scores")
+    axis.set(xlim=(-0.6, len(groups) - 0.4), ylim=(0.8, 5.2))
     axis.grid(axis="y", linewidth=0.4)
     axis.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     return figure
+
+
+_COLORS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442")
+_BOXES: Mapping[str, Any] = {
+    "patch_artist": True,
+    "manage_ticks": False,
+    "showmeans": True,
+    "medianprops": {"color": "black"},
+    "meanprops": {"marker": "^", "markerfacecolor": "white", "markeredgecolor": "black"},
+    "flierprops": {"marker": ".", "markersize": 5},
+}
 
 
 def write(folder: str | os.PathLike, study: str | os.PathLike) -> str:
     """Writes mos.json, mos.csv, tests.csv, ratings.csv, mos.png and mos.html.
 
     Args:
-      folder: where to, made where it does not exist; may be that of an evaluation's report.
+      folder: for the files, created if it does not exist; may be that of an evaluation's report.
       study: folder of the study.
 
     Returns:
@@ -270,46 +291,50 @@ def write(folder: str | os.PathLike, study: str | os.PathLike) -> str:
     """
     import jinja2
 
-    told = figures(study)
+    report = figures(study)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    rows = Database(study).presentations()
-    tables: dict[str, list[Sequence[Any]]] = {
-        "mos": [
-            ("method", "view", "mos", "low", "high", "raters", "quartile1", "median", "quartile3"),
-            *(
-                (name, view, f["mos"], *(f["interval"] or ("", "")), f["raters"], *f["quartiles"])
-                for name, by in told["methods"].items()
-                for view, f in by.items()
-            ),
-        ],
-        "tests": [
-            ("view", "method", "other", "raters", "difference", "statistic", "p", "p_holm"),
-            *(["all" if t["view"] is None else t["view"], *t["methods"], *list(t.values())[2:]]
-              for t in told["tests"]),
-        ],
-        "ratings": [list(rows[0]), *(list(row.values()) for row in rows if row["score"])],
-    }  # fmt: skip
-    for name, table in tables.items():
+    for name, table in _tables(report, Database(study).presentations()).items():
         with files.replacing(folder / f"{name}.csv") as beside, open(beside, "w", newline="") as f:
             csv.writer(f).writerows(table)
     with files.replacing(folder / "mos.png") as beside:
-        boxes(told).savefig(beside, dpi=120)
+        boxes(report).savefig(beside, dpi=120)
     with files.replacing(folder / "mos.json") as beside:
-        beside.write_text(json.dumps(told, indent=1, allow_nan=False) + "\n")
+        beside.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
     picture = base64.b64encode((folder / "mos.png").read_bytes()).decode()
     loader = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
     page = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True)
     with files.replacing(folder / "mos.html") as beside:
-        beside.write_text(page.get_template("report.html").render(told=told, picture=picture))
-    return f"{summary(told)}\n{folder}/mos.html"
+        beside.write_text(page.get_template("report.html").render(report=report, picture=picture))
+    return f"{summary(report)}\n{folder}/mos.html"
+
+
+def _tables(report: Mapping[str, Any], rows: Sequence[Row]) -> dict[str, list[Sequence[Any]]]:
+    return {
+        "mos": [
+            ("method", "view", "mos", "low", "high", "raters", "quartile1", "median", "quartile3"),
+            *(
+                (name, view, f["mos"], *(f["interval"] or ("", "")), f["raters"], *f["quartiles"])
+                for name, by_view in report["methods"].items()
+                for view, f in by_view.items()
+            ),
+        ],
+        "tests": [
+            ("view", "method", "other", "raters", "difference", "statistic", "p", "p_holm"),
+            *(
+                ["all" if t["view"] is None else t["view"], *t["methods"], *list(t.values())[2:]]
+                for t in report["tests"]
+            ),
+        ],
+        "ratings": [list(rows[0]), *(list(row.values()) for row in rows if row["score"])],
+    }
 
 
 def load(folder: str | os.PathLike) -> dict[str, Any]:
-    """A report that `write` has written. Raises `InputError` where there is none."""
+    """Reads a report that `write` has written. Raises `InputError` if there is none."""
     path = Path(folder) / "mos.json"
     try:
-        told = json.loads(path.read_text())
+        report = json.loads(path.read_text())
     except FileNotFoundError as error:
         raise InputError(
             f"{path}: no such file: make it by study.py report STUDY --out={folder}"
@@ -317,17 +342,19 @@ def load(folder: str | os.PathLike) -> dict[str, Any]:
     except ValueError as error:
         raise InputError(f"{path}: is damaged: make it anew") from error
     needed = {"views", "methods", "raters", "interval"}
-    if not (isinstance(told, dict) and told.get("version") == VERSION and needed <= told.keys()):
+    is_report = isinstance(report, dict) and needed <= report.keys()
+    if not is_report or report.get("version") != VERSION:
         raise InputError(f"{path}: is no report of a study of version {VERSION}: make it anew")
-    return told
+    return report
 
 
-def summary(told: Mapping[str, Any]) -> str:
-    """The scores over all views as lines of text."""
-    kept = sum(not rater["excluded"] for rater in told["raters"])
-    lines = [f"MOS of {kept} raters, {len(told['raters']) - kept} left out [95 % interval]"]
-    for name, by in told["methods"].items():
-        if "all" in by:
-            low, high = by["all"]["interval"] or (math.nan, math.nan)
-            lines.append(f"{name:24} {by['all']['mos']:.2f} [{low:.2f}, {high:.2f}]")
+def summary(report: Mapping[str, Any]) -> str:
+    """The scores over all views, as lines of text."""
+    included = sum(not rater["excluded"] for rater in report["raters"])
+    excluded = len(report["raters"]) - included
+    lines = [f"MOS of {included} raters, {excluded} left out [95 % interval]"]
+    for name, by_view in report["methods"].items():
+        if "all" in by_view:
+            low, high = by_view["all"]["interval"] or (math.nan, math.nan)
+            lines.append(f"{name:24} {by_view['all']['mos']:.2f} [{low:.2f}, {high:.2f}]")
     return "\n".join(lines)

@@ -1,8 +1,8 @@
 """The study in the browser: consent, instructions, one clip at a time, thanks.
 
-What it does not trust: whoever can reach the port. A rater is who has the token, in a cookie that
-scripts cannot read; another site's page can neither send nor frame anything; what is not asked
-for is refused, with a status that says why.
+Nobody who can reach the port is trusted. A rater is whoever has the token, in a cookie that
+scripts cannot read; another site's page can neither send nor frame anything; unexpected requests
+are refused with a status that says why.
 """
 
 import json
@@ -31,7 +31,6 @@ from starlette.responses import (
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from stgan_jax.errors import InputError
 from stgan_jax.study.database import (
     COMMENT_LENGTH,
     INVITATIONS,
@@ -41,6 +40,7 @@ from stgan_jax.study.database import (
     Refusal,
     new_token,
 )
+from stgan_jax.util.errors import InputError
 
 BODY_LENGTH = 16_384  # bytes: a comment of the greatest length fits, whatever it is written in
 _HERE = Path(__file__).parent
@@ -61,7 +61,7 @@ _HEADERS = {
 
 
 class _Guard:
-    """Around the whole application, so that its errors, too, have the headers."""
+    """Wraps the whole application: headers for every answer, errors too, and first checks."""
 
     def __init__(self, app: Callable, hosts: frozenset[str] | None):
         self._app, self._hosts = app, hosts
@@ -72,11 +72,11 @@ class _Guard:
 
         async def headed(message):
             if message["type"] == "http.response.start":
-                given = message.setdefault("headers", [])
-                names = {name for name, _ in given}
+                headers = message.setdefault("headers", [])
+                names = {name for name, _ in headers}
                 extra = {**_HEADERS, "cache-control": "no-store"}
                 pairs = ((name.encode(), value.encode()) for name, value in extra.items())
-                message["headers"] = [*given, *(p for p in pairs if p[0] not in names)]
+                message["headers"] = [*headers, *(p for p in pairs if p[0] not in names)]
             await send(message)
 
         request = Request(scope, receive)
@@ -99,8 +99,8 @@ class _Guard:
 
     def _refusal(self, request: Request) -> Response | None:
         host = request.headers.get("host", "")
-        # A site whose name was made to point here must not be let in without a token.
-        if self._hosts is not None and _name(host.lower()) not in self._hosts:
+        # Another site's name may point here (DNS rebinding): it must not get in without a token.
+        if self._hosts is not None and _without_port(host.lower()) not in self._hosts:
             return _message("This study is open to its own machine alone.", 403)
         if request.method in _SAFE:
             return None
@@ -111,7 +111,7 @@ class _Guard:
         return None
 
 
-def _name(host: str) -> str:
+def _without_port(host: str) -> str:
     return host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
 
 
@@ -133,138 +133,152 @@ def application(folder: str | os.PathLike, invited_only: bool) -> Callable:
 
     Args:
       folder: of a study that was built.
-      invited_only: whether it takes a token to take part. Else whoever asks, on this machine
-        alone, gets the next free place.
+      invited_only: whether raters need a token. If not, everybody, on this machine only, gets the
+        next free place.
 
     Raises:
-      InputError: no study there.
+      InputError: there is no study.
     """
-    study = Database(folder)
-    cookie = f"rater-{study.settings['id']}"  # several studies may share a host
+    pages = _Pages(Database(folder), invited_only)
+    app = Starlette(
+        routes=[
+            Route("/", pages.home),
+            Route("/join/{token}", pages.join),
+            Route("/consent", pages.consent, methods=["POST"]),
+            Route("/instructions", pages.instructions),
+            Route("/rate", pages.rate),
+            Route("/clips/{presentation}", pages.clip),
+            Route("/ratings", pages.rating, methods=["POST"]),
+            Route("/thanks", pages.thanks),
+            Route("/comment", pages.comment, methods=["POST"]),
+            Route("/leave", pages.leaving),
+            Route("/leave", pages.leave, methods=["POST"]),
+            Mount("/static", StaticFiles(directory=_HERE / "static")),
+        ],
+        exception_handlers=dict.fromkeys((Refusal, HTTPException, sqlite3.Error), pages.refused),
+    )
+    return _Guard(app, None if invited_only else _LOOPBACK)
 
-    def with_cookie(response: Response, token: str) -> Response:
-        # Lax: a link in a mail is to work.
-        response.set_cookie(cookie, token, max_age=90 * 86400, httponly=True, samesite="lax")
-        return response
 
-    def rater_of(request: Request) -> Rater:
-        rater = study.rater(request.cookies.get(cookie, ""))
-        if rater is None:
-            raise Refusal(401, "Please open the link that you were given for this study.")
-        return rater
+class _Pages:
+    """Answers to all requests."""
 
-    def consented(request: Request) -> Rater:
-        rater = rater_of(request)
-        if not rater.consented:
-            raise Refusal(403, "Please agree to take part first.")
-        return rater
+    def __init__(self, study: Database, invited_only: bool):
+        self._study, self._invited_only = study, invited_only
+        self._cookie = f"rater-{study.settings['id']}"  # several studies may share a host
 
-    def home(request: Request) -> Response:
-        known = study.rater(request.cookies.get(cookie, ""))
-        if known is None and invited_only:
-            rater_of(request)
-        if known is not None and known.consented:
+    def home(self, request: Request) -> Response:
+        rater = self._study.rater(self._token(request))
+        if rater is None and self._invited_only:
+            self._rater(request)
+        if rater is not None and rater.consented:
             return _redirect("/rate")
-        page = _page("consent.html", settings=study.settings)
-        # A key before there is a place, so that consent sent twice takes one place.
-        return page if known else with_cookie(page, new_token())
+        page = _page("consent.html", settings=self._study.settings)
+        # A token before there is a place: consent that is sent twice takes one place.
+        return page if rater else self._with_token(page, new_token())
 
-    def join(request: Request) -> Response:
+    def join(self, request: Request) -> Response:
         token = request.path_params["token"]
-        if study.rater(token) is None:
+        if self._study.rater(token) is None:
             raise Refusal(401, "This link is not known here: use the one you were given.")
-        return with_cookie(_redirect("/"), token)
+        return self._with_token(_redirect("/"), token)
 
-    async def consent(request: Request) -> Response:
+    async def consent(self, request: Request) -> Response:
         if (await _form(request)).get("agree") != "yes":
             raise HTTPException(422, "Please tick the box, or close this page.")
-        token = request.cookies.get(cookie, "")
-        await run_in_threadpool(study.consent, token, may_claim=not invited_only)
+        token, may_claim = self._token(request), not self._invited_only
+        await run_in_threadpool(self._study.consent, token, may_claim=may_claim)
         return _redirect("/instructions")
 
-    def instructions(request: Request) -> Response:
-        return _page("instructions.html", rater=consented(request), labels=LABELS)
+    def instructions(self, request: Request) -> Response:
+        return _page("instructions.html", rater=self._consented(request), labels=LABELS)
 
-    def rate(request: Request) -> Response:
-        rater = consented(request)
+    def rate(self, request: Request) -> Response:
+        rater = self._consented(request)
         if rater.finished:
             return _redirect("/thanks")
-        return _page("rate.html", rater=rater, labels=LABELS, settings=study.settings,
-                     presentation=study.upcoming(rater), invited=invited_only)  # fmt: skip
+        return _page(
+            "rate.html",
+            rater=rater,
+            labels=LABELS,
+            settings=self._study.settings,
+            presentation=self._study.upcoming(rater),
+            invited=self._invited_only,
+        )
 
-    def clip(request: Request) -> Response:
-        path = study.clip(consented(request), request.path_params["presentation"])
-        # Under one name all its life, and asked for again with every replay.
-        kept = {"cache-control": "private, max-age=3600"}
-        return FileResponse(path, media_type=study.settings["video"], headers=kept)
+    def clip(self, request: Request) -> Response:
+        path = self._study.clip(self._consented(request), request.path_params["presentation"])
+        # A name never gets other content, and every replay asks for it again.
+        headers = {"cache-control": "private, max-age=3600"}
+        return FileResponse(path, media_type=self._study.settings["video"], headers=headers)
 
-    async def rating(request: Request) -> Response:
-        token = request.cookies.get(cookie, "")
+    async def rating(self, request: Request) -> Response:
         if request.headers.get("content-type", "").partition(";")[0] != "application/json":
             raise HTTPException(415, "JSON is needed.")
         try:
-            given = json.loads(await request.body())
+            values = json.loads(await request.body())
         except (ValueError, RecursionError) as error:
             raise HTTPException(400, "This is no JSON.") from error
-        if not _is_rating(given):
+        if not _is_rating(values):
             raise HTTPException(422, "A presentation and a score from 1 to 5 are needed.")
-        await run_in_threadpool(study.rate, token, **given)
-        rater = await run_in_threadpool(rater_of, request)
-        following = await run_in_threadpool(study.upcoming, rater)
+        await run_in_threadpool(self._study.rate, self._token(request), **values)
+        rater = await run_in_threadpool(self._rater, request)
+        following = await run_in_threadpool(self._study.upcoming, rater)
         return JSONResponse({"next": following, "rated": rater.rated})
 
-    def thanks(request: Request) -> Response:
-        rater = consented(request)
+    def thanks(self, request: Request) -> Response:
+        rater = self._consented(request)
         if not rater.finished:
             return _redirect("/rate")
-        return _page("thanks.html", rater=rater, invited=invited_only, length=COMMENT_LENGTH)
+        return _page("thanks.html", rater=rater, invited=self._invited_only, length=COMMENT_LENGTH)
 
-    async def comment(request: Request) -> Response:
+    async def comment(self, request: Request) -> Response:
         text = (await _form(request)).get("comment", "").strip()
         if len(text) > COMMENT_LENGTH:
             raise HTTPException(422, f"{COMMENT_LENGTH} characters at most, please.")
-        await run_in_threadpool(study.comment, request.cookies.get(cookie, ""), text)
+        await run_in_threadpool(self._study.comment, self._token(request), text)
         return _redirect("/thanks")
 
-    def leaving(request: Request) -> Response:
-        return _page("leave.html", rater=consented(request))
+    def leaving(self, request: Request) -> Response:
+        return _page("leave.html", rater=self._consented(request))
 
-    def leave(request: Request) -> Response:
+    def leave(self, request: Request) -> Response:
         response = _redirect("/")
-        if not invited_only:
-            response.delete_cookie(cookie)
+        if not self._invited_only:
+            response.delete_cookie(self._cookie)
         return response
 
-    async def refused(request: Request, error: Exception) -> Response:
+    async def refused(self, request: Request, error: Exception) -> Response:
         if isinstance(error, HTTPException):
             status, text = error.status_code, error.detail
         elif isinstance(error, Refusal):
             status, text = error.status, str(error)
         else:  # a full disk, say
-            logging.getLogger("uvicorn.error").error("%s: %s", study.path, error)
+            logging.getLogger("uvicorn.error").error("%s: %s", self._study.path, error)
             status, text = 503, "The study's disk takes nothing at the moment."
         if request.url.path == "/ratings":
             return JSONResponse({"error": text}, status)
         return _message(text, status)
 
-    app = Starlette(
-        routes=[
-            Route("/", home),
-            Route("/join/{token}", join),
-            Route("/consent", consent, methods=["POST"]),
-            Route("/instructions", instructions),
-            Route("/rate", rate),
-            Route("/clips/{presentation}", clip),
-            Route("/ratings", rating, methods=["POST"]),
-            Route("/thanks", thanks),
-            Route("/comment", comment, methods=["POST"]),
-            Route("/leave", leaving),
-            Route("/leave", leave, methods=["POST"]),
-            Mount("/static", StaticFiles(directory=_HERE / "static")),
-        ],
-        exception_handlers={Refusal: refused, HTTPException: refused, sqlite3.Error: refused},
-    )
-    return _Guard(app, None if invited_only else _LOOPBACK)
+    def _token(self, request: Request) -> str:
+        return request.cookies.get(self._cookie, "")
+
+    def _with_token(self, response: Response, token: str) -> Response:
+        # Lax, so that a link in a mail works.
+        response.set_cookie(self._cookie, token, max_age=90 * 86400, httponly=True, samesite="lax")
+        return response
+
+    def _rater(self, request: Request) -> Rater:
+        rater = self._study.rater(self._token(request))
+        if rater is None:
+            raise Refusal(401, "Please open the link that you were given for this study.")
+        return rater
+
+    def _consented(self, request: Request) -> Rater:
+        rater = self._rater(request)
+        if not rater.consented:
+            raise Refusal(403, "Please agree to take part first.")
+        return rater
 
 
 def _redirect(path: str) -> Response:
@@ -276,29 +290,29 @@ async def _form(request: Request) -> dict[str, str]:
     return dict(urllib.parse.parse_qsl(text))
 
 
-def _is_rating(given: Any) -> bool:
+def _is_rating(values: Any) -> bool:
     return (
-        isinstance(given, dict)
-        and set(given) == {"presentation", "score", "plays"}
-        and isinstance(given["presentation"], str)
-        and given["presentation"].isascii()
-        and all(type(given[name]) is int for name in ("score", "plays"))
-        and 1 <= given["score"] <= len(LABELS)
-        and 0 <= given["plays"] <= 1000
+        isinstance(values, dict)
+        and set(values) == {"presentation", "score", "plays"}
+        and isinstance(values["presentation"], str)
+        and values["presentation"].isascii()
+        and all(type(values[name]) is int for name in ("score", "plays"))
+        and 1 <= values["score"] <= len(LABELS)
+        and 0 <= values["plays"] <= 1000
     )
 
 
 def serve(folder: str | os.PathLike, port: int = 8000, host: str | None = None) -> None:
-    """Serves a study until it is told to stop by SIGINT or SIGTERM.
+    """Serves a study until SIGINT or SIGTERM.
 
     Args:
       folder: of a study that was built.
-      port: to listen at; 0 for any that is free.
-      host: address to listen at, with a token for every rater. None for this machine alone,
-        where whoever comes gets the next free place.
+      port: to listen at; 0 for any free one.
+      host: address to listen at, with a token for every rater. None for this machine only, where
+        everybody gets the next free place.
 
     Raises:
-      InputError: no study there, or the address cannot be listened at.
+      InputError: there is no study, or the address cannot be listened at.
     """
     app = application(folder, invited_only=host is not None)
     address = "127.0.0.1" if host is None else host

@@ -50,12 +50,12 @@
         body: JSON.stringify({ presentation, score, plays }),
       });
       if (answer.status === 409) return location.reload(); // rated in another window
-      const told = await answer.json();
-      if (!answer.ok) throw new Error(told.error);
-      if (told.next === null) return location.assign("/thanks");
-      presentation = told.next;
-      progress.value = told.rated;
-      document.getElementById("number").textContent = told.rated + 1;
+      const reply = await answer.json();
+      if (!answer.ok) throw new Error(reply.error);
+      if (reply.next === null) return location.assign("/thanks");
+      presentation = reply.next;
+      progress.value = reply.rated;
+      document.getElementById("number").textContent = reply.rated + 1;
       show();
     } catch (error) {
       // Sending it once more is safe: the server stores a rating once.

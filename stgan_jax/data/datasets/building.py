@@ -1,0 +1,185 @@
+"""What the TFDS builders share: a file a subject first, on all cores; then TFDS writes them out."""
+
+import contextlib
+import io
+import itertools
+import json
+import multiprocessing
+import os
+import shutil
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow_datasets as tfds
+from tqdm import tqdm
+
+from stgan_jax.data.datasets import records
+from stgan_jax.shapes import gei
+from stgan_jax.util import files
+from stgan_jax.util.errors import InputError
+
+# A subject's sequences by name, and how often what was dropped for which reason.
+Subject = tuple[dict[str, Any], Counter]
+
+
+class SequenceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
+    """A dataset with one TFDS split a subject, `s001` and so on.
+
+    So a role in an experiment reads its subjects' files and no others. TFDS cannot go on
+    with an interrupted build; the files a subject beside the dataset can.
+    """
+
+    origin = ""  # where the sequences come from, if the dataset's name does not say it
+
+    @property
+    def kind(self) -> records.Kind:
+        """How its sequences are stored."""
+        return records.SILHOUETTES
+
+    def subjects(self) -> list[int]:
+        """Numbers of the subjects, ascending."""
+        raise NotImplementedError
+
+    def reader(self) -> Callable[[int], Subject]:
+        """A picklable function that makes or reads one subject's sequences."""
+        raise NotImplementedError
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        return self.dataset_info_from_configs(
+            features=self.kind.features(),
+            description=(self.__doc__ or "").strip(),
+            disable_shuffling=True,
+            metadata=tfds.core.MetadataDict(),
+        )
+
+    def prepare(self) -> None:
+        """Builds the dataset. See `datasets.build`."""
+        if self.is_prepared():
+            return
+        folder = Path(self.data_dir).parent
+        for stale in folder.glob(f"incomplete.*_{self.VERSION}"):  # of a killed build
+            shutil.rmtree(stale)
+        made = [path for path in (folder, *folder.parents) if not path.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self._make_parts()
+        except InputError:
+            shutil.rmtree(self._parts)
+            with contextlib.suppress(OSError):  # not empty: something else is kept there
+                for path in made:
+                    path.rmdir()
+            raise
+        tfds.disable_progress_bar()  # four bars a split are more than there is to see
+        try:
+            self.download_and_prepare()
+        finally:
+            tfds.enable_progress_bar()
+        for parts in folder.glob(f"{self.VERSION}.*.parts"):
+            shutil.rmtree(parts)
+
+    @property
+    def _parts(self) -> Path:
+        # A build from one copy must not go on with what another left.
+        origin = zlib.crc32(self.origin.encode())
+        return Path(self.data_dir).parent / f"{self.VERSION}.{origin:08x}.parts"
+
+    def _part(self, subject: int) -> Path:
+        return self._parts / f"{subject:03d}.npz"
+
+    def _make_parts(self) -> None:
+        self._parts.mkdir(exist_ok=True)
+        missing = [subject for subject in self.subjects() if not self._part(subject).exists()]
+        if not missing:
+            return
+        # Forked children of a process that runs TensorFlow or JAX can hang: spawn.
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(min(os.cpu_count() or 1, len(missing)), context) as pool:
+            jobs = pool.map(
+                _make_part,
+                itertools.repeat(self.reader()),
+                itertools.repeat(self.kind),
+                missing,
+                [str(self._part(subject)) for subject in missing],
+            )
+            progress = tqdm(jobs, total=len(missing), desc=f"{self.name}: reading", unit="subject")
+            try:
+                for _ in progress:
+                    pass
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+
+    def _split_generators(self, dl_manager):
+        del dl_manager
+        sequences: dict[str, list] = {}
+        dropped: Counter = Counter()
+        images = []
+        for subject in self.subjects():
+            with np.load(self._part(subject)) as part:
+                told = json.loads(str(part["told"]))
+                images += [part[f"{key}/gei"] for key, *_ in told["frames"] if f"{key}/gei" in part]
+            if told["frames"]:
+                sequences[f"s{subject:03d}"] = told["frames"]
+            dropped.update(told["dropped"])
+        names = [records.parsed(entry[0]) for split in sequences.values() for entry in split]
+        matching = gei.calibration(np.stack(images), names) if images else {}
+        self.info.metadata.update(sequences=sequences, dropped=dropped, matching=matching)
+        bar = tqdm(total=len(sequences), desc=f"{self.name}: writing", unit="subject")
+        return {split: self._generate_examples(int(split[1:]), bar) for split in sequences}
+
+    def _generate_examples(self, subject: int, bar: tqdm) -> Iterator[tuple[str, dict[str, Any]]]:
+        with np.load(self._part(subject)) as part:
+            for key, *_ in json.loads(str(part["told"]))["frames"]:
+                yield key, _unpacked(part, key)
+        bar.update()
+
+
+def _make_part(read: Callable[[int], Subject], kind: records.Kind, subject: int, path: str) -> None:
+    sequences, dropped = read(subject)
+    told: dict[str, Any] = {"frames": [], "dropped": dropped}
+    arrays: dict[str, Any] = {}
+    for key, sequence in sequences.items():
+        told["frames"].append([key, *kind.summary(sequence)])
+        for name, value in kind.example(key, sequence).items():
+            arrays |= _packed(f"{key}/{name}", value)
+        if kind == records.SILHOUETTES:
+            arrays[f"{key}/gei"] = gei.energy_image(sequence)
+    with files.replacing(path) as beside:
+        np.savez_compressed(beside, told=np.array(json.dumps(told)), **arrays)
+
+
+def _packed(name: str, value: Any) -> dict[str, np.ndarray]:
+    """Arrays of one feature: encoded pictures, one or a list, become their bytes and lengths."""
+    if isinstance(value, bytes):
+        return {f"{name}.one": np.frombuffer(value, np.uint8)}
+    if isinstance(value, list):
+        ends = np.cumsum([len(item) for item in value])
+        return {f"{name}.many": np.frombuffer(b"".join(value), np.uint8), f"{name}.ends": ends}
+    return {name: np.asarray(value)}
+
+
+def _unpacked(part: Any, key: str) -> dict[str, Any]:
+    example = {}
+    for path in part.files:
+        name = path.removeprefix(f"{key}/")
+        if name in (path, "gei") or name.endswith(".ends"):
+            continue
+        value = part[path]
+        if name.endswith(".one"):
+            value = io.BytesIO(value.tobytes())
+        elif name.endswith(".many"):
+            ends = part[path.removesuffix("many") + "ends"]
+            value = (
+                [io.BytesIO(item.tobytes()) for item in np.split(value, ends[:-1])]
+                if len(ends)
+                else []
+            )
+        elif not value.ndim:
+            value = value.item()
+        example[name.partition(".")[0]] = value
+    return example

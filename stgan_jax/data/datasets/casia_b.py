@@ -1,0 +1,210 @@
+"""`casia_b`: the CASIA-B silhouettes from a user's own copy, in the layouts that users have.
+
+* the raw tree, `001/nm-01/090/001-nm-01-090-001.png`;
+* the distributor's archives of it, `001.tar.gz` and so on;
+* OpenGait's pickles, `001/nm-01/090/090.pkl`, arrays (n, 64, 64).
+
+`casia_b/rgb` are the videos in colour, see `casia_b_video`.
+
+Folders around them (often a doubled root) are looked through. The dataset itself is never
+downloaded or passed on.
+"""
+
+import dataclasses
+import functools
+import itertools
+import os
+import re
+import tarfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import cv2
+import numpy as np
+import tensorflow_datasets as tfds
+from jaxtyping import UInt8
+
+from stgan_jax.data.datasets import building, casia_b_video, records
+from stgan_jax.shapes import cropping
+from stgan_jax.util import arrays
+from stgan_jax.util.errors import InputError
+
+_SUBJECT = re.compile(r"(\d{3})(\.tar\.gz|\.tgz)?")
+_WALK = re.compile(r"(nm|bg|cl)-(\d{2})")
+_VIEW = re.compile(r"\d{3}")
+_FOREGROUND = 64  # pixels below which a frame shows nobody
+_PNG_END = b"IEND\xaeB`\x82"
+Frames = list[UInt8[np.ndarray, "H W"]]
+
+
+class CasiaB(building.SequenceBuilder):
+    """CASIA-B (Yu, Tan and Tan, ICPR 2006) from a user's copy; see `casia_b` and `records`."""
+
+    VERSION = tfds.core.Version("1.1.0")
+    BUILDER_CONFIGS = [  # noqa: RUF012 (TFDS' interface; the first is the default)
+        tfds.core.BuilderConfig(name="silhouettes", description="Silhouettes, as distributed."),
+        tfds.core.BuilderConfig(name="rgb", description="Videos, segmented by their backgrounds."),
+    ]
+
+    def __init__(self, *, source: str | None = None, **options: Any):
+        """A `source` is needed to build, and to read no more."""
+        self.origin = os.path.abspath(source) if source else ""
+        super().__init__(**options)
+
+    @property
+    def kind(self) -> records.Kind:
+        """See `SequenceBuilder.kind`."""
+        return records.COLOR if self.builder_config.name == "rgb" else records.SILHOUETTES
+
+    def subjects(self) -> list[int]:
+        """Numbers of the subjects found in the source, ascending."""
+        if self.kind == records.COLOR:
+            return casia_b_video.subjects(self.origin)
+        return sorted(_subject_paths(self.origin))
+
+    def reader(self) -> Callable[[int], building.Subject]:
+        """See `SequenceBuilder.reader`."""
+        read = casia_b_video.read_subject if self.kind == records.COLOR else read_subject
+        return functools.partial(read, self.origin)
+
+
+def read_subject(source: str | os.PathLike, subject: int) -> building.Subject:
+    """Reads one subject's sequences in any of the layouts.
+
+    Args:
+      source: folder with the dataset, at any depth up to four.
+      subject: number.
+
+    Returns:
+      silhouettes by name, cropped as `cropping.crop_mask` does, and what was dropped: single
+      frames without a person or with the head cut off by the frame's upper border, and
+      sequences in which no frame is left.
+
+    Raises:
+      InputError: a file that is damaged, or a pickle that holds anything but arrays.
+    """
+    sequences: dict[str, np.ndarray] = {}
+    dropped: Counter = Counter()
+    for (condition, repetition, view), frames, normalized in _sequences(
+        _subject_paths(source)[subject]
+    ):
+        kept = []
+        for frame in frames:
+            if np.count_nonzero(frame > 127) < _FOREGROUND:
+                dropped["frames without a person"] += 1
+            elif not normalized and (frame[0] > 127).any():
+                dropped["frames with the head cut off"] += 1
+            else:
+                kept.append(frame)
+        if not kept:
+            dropped["sequences without a usable frame"] += 1
+            continue
+        name = records.name(subject, condition, repetition, view)
+        masks = _cropped(kept)
+        whole = masks.any((1, 2))
+        dropped["frames without a person"] += int((~whole).sum())
+        if whole.any():
+            sequences[name] = masks[whole]
+    return sequences, +dropped
+
+
+def _cropped(frames: Frames) -> UInt8[np.ndarray, "T 240 240"]:
+    boxes = []
+    for frame in frames:
+        left, top, width, height = cv2.boundingRect((frame > 127).astype(np.uint8))
+        boxes.append((top, left, top + height, left + width))
+    squares = cropping.track_squares(np.array(boxes))
+    # Grey values are scaled as they are: OpenGait's 64 pixels keep their soft outlines.
+    crops = [cropping.crop(f, square) > 127 for f, square in zip(frames, squares, strict=True)]
+    return np.stack(crops).astype(np.uint8)
+
+
+def _subject_paths(source: str | os.PathLike) -> dict[int, Path]:
+    """Folder or archive of each subject."""
+    root = Path(source)
+    if not root.is_dir():
+        raise InputError(f"{source}: no such folder: give the folder that holds your CASIA-B copy")
+    for depth in range(5):
+        found = {
+            int(match[1]): path
+            for path in sorted(root.glob("/".join("*" * (depth + 1))))
+            if (match := _SUBJECT.fullmatch(path.name)) and (match[2] or path.is_dir())
+        }
+        if found:
+            return found
+    raise InputError(
+        f"{source}: no subjects found (folders 001 to 124, or 001.tar.gz): give the folder that "
+        "holds your CASIA-B copy"
+    )
+
+
+Key = tuple[str, int, int]  # condition, repetition, view
+
+
+def _sequences(path: Path) -> Iterator[tuple[Key, Frames, bool]]:
+    """A subject's (key, frames, whether height-normalised), in the keys' order."""
+    files = _in_archive(path) if path.is_file() else _in_folder(path)
+    by_key = lambda entry: entry[0]  # noqa: E731
+    for key, group in itertools.groupby(sorted(files, key=lambda e: e[:2]), by_key):
+        frames: Frames = []
+        normalized = False
+        for _, name, read in group:
+            if name.endswith(".png"):
+                frames.append(_png(read(), name))
+            else:
+                normalized = True
+                frames += list(arrays.silhouettes(read(), name))
+        yield key, frames, normalized
+
+
+@dataclasses.dataclass(frozen=True)
+class _Content:
+    """A file's bytes, read when they are needed."""
+
+    source: Path | bytes
+
+    def __call__(self) -> bytes:
+        return self.source if isinstance(self.source, bytes) else self.source.read_bytes()
+
+
+def _in_folder(path: Path) -> list[tuple[Key, str, _Content]]:
+    files = [*path.glob("*/*/*.png"), *path.glob("*/*/*.pkl")]
+    return [
+        (key, str(file), _Content(file))
+        for file in files
+        if (key := _key(file.parts[-3], file.parts[-2]))
+    ]
+
+
+def _in_archive(path: Path) -> list[tuple[Key, str, _Content]]:
+    found = []
+    try:
+        with tarfile.open(path) as archive:  # members are read, never unpacked to disk
+            for member in archive:
+                parts = PurePosixPath(member.name).parts
+                if member.isfile() and len(parts) >= 3 and parts[-1].endswith(".png"):
+                    key = _key(parts[-3], parts[-2])
+                    data = archive.extractfile(member)
+                    if key and data:
+                        found.append((key, f"{path}:{member.name}", _Content(data.read())))
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise InputError(f"{path}: damaged archive ({error}): get it again") from error
+    return found
+
+
+def _key(walk: str, view: str) -> Key | None:
+    match = _WALK.fullmatch(walk)
+    if not match or not _VIEW.fullmatch(view):
+        return None
+    return match[1], int(match[2]), int(view)
+
+
+def _png(data: bytes, name: str) -> UInt8[np.ndarray, "H W"]:
+    image = None
+    if data.rstrip(b"\0").endswith(_PNG_END):  # OpenCV gives what there is of a cut one
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
+    if image is None:
+        raise InputError(f"{name}: damaged picture: get it again, or delete it to do without")
+    return image

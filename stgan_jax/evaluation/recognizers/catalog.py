@@ -1,0 +1,99 @@
+"""Recognisers by name: trained once on subjects of their own, and kept in a folder."""
+
+import dataclasses
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from flax import serialization
+
+from stgan_jax.evaluation.gaits import Gaits
+from stgan_jax.evaluation.recognizers import gei, set_network, wu, zheng
+from stgan_jax.evaluation.recognizers.api import Recognizer, RecognizerKind
+from stgan_jax.util import files
+from stgan_jax.util.errors import InputError
+
+KINDS = {
+    "gei": RecognizerKind(gei.GeiSettings, gei.train, gei.restore),
+    "zheng": RecognizerKind(zheng.ZhengSettings, zheng.train, zheng.restore),
+    "wu": RecognizerKind(wu.WuSettings, wu.train, wu.restore),
+    "set_network": RecognizerKind(
+        set_network.SetNetworkSettings, set_network.train, set_network.restore
+    ),
+}
+_DIGEST_LENGTH = hashlib.sha256().digest_size
+
+
+def train(name: str, gaits: Gaits, seed: int = 0, settings: Any = None) -> Recognizer:
+    """Trains a recogniser, with a progress bar.
+
+    Args:
+      name: of `KINDS`.
+      gaits: walks of the recogniser's own subjects: none of those whom it will be applied to.
+      seed: for all that is drawn at random.
+      settings: of the kind's class; None for its defaults.
+
+    Raises:
+      InputError: there is no such recogniser, or the walks will not do.
+    """
+    kind, settings = _find(name, settings)
+    return kind.train(gaits, seed, settings)
+
+
+def cached(
+    folder: str | os.PathLike, name: str, gaits: Gaits, seed: int = 0, settings: Any = None
+) -> Recognizer:
+    """The recogniser that `train` returns, from `folder` if it is there, and else kept there.
+
+    The file's name holds a hash of the walks, the seed and the settings. A file that is not as it
+    was written is not trusted: the recogniser is trained again, and a line says so.
+
+    Args:
+      folder: created if it does not exist.
+      name: as in `train`.
+      gaits: as in `train`; the hash covers every pixel.
+      seed: as in `train`.
+      settings: as in `train`.
+
+    Raises:
+      InputError: as in `train`, or the folder cannot be written to.
+    """
+    kind, settings = _find(name, settings)
+    path = Path(folder) / f"{name}-{_key(kind, gaits, seed, settings)}.msgpack"
+    if path.is_file():
+        content = path.read_bytes()
+        payload = content[:-_DIGEST_LENGTH]
+        if hashlib.sha256(payload).digest() == content[-_DIGEST_LENGTH:]:
+            return kind.restore(settings, serialization.msgpack_restore(payload))
+        print(f"{path}: damaged, the recogniser is trained again")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    recognizer = kind.train(gaits, seed, settings)
+    payload = serialization.msgpack_serialize(recognizer.arrays())
+    with files.replacing(path) as beside:
+        beside.write_bytes(payload + hashlib.sha256(payload).digest())
+    return recognizer
+
+
+def _find(name: str, settings: Any) -> tuple[RecognizerKind, Any]:
+    if name not in KINDS:
+        raise InputError(f"no recogniser {name!r}: choose of {', '.join(KINDS)}")
+    kind = KINDS[name]
+    settings = kind.settings() if settings is None else settings
+    if not isinstance(settings, kind.settings):
+        raise TypeError(f"settings of {name} must be {kind.settings}, not {type(settings)}")
+    return kind, settings
+
+
+def _key(kind: RecognizerKind, gaits: Gaits, seed: int, settings: Any) -> str:
+    values = [kind.version, seed, dataclasses.asdict(settings)]
+    digest = hashlib.sha256(json.dumps(values).encode())
+    for field in dataclasses.fields(gaits):
+        value = getattr(gaits, field.name)
+        for array in value if field.name == "packed" else [value]:
+            array = np.ascontiguousarray(array)
+            digest.update(f"{field.name} {array.dtype.str} {array.shape}".encode())
+            digest.update(array.tobytes())
+    return digest.hexdigest()[:16]

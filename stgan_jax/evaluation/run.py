@@ -1,0 +1,137 @@
+"""How private and how natural anonymised walks are: every figure of the papers, and attackers."""
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+
+from stgan_jax import __version__
+from stgan_jax.evaluation import detectors, naturalness, recognizers, recovery, report
+from stgan_jax.evaluation.attackers import ATTACKS, Attackers
+from stgan_jax.evaluation.cache import Cache
+from stgan_jax.evaluation.walks import FRAMES, Walks
+from stgan_jax.methods.api import Anonymizer
+from stgan_jax.methods.baselines import Unprotected
+from stgan_jax.util.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationSettings:
+    """What is measured, and how thoroughly.
+
+    Attributes:
+      recognizers: names of `recognizers.KINDS`.
+      attacks: names of `ATTACKS`.
+      across_views: whether galleries of other views are searched, too.
+      natural_walks: number of walks per view from which naturalness is measured.
+      recovery_walks: number of walks per view from which a recovery attack learns, and on which
+        it is made; 0 for no such attack.
+      seed: for all noise and for the recognisers.
+    """
+
+    recognizers: Sequence[str] = tuple(recognizers.KINDS)
+    attacks: Sequence[str] = tuple(ATTACKS)
+    across_views: bool = True
+    natural_walks: int = 40
+    recovery_walks: int = 50
+    seed: int = 0
+
+    def __post_init__(self):
+        """Raises `InputError` for an unknown recogniser or attack, or if there is none."""
+        for field, names, known in (
+            ("recognizers", self.recognizers, recognizers.KINDS),
+            ("attacks", self.attacks, ATTACKS),
+        ):
+            if not names or set(names) - set(known):
+                raise InputError(f"{field}: choose of {', '.join(known)}")
+
+
+def settings(
+    quick: bool = False, recognizers: Sequence[str] = (), attacks: Sequence[str] = (), seed: int = 0
+) -> EvaluationSettings:
+    """Settings from a command line: all that are empty as in a quick or in the full evaluation."""
+    chosen = EvaluationSettings(seed=seed)
+    if quick:
+        chosen = EvaluationSettings(("gei", "zheng"), tuple(ATTACKS), False, 2, 16, seed)
+    return dataclasses.replace(
+        chosen, recognizers=recognizers or chosen.recognizers, attacks=attacks or chosen.attacks
+    )
+
+
+def evaluate(
+    methods: Sequence[Anonymizer],
+    walks: Walks,
+    settings: EvaluationSettings = EvaluationSettings(),
+    cache: str | os.PathLike = "runs/recognizers",
+    dataset: str = "",
+    detector: detectors.Scorer | None = None,
+    action: detectors.Scorer | None = None,
+) -> tuple[dict[str, Any], dict[str, UInt8[np.ndarray, "_ _"]]]:
+    """Measures methods on walks of people on whom nothing was trained.
+
+    Args:
+      methods: compared with each other and with the unprotected walks.
+      walks: of everybody, see `Walks.parts`.
+      settings: what to measure.
+      cache: folder of trained recognisers and of figures, which the same version uses again: an
+        evaluation that was stopped goes on.
+      dataset: name of the walks' dataset, for the report.
+      detector: gives the frame score; None for OpenCV's people detector.
+      action: gives the video score; None for none.
+
+    Returns:
+      the report (see `evaluation.report`), and pictures by name.
+
+    Raises:
+      InputError: too few people or walks for a figure, or two methods of one name.
+    """
+    parts = walks.parts(settings.seed)
+    compared = _plain_first(methods)
+    kept = Cache(cache, [__version__, report.VERSION, dataset, walks.digest(), settings.seed])
+    rows = [
+        {name: getattr(method, name) for name in ("name", "kind", "alpha", "codec", "digest")}
+        for method in compared
+    ]
+
+    attackers = Attackers(compared[0], walks, parts, kept, settings.across_views, settings.seed)
+    for row, method in zip(rows, compared, strict=True):
+        row["privacy"] = attackers.figures(method, settings.recognizers, settings.attacks)
+
+    if settings.recovery_walks:
+        for row, method in zip(rows, compared, strict=True):
+            row["recovery"] = recovery.attack(method, walks, parts, kept, settings.recovery_walks)
+
+    natural, pictures = naturalness.compare(
+        compared, walks, parts, kept, settings.natural_walks, detector, action
+    )
+    for row, figures in zip(rows, natural, strict=True):
+        row["naturalness"] = figures
+
+    training, test = walks.roles()
+    return {
+        "version": report.VERSION,
+        "dataset": dataset,
+        "views": walks.views(),
+        "frames": FRAMES,
+        "subjects": {"recognizers": list(training), "test": list(test)},
+        "walks": {name: int(parts[name].mask.sum()) for name in ("training", "gallery", "probes")},
+        "recognizers": list(settings.recognizers),
+        "attacks": list(settings.attacks),
+        "seed": settings.seed,
+        "frame_score_by": detectors.HOG if detector is None else detector.name,
+        "video_score_by": None if action is None else action.name,
+        "methods": rows,
+    }, pictures
+
+
+def _plain_first(methods: Sequence[Anonymizer]) -> list[Anonymizer]:
+    """The unprotected walks and all methods that change them."""
+    others = [method for method in methods if not isinstance(method, Unprotected)]
+    names = [method.name for method in others]
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise InputError(f"two methods are called {min(twice)}: rename a folder")
+    return [Unprotected(), *others]

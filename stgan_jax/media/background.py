@@ -1,0 +1,294 @@
+"""The empty scene behind the people, from a static camera, and whether the camera is static."""
+
+import dataclasses
+import itertools
+from collections.abc import Iterable
+from typing import TypeVar
+
+import cv2
+import numpy as np
+from jaxtyping import Float, UInt8
+
+Item = TypeVar("Item")
+
+_BAND = 16  # rows processed at a time: their samples stay in the processor's cache
+
+
+def spread(items: Iterable[Item], most: int = 60) -> list[Item]:
+    """Evenly spaced items: at most `most`, and more than a third of that if there are as many.
+
+    Memory does not grow with the number of items, which need not be known in advance.
+    """
+    kept: list[Item] = []
+    stride = 1
+    for number, item in enumerate(items):
+        if number % stride == 0:
+            kept.append(item)
+            if len(kept) > max(2, most):
+                kept, stride = kept[::2], stride * 2
+    return kept
+
+
+def median_background(
+    samples: UInt8[np.ndarray, "N H W 3"],
+) -> tuple[UInt8[np.ndarray, "H W 3"], Float[np.ndarray, "H W"]]:
+    """The static scene, and how much each of its pixels changes.
+
+    Returns:
+      `(background, restlessness)`: the temporal median, which is what each pixel shows for
+      more than half of the time; and the median absolute deviation from it (largest
+      channel, in grey levels), high where leaves, water or a flapping tape move.
+    """
+    background = np.empty(samples.shape[1:], np.uint8)
+    restlessness = np.empty(samples.shape[1:3], np.float32)
+    for row in range(0, len(background), _BAND):
+        band = samples[:, row : row + _BAND]
+        background[row : row + _BAND] = median(band)
+        restlessness[row : row + _BAND] = median(_distance(band, background[row : row + _BAND]))
+    return background, restlessness
+
+
+def median(values: UInt8[np.ndarray, "N *shape"]) -> UInt8[np.ndarray, "*shape"]:
+    """The (upper) median over the first axis, bit by bit: several times np.median's speed."""
+    half = len(values) // 2
+    count = np.uint8 if len(values) < 256 else np.uint32
+    out = np.zeros(values.shape[1:], np.uint8)
+    for bit in (128, 64, 32, 16, 8, 4, 2, 1):
+        above = np.add.reduce((values >= (out | np.uint8(bit))).view(np.uint8), 0, dtype=count)
+        out |= np.where(above >= len(values) - half, np.uint8(bit), np.uint8(0))
+    return out
+
+
+def _distance(values: np.ndarray, center: np.ndarray) -> np.ndarray:
+    """Grey levels between values (N, ..., 3) and colours (..., 3): the largest channel's."""
+    away = np.maximum(values, center) - np.minimum(values, center)
+    return np.maximum(np.maximum(away[..., 0], away[..., 1]), away[..., 2])
+
+
+@dataclasses.dataclass(frozen=True)
+class Scene:
+    """What a static camera records where nobody is.
+
+    Attributes:
+      empty: RGB picture of the scene without people.
+      threshold: grey levels by which foreground differs from it, see `thresholds`.
+    """
+
+    empty: UInt8[np.ndarray, "H W 3"]
+    threshold: UInt8[np.ndarray, "H W"]
+
+
+def scene_behind(samples: UInt8[np.ndarray, "N H W 3"]) -> Scene:
+    """The scene behind the people, from samples of a whole video, whose light may change slowly.
+
+    Samples are first brought to one light, in place. Somebody who stands still for more than
+    half of the time is in the median; they are taken out of the scene if they are away for at
+    least a twelfth of the time, see `_without_standing`.
+    """
+    rough = median(samples[:: max(1, len(samples) // 25)])
+    for sample in samples:
+        gain = _gain(sample, *_small(rough))
+        if np.abs(gain - 1).max() > 0.03:
+            sample[:] = _lit(sample, 1 / gain)
+    empty, restlessness = median_background(samples)
+    _without_standing(samples, empty, restlessness)
+    return Scene(empty, thresholds(restlessness))
+
+
+def _without_standing(samples, empty, restlessness) -> None:
+    """Removes from a median, in place, what stood still for long and was away for a while.
+
+    Where pixels have a second value for at least a twelfth of the time, one of the two values
+    is the object that stood there: the one whose region has edges along its border.
+    """
+    noise = float(np.median(restlessness))
+    limit = max(20.0, 5 * noise)
+    other = np.zeros_like(empty)
+    changed = np.zeros(empty.shape[:2], np.uint8)
+    for row in range(0, len(empty), _BAND):
+        band = samples[:, row : row + _BAND]
+        away = _distance(band, empty[row : row + _BAND]) > limit
+        at = np.nonzero(away.view(np.uint8).sum(0, dtype=np.uint8) >= max(2, len(samples) / 12))
+        if not len(at[0]):
+            continue
+        values, same = band[:, at[0], at[1]], ~away[:, at[0], at[1]]
+        middle = _median_of_some(values, same)
+        deviation = _distance(values, middle)[..., None]
+        stable = _median_of_some(deviation, same)[:, 0] < max(8.0, 2.5 * noise)
+        rows, cols = at[0][stable] + row, at[1][stable]
+        other[rows, cols] = middle[stable]
+        changed[rows, cols] = 1
+    unit = max(3, round(len(empty) / 120) | 1)
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (unit, unit))
+    grown = cv2.morphologyEx(
+        cv2.morphologyEx(changed, cv2.MORPH_OPEN, disc), cv2.MORPH_DILATE, disc
+    )
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(grown)
+    for label in range(1, count):
+        left, top, width, height, area = stats[label]
+        if height < len(empty) / 30 or area < (len(empty) / 40) ** 2:
+            continue
+        window = np.s_[max(top - 2, 0) : top + height + 2, max(left - 2, 0) : left + width + 2]
+        region = (labels[window] == label).astype(np.uint8)
+        swapped = empty[window].copy()
+        take = (region & changed[window]).astype(bool)
+        swapped[take] = other[window][take]
+        rim = cv2.morphologyEx(
+            region & changed[window], cv2.MORPH_GRADIENT, np.ones((5, 5), np.uint8)
+        )
+        if _edges(empty[window], rim) > 1.2 * _edges(swapped, rim):
+            empty[window] = swapped
+            restlessness[window][take] = noise
+
+
+def _edges(image: np.ndarray, where: np.ndarray) -> float:
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    slope = np.hypot(cv2.Sobel(grey, -1, 1, 0), cv2.Sobel(grey, -1, 0, 1))
+    return float(slope[where > 0].mean()) if where.any() else 0.0
+
+
+def _median_of_some(values, hidden):
+    """`median` over the first axis of `values` (..., channels) that are not `hidden` (...)."""
+    # Hidden values go to both ends in turn, so that the middle stays where it is.
+    odd = (np.cumsum(hidden, axis=0, dtype=np.uint8) & 1).astype(bool)
+    ends = np.where(odd, np.uint8(0), np.uint8(255))
+    return median(np.where(hidden[..., None], ends[..., None], values))
+
+
+def masked_median(
+    samples: UInt8[np.ndarray, "N H W 3"], masks: UInt8[np.ndarray, "N H W"]
+) -> UInt8[np.ndarray, "H W 3"]:
+    """The temporal median of what no mask (0/1) covers; the rest is filled from around it."""
+    empty = np.empty(samples.shape[1:], np.uint8)
+    for row in range(0, len(empty), 32):
+        band = np.s_[:, row : row + 32]
+        empty[row : row + 32] = _median_of_some(samples[band], masks[band] > 0)
+    unknown = masks.all(0).astype(np.uint8)
+    if unknown.all():
+        return np.zeros_like(empty)
+    return cv2.inpaint(empty, unknown, 3, cv2.INPAINT_TELEA) if unknown.any() else empty
+
+
+# --- light -----------------------------------------------------------------------------------
+
+_CELLS = (6, 8)  # rows and columns of cells in which light is measured
+_SIDE = 12  # pixels to which a cell's side is scaled for that
+
+
+class Light:
+    """The empty scene in the light of each frame of a video, frames in order.
+
+    How much brighter or darker the scene is than the background picture is measured in cells
+    by medians, so that a person who stands still is not mistaken for light. Changes are
+    followed within two seconds, a lamp that is switched within a fifth of a second.
+    """
+
+    def __init__(self, empty: UInt8[np.ndarray, "H W 3"], fps: float):
+        self._empty = self._now = empty
+        self._small = _small(empty)
+        self._applied = self._gain = np.ones((*_CELLS, 3), np.float32)
+        self._every = max(1, round(fps / 5))  # frames between measurements
+        self._share = min(1.0, 0.5 * self._every / max(fps, 0.5))
+        self._frames = 0
+
+    def update(self, frame: UInt8[np.ndarray, "H W 3"]) -> UInt8[np.ndarray, "H W 3"]:
+        """Takes the next frame; returns the empty scene in this frame's light."""
+        self._frames += 1
+        if (self._frames - 1) % self._every:
+            return self._now
+        gain = _gain(frame, *self._small)
+        switched = float(np.median(np.abs(gain / self._gain - 1))) > 0.1
+        self._gain = gain if switched else self._gain + self._share * (gain - self._gain)
+        if np.abs(self._gain / self._applied - 1).max() > 0.015:
+            self._applied = self._gain
+            self._now = _lit(self._empty, self._gain)
+        return self._now
+
+
+def _small(image: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
+    size = (_CELLS[1] * _SIDE, _CELLS[0] * _SIDE)
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.float32), size
+
+
+def _gain(frame: np.ndarray, small: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    now = cv2.resize(frame, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+    ratio = (now + 8.0) / (small + 8.0)
+    cells = ratio.reshape(_CELLS[0], _SIDE, _CELLS[1], _SIDE, 3).swapaxes(1, 2)
+    cells = np.median(cells.reshape(*_CELLS, -1, 3), axis=2)
+    return np.clip(cv2.medianBlur(cells.astype(np.float32), 5), 0.4, 2.5)
+
+
+def _lit(image: np.ndarray, gain: np.ndarray) -> np.ndarray:
+    full = cv2.resize(gain, image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    return np.clip(np.rint((image + 8.0) * full - 8.0), 0, 255).astype(np.uint8)
+
+
+def thresholds(
+    restlessness: Float[np.ndarray, "H W"], least: float = 16.0
+) -> UInt8[np.ndarray, "H W"]:
+    """Grey levels by which a pixel must differ from the background to count as foreground.
+
+    A multiple of the camera's noise, and more where the scene itself moves.
+    """
+    noise = float(np.median(restlessness))
+    unrest = np.maximum(restlessness - 1.5 * noise, 0.0)
+    return np.clip(max(least, 4.0 * noise) + 5.0 * unrest, 0, 255).astype(np.uint8)
+
+
+def camera_motion(samples: UInt8[np.ndarray, "N H W 3"]) -> float:
+    """How far the camera moves: the largest displacement of the scene between two samples.
+
+    Corners all over the picture are followed from each sample to the next (pyramidal
+    Lucas-Kanade), and a similarity is fitted to them by RANSAC, which disregards the
+    people. Displacements are measured at the frame's corners and add up over time.
+
+    Returns:
+      the displacement in pixels over the frame's diagonal; 0.0 if the scene has too little
+      texture to measure it, infinity if nothing fits because the scene changes (a cut).
+    """
+    samples = samples[:: max(1, len(samples) // 30)]
+    scale = min(1.0, 720 / min(samples.shape[1:3]))
+    grey = [
+        cv2.resize(
+            cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY),
+            None,
+            fx=scale,
+            fy=scale,
+            interpolation=cv2.INTER_AREA,
+        )
+        for frame in samples
+    ]
+    height, width = grey[0].shape
+    corners = np.array([[0, 0], [width, 0], [0, height], [width, height]], np.float64)
+    pose, largest = np.eye(3), 0.0
+    for before, after in itertools.pairwise(grey):
+        points = _spread_corners(before)
+        if len(points) < 20:
+            continue
+        moved, found, _ = cv2.calcOpticalFlowPyrLK(before, after, points[:, None], None)
+        good = found[:, 0] == 1
+        if good.sum() < 0.3 * len(points):
+            return float("inf")
+        fit, inliers = cv2.estimateAffinePartial2D(
+            points[good], moved[good, 0], ransacReprojThreshold=0.7
+        )
+        if fit is None or inliers.mean() < 0.3:
+            return float("inf")
+        pose = np.vstack([fit, [0, 0, 1]]) @ pose
+        there = corners @ pose[:2, :2].T + pose[:2, 2]
+        largest = max(largest, float(np.linalg.norm(there - corners, axis=1).max()))
+    return largest / float(np.hypot(height, width))
+
+
+def _spread_corners(grey: UInt8[np.ndarray, "H W"], cells: int = 8) -> Float[np.ndarray, "N 2"]:
+    """Up to six good corners (x, y) in each of 8x8 cells, so that clothes do not take them all."""
+    height, width = grey.shape
+    found = [np.zeros((0, 2), np.float32)]
+    for row in range(cells):
+        for col in range(cells):
+            top, left = row * height // cells, col * width // cells
+            cell = grey[top : (row + 1) * height // cells, left : (col + 1) * width // cells]
+            points = cv2.goodFeaturesToTrack(cell, 6, 0.1, 5) if min(cell.shape) > 7 else None
+            if points is not None and cell.std() > 2:
+                found.append(points[:, 0] + np.array([left, top], np.float32))
+    return np.concatenate(found)

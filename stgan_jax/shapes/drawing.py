@@ -1,0 +1,56 @@
+"""Bodies of spheres seen from a camera, as outlines of their parts."""
+
+import cv2
+import numpy as np
+from jaxtyping import Float
+
+from stgan_jax.shapes import body
+
+_CIRCLE = np.stack([f(np.arange(16) * np.pi / 8) for f in (np.sin, np.cos)], -1)  # (row, col)
+
+
+_SHIFT = 4  # fractional bits of the coordinates given to OpenCV
+
+
+def project(
+    spheres: body.Spheres, view: float | Float[np.ndarray, " T"], pitch: float
+) -> dict[str, tuple[np.ndarray, np.ndarray, float]]:
+    """Orthographic view of a body: name -> (centres (T, 2) as (row, col), depth (T,), radius).
+
+    Args:
+      spheres: as `body.body_spheres` returns them.
+      view: degrees between walking direction and the direction to the camera, of the
+        whole walk or of each frame; 0 towards the camera, 90 crossing to the image's left,
+        180 away, 270 to the right.
+      pitch: degrees by which the camera looks down.
+
+    Units are statures; row grows downwards from the ground point, depth towards the camera.
+    """
+    v, t = np.radians(view), np.radians(pitch)
+    x, y = np.cos(v), np.sin(v)
+    right = np.stack([-y, x, 0 * x], -1)
+    toward = np.stack([x * np.cos(t), y * np.cos(t), np.sin(t) + 0 * x], -1)
+    down = np.cross(right, toward)
+    along = lambda centre, axis: np.sum(centre * axis, -1)  # noqa: E731
+    return {
+        name: (
+            np.stack([along(centre, down), along(centre, right)], -1),
+            along(centre, toward),
+            radius,
+        )
+        for name, (centre, radius) in spheres.items()
+    }
+
+
+def hulls(projected: dict, spheres: tuple[str, ...]) -> list[Float[np.ndarray, "N 2"]]:
+    """Outline of one part, a convex polygon of (row, col) points, for each frame."""
+    rims = np.concatenate(
+        [projected[s][0][:, None] + projected[s][2] * _CIRCLE for s in spheres], axis=1
+    ).astype(np.float32)
+    return [cv2.convexHull(rim)[:, 0] for rim in rims]
+
+
+def fill(image: np.ndarray, polygon: Float[np.ndarray, "N 2"], value) -> None:
+    """Fills a convex polygon of (row, col) pixel coordinates into an image, in place."""
+    points = np.rint(polygon[:, ::-1] * (1 << _SHIFT)).astype(np.int32)
+    cv2.fillConvexPoly(image, points, value, lineType=cv2.LINE_8, shift=_SHIFT)

@@ -1,0 +1,163 @@
+"""Who walks and how: identities and their repetitions, drawn from seeds."""
+
+import dataclasses
+
+import numpy as np
+from jaxtyping import Float
+
+CONDITIONS = ("nm", "bg", "cl")
+SIZE = 43  # numbers of `vector`
+FIRST_UNSEEN = 1_000_000_000  # seed of the first person that nothing is trained on
+
+
+@dataclasses.dataclass(frozen=True)
+class Identity:
+    """What makes a walker that walker: build, posture and gait. Factors are relative to 1.
+
+    Lengths and radii scale the mean body; angles are in radians; `cadence` is in
+    gait cycles (two steps) a second; phases are in gait cycles.
+    """
+
+    legs: float
+    shank: float
+    arms: float
+    shoulders: float
+    hips: float
+    head: float
+    foot: float
+    chest_depth: float
+    belly: float
+    thigh_width: float
+    calf_width: float
+    arm_width: float
+    seat: float
+    hair: tuple[float, float]  # length and bulk
+    lean: float
+    hunch: float
+    abduction: float
+    toe_out: float
+    step_width: float
+    elbow: float
+    hip_swing: float
+    knee_swing: float
+    ankle_swing: float
+    arm_swing: float
+    arm_lag: float
+    pelvis_turn: float
+    thorax_turn: float
+    pelvis_list: float
+    sway: float
+    asymmetry: tuple[float, float, float]  # left minus right: hip, arm, phase
+    harmonics: tuple[float, float, float, float]  # personal ripple on hip and knee curves
+    cadence: float
+    bag: int  # 0 backpack, 1 shoulder bag, 2 hand bag
+    coat_length: float
+    coat_bulk: float
+
+
+def sample_identity(seed: int, manner: float = 1.0) -> Identity:
+    """Draws a plausible person from a seed; the same seed always gives the same person.
+
+    Args:
+      seed: who it is.
+      manner: how far the swing of legs, arms and trunk is from the mean one, of what it is in
+        people; the build stays.
+    """
+    rng = np.random.default_rng([seed, 0x1D])
+    # No functions, which the tests' type checker would wrap anew for each of thousands of people.
+    about = lambda mean, spread: float(mean + spread * np.clip(rng.normal(), -2.2, 2.2))  # noqa: E731
+    moved = lambda mean, spread: about(mean, manner * spread)  # noqa: E731
+    mass, frame = about(0.0, 1.0), about(0.0, 1.0)  # shared: heavier, broader-shouldered people
+    degree = np.pi / 180
+    return Identity(
+        legs=about(1.0, 0.035),
+        shank=about(1.0, 0.035),
+        arms=about(1.0, 0.04),
+        shoulders=about(1.0 + 0.05 * frame + 0.02 * mass, 0.03),
+        hips=about(1.0 - 0.04 * frame + 0.05 * mass, 0.03),
+        head=about(1.0, 0.04),
+        foot=about(1.0, 0.06),
+        chest_depth=about(1.0 + 0.09 * mass, 0.05),
+        belly=about(1.0 + 0.16 * mass, 0.07),
+        thigh_width=about(1.0 + 0.10 * mass, 0.05),
+        calf_width=about(1.0 + 0.06 * mass, 0.06),
+        arm_width=about(1.0 + 0.09 * mass + 0.03 * frame, 0.06),
+        seat=about(1.0 + 0.10 * mass - 0.05 * frame, 0.08),
+        hair=(float(rng.choice([0.0, 0.2, 1.0], p=[0.5, 0.2, 0.3])), about(1.0, 0.12)),
+        lean=about(4.0, 2.5) * degree,
+        hunch=about(0.0, 0.011),
+        abduction=about(7.0 + 1.5 * mass, 2.5) * degree,
+        toe_out=about(7.0, 4.0) * degree,
+        step_width=about(1.0, 0.18),
+        elbow=about(14.0, 7.0) * degree,
+        hip_swing=moved(1.0, 0.09),
+        knee_swing=moved(1.0, 0.07),
+        ankle_swing=moved(1.0, 0.15),
+        arm_swing=moved(19.0, 7.0) * degree,
+        arm_lag=moved(0.03, 0.025),
+        pelvis_turn=moved(5.0, 1.8) * degree,
+        thorax_turn=moved(6.0, 2.2) * degree,
+        pelvis_list=about(3.0, 1.2) * degree,
+        sway=about(0.011, 0.004),
+        asymmetry=(moved(0.0, 0.03), moved(0.0, 0.12), moved(0.0, 0.008)),
+        harmonics=tuple(moved(0.0, 1.3) * degree for _ in range(4)),  # type: ignore[arg-type]
+        cadence=about(0.95, 0.075),
+        bag=int(rng.integers(3)),
+        coat_length=about(0.62, 0.22),
+        coat_bulk=about(1.0, 0.12),
+    )
+
+
+def vector(person: Identity) -> Float[np.ndarray, " 43"]:
+    """An identity as numbers: the attributes in order, the bag as one of three."""
+    values: list[float] = []
+    for field in dataclasses.fields(person):
+        value = getattr(person, field.name)
+        if field.name == "bag":
+            value = tuple(float(value == kind) for kind in range(3))
+        values += value if isinstance(value, tuple) else (value,)
+    return np.array(values, np.float32)
+
+
+def statistics(count: int = 2000) -> dict[str, Float[np.ndarray, " 43"]]:
+    """Mean and standard deviation ("scale") of the numbers of many people."""
+    drawn = np.stack([vector(sample_identity(FIRST_UNSEEN + i)) for i in range(count)])
+    return {"mean": drawn.mean(0), "scale": drawn.std(0)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Motion:
+    """How one repetition differs from the person's mean."""
+
+    start: float  # gait cycles at frame 0
+    tempo: float  # factor on cadence
+    swing: float  # factor on leg swing
+    arm: float  # factor on arm swing
+    lean: float  # radians added
+    elbow: float  # radians added
+    abduction: float  # radians added
+    hunch: float  # statures added
+
+
+def sample_motion(seed: int, condition: str, repetition: int, spread: float = 1.0) -> Motion:
+    """The repetition's own variation, a pure function of its arguments.
+
+    Args:
+      seed: who walks.
+      condition: one of `CONDITIONS`.
+      repetition: number of the walk.
+      spread: how far repetitions differ; 1 is little.
+    """
+    rng = np.random.default_rng([seed, 0x2E, CONDITIONS.index(condition), repetition])
+    start = rng.uniform()
+    about = lambda deviation: spread * deviation * rng.normal()  # noqa: E731
+    return Motion(
+        start=start,
+        tempo=1.0 + about(0.02),
+        swing=1.0 + about(0.02),
+        arm=1.0 + about(0.06),
+        lean=np.radians(about(0.6)),
+        elbow=np.radians(about(1.5)),
+        abduction=np.radians(about(0.5)),
+        hunch=about(0.002),
+    )

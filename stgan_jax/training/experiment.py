@@ -1,0 +1,75 @@
+"""A training, ready to run: what every method's training is brought to."""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import UInt8
+
+from stgan_jax.training import parallel
+from stgan_jax.training.settings import RunSettings
+from stgan_jax.training.state import Optimizers, TrainState
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Examples that batches are drawn from; `data.feed.ExampleSource` is one."""
+
+    def everything(self) -> Any:
+        """All examples, as a pytree of arrays with a leading axis of them."""
+
+    def indices(self) -> "Source":
+        """Indices of the examples in their place, for whoever holds the examples already."""
+
+    def batches(
+        self, batch_size: int, seed: int, start_step: int, process: int, processes: int
+    ) -> Iterator[Any]:
+        """This process's share of each batch, endlessly, from batch number `start_step` on."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """A training, ready to run.
+
+    Attributes:
+      settings: all that defines it, completed.
+      source: what it draws its batches from.
+      start: seed -> the initial state.
+      step: (state, batch, alpha, axis) -> (state, metrics), pure.
+      validate: (params, alpha) -> `validation/...` figures, `validation/loss` among them; None
+        if nothing is kept back for validation.
+      pictures: params -> pictures by name.
+      one_device: whether the step cannot be shared over several devices by the compiler, as one
+        that calls kernels of its own.
+    """
+
+    settings: RunSettings
+    source: Source
+    start: Callable[[int], TrainState]
+    step: parallel.Step
+    validate: Callable[[Mapping[str, Any], float], dict[str, float]] | None
+    pictures: Callable[[Mapping[str, Any]], dict[str, UInt8[np.ndarray, "H W *channels"]]]
+    one_device: bool = False
+
+    @property
+    def alpha(self) -> float:
+        """The weight of the noise or style term; 0 if there is none."""
+        return getattr(self.settings, "alpha", 0.0)
+
+
+def step_of(update: Callable, settings: RunSettings, optimizers: Optimizers) -> parallel.Step:
+    """A method's training step with a run's update rules and options.
+
+    Args:
+      update: (state, batch, alpha, *, optimizers, options) -> (state, metrics).
+      settings: of the run.
+      optimizers: its update rules.
+    """
+    options = settings.options()
+
+    def step(state, batch, alpha, axis):
+        own = dataclasses.replace(options, axis=axis)
+        return update(state, batch, alpha, optimizers=optimizers, options=own)
+
+    return step

@@ -1,0 +1,75 @@
+"""Files that appear complete under their names, or not at all."""
+
+import contextlib
+import csv
+import glob
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from stgan_jax.util.errors import InputError
+
+
+def check_output(path: str | os.PathLike) -> Path:
+    """The path of a file to be written, once its folder is known to exist and to be writable."""
+    path = Path(path)
+    folder = path.parent
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder, create it first")
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder, name a file in it")
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(f"{folder}: cannot write there ({error.strerror})") from error
+    return path
+
+
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike) -> Iterator[Path]:
+    """A path beside `path` to write to, renamed over it on success and removed on failure."""
+    path = check_output(path)
+    beside = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    try:
+        yield beside
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def write_table(
+    path: str | os.PathLike, rows: Sequence[Mapping[str, Any]], digits: int | None = None
+) -> None:
+    """Writes rows as CSV, columns in the order in which they first come up.
+
+    Args:
+      path: of the file.
+      rows: values by column; what a row lacks is left empty.
+      digits: that numbers are rounded to, all of them by default.
+    """
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    with replacing(path) as beside, open(beside, "w", newline="") as file:
+        table = csv.DictWriter(file, columns, lineterminator="\n")
+        table.writeheader()
+        for row in rows:
+            table.writerow({
+                name: round(value, digits) if digits and isinstance(value, float) else value
+                for name, value in row.items()
+            })  # fmt: skip
+
+
+def sweep(path: str | os.PathLike) -> None:
+    """Removes what killed processes left beside a path, see `replacing`."""
+    path = Path(path)
+    for left in path.parent.glob(f".{glob.escape(path.stem)}.*.part*"):
+        pid = left.name.removeprefix(f".{path.stem}.").split(".part")[0]
+        if not pid.isdigit() or os.path.exists(f"/proc/{pid}") or not os.path.exists("/proc/self"):
+            continue
+        if left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)

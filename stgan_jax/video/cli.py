@@ -1,0 +1,175 @@
+"""The command `stgan-anonymize`:
+
+    stgan-anonymize IN... [--output=...] [--checkpoint=runs/stgan]
+
+IN are videos, patterns such as 'clips/*.mp4', folders of videos, of frames or of silhouettes, or
+datasets of OpenGait's pickles. Whoever cannot be anonymised is covered by background, counted
+and listed in the report. Exit code: 0 if all went well, 3 if somebody is covered, 2 if something
+could not be done, which is then not written.
+"""
+
+import argparse
+import dataclasses
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from stgan_jax.util.errors import InputError, numbers, one_sentence
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str):
+        print(f"error: {message} (--help lists the flags)", file=sys.stderr)
+        sys.exit(2)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        "stgan-anonymize",
+        description=__doc__,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("inputs", nargs="*", metavar="IN", help="Videos, patterns or folders.")
+    add("--input", action="append", default=[], help="One more IN.")
+    add("--output", help="File for one IN, folder for several. Default: beside, as *_anonymized.")
+    add("--overwrite", action="store_true", help="Replace outputs that are there.")
+    add("--report", help="JSON file to write. Default: one beside each output.")
+    add("--jobs", type=int, default=os.cpu_count() or 1, help="Processes for datasets.")
+    add("--device", choices=["auto", "cpu", "gpu", "tpu"], default="auto", help="Where to compute.")
+    _add_model_flags(parser.add_argument_group("the new walkers").add_argument)
+    _add_video_flags(parser.add_argument_group("videos").add_argument)
+    _add_people_flags(parser.add_argument_group("people and scene").add_argument)
+    return parser
+
+
+def _add_model_flags(add) -> None:
+    add(
+        "--checkpoint",
+        help="Weights by name (retarget, stgan_mild, stgan, stgan_strong, silhouette), an .npz "
+        "of weights, or the --workdir of a training. Default: retarget.",
+    )
+    add(
+        "--alpha",
+        type=float,
+        help="How far bodies move to the stranger's: 1 (default) leaves nothing of the own body. "
+        "Only for retarget; ST-GAN's alpha was trained in: --checkpoint=stgan_mild, stgan, "
+        "stgan_strong.",
+    )
+    add(
+        "--tempo",
+        type=float,
+        help="Make gaits faster or slower by up to this share; feet slip by as much.",
+    )
+    add(
+        "--in_step",
+        action="store_true",
+        default=None,
+        help="Draw each pose as it is read, at the moment of its recording, for stairs and the "
+        "like. By default only the gait is kept, at another moment, so that results cannot be "
+        "linked.",
+    )
+    add("--seed", type=int, help="Seed of everybody's random numbers. Random by default.")
+    add("--store_seed", action="store_true", help="Put the seed into the report.")
+
+
+def _add_video_flags(add) -> None:
+    add("--keep_audio", action="store_true", default=True, help="Keep the sound (the default).")
+    add(
+        "--no_keep_audio",
+        "--nokeep_audio",
+        dest="keep_audio",
+        action="store_false",
+        help="Leave the sound out.",
+    )
+    add("--codec", help="h264, h265, vp9, av1 or mpeg4. Default: the container's.")
+    add("--crf", type=int, default=18, help="Quality of the codec, lower is better.")
+    add("--start", type=float, default=0.0, help="Seconds at which to start.")
+    add("--end", type=float, help="Seconds at which to end.")
+    add("--max_resolution", type=int, help="Scale down to so many pixels on the shorter side.")
+    add("--preview", help="PNG to write: a few frames of the result.")
+    add("--contact_sheet", help="PNG to write, before and after. It shows the original people.")
+
+
+def _add_people_flags(add) -> None:
+    add("--masks", help="Folder with a PNG for each frame: people's ids, 0 is nobody.")
+    add("--segmenter", help="ONNX network that segments people.")
+    add("--segmenter_input", default="512,512,0", help="Its height, width, class of people.")
+    add("--background", help="Picture of the empty scene; with masks also a video of it.")
+    add("--silhouettes_only", action="store_true", help="White people on black.")
+    add("--color", default="nearest", help="By the nearest pixel, or by a transfer network.")
+    add("--face", default="blur", help="Original heads: blur, fill (one colour) or keep.")
+    add(
+        "--standing",
+        default="cover",
+        help="Places in the background that may be people who stand there: cover them, or keep "
+        "them, if you have checked that there is nobody.",
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command line and exits with its code."""
+    argv = sys.argv[1:] if arguments is None else arguments
+    values = _parser().parse_args([_underscored(word) for word in argv])
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # nothing is left half-written
+    with one_sentence():
+        result = _run(values)
+    print(_summary(result))
+    sys.exit(result["exit_code"])
+
+
+def _underscored(word: str) -> str:
+    """--keep-audio is --keep_audio."""
+    name, equals, value = word.partition("=")
+    if name.startswith("--"):
+        name = name[:2] + name[2:].replace("-", "_")
+    return name + equals + value
+
+
+def _run(values: argparse.Namespace) -> dict[str, Any]:
+    inputs = [*values.inputs, *values.input]
+    if not inputs:
+        raise InputError("name what is to be anonymised (--help lists the flags)")
+    size = numbers("--segmenter_input", values.segmenter_input.split(","))
+    if len(size) != 3:
+        raise InputError("--segmenter_input needs three numbers, as 512,512,0")
+    if values.jobs < 1:
+        raise InputError("--jobs must be 1 or more")
+
+    from stgan_jax.video import batch, source  # slow: after the flags are checked
+
+    names = {field.name for field in dataclasses.fields(source.ClipOptions)}
+    chosen = {name: value for name, value in vars(values).items() if name in names}
+    chosen["segmenter_input"] = tuple(size)
+    with _device(values.device):
+        return batch.anonymize(
+            inputs,
+            values.output,
+            checkpoint=values.checkpoint,
+            overwrite=values.overwrite,
+            report_to=True if values.report is None else values.report,
+            jobs=values.jobs,
+            options=source.ClipOptions(**chosen),
+        )
+
+
+def _device(name: str) -> Any:
+    import jax
+
+    if name == "auto":
+        if jax.default_backend() == "cpu" and os.path.exists("/dev/nvidia0"):
+            print("a GPU is there and is not used: pip install 'stgan-jax[cuda]'", file=sys.stderr)
+        return jax.default_device(None)
+    try:
+        return jax.default_device(jax.devices(name)[0])
+    except RuntimeError as error:
+        raise InputError(f"--device={name}: JAX finds no such device here") from error
+
+
+def _summary(result: dict[str, Any]) -> str:
+    from stgan_jax.video import batch
+
+    return batch.summary(result)

@@ -1,0 +1,212 @@
+"""Anonymises one clip: a first pass finds the people, a second writes the result.
+
+Every failure fails closed: the output shows the empty scene and anonymised people on it, so that
+a person or frame with which something goes wrong is missing from it, counted and reported.
+"""
+
+import array
+import contextlib
+import dataclasses
+import json
+import os
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from tqdm import tqdm
+
+from stgan_jax.media import containers, pictures, threads
+from stgan_jax.methods import api
+from stgan_jax.methods.color.anonymizer import Recolorer
+from stgan_jax.util import files
+from stgan_jax.util.errors import InputError
+from stgan_jax.video import keys, report
+from stgan_jax.video.backdrop import Backdrop, Entry, inspect
+from stgan_jax.video.people import anonymizing, masks, standing, tracking
+from stgan_jax.video.people.shelf import Shelf
+from stgan_jax.video.render import compose, sheet
+from stgan_jax.video.source import ClipOptions, ClipSource
+
+
+def anonymize_video(
+    source: str | os.PathLike,
+    output: str | os.PathLike,
+    model: api.Anonymizer,
+    *,
+    seed: int | None = None,
+    report: str | os.PathLike | None = None,
+    contact_sheet: str | os.PathLike | None = None,
+    options: ClipOptions | None = None,
+) -> dict[str, Any]:
+    """Anonymises everybody who walks in a video, or in a folder of its frames.
+
+    The output shows the scene's background with the anonymised people in it and nothing
+    else of the original: whoever could not be anonymised is covered by background. If the
+    camera moves, which needs masks, it shows the frames around the masks.
+
+    Args:
+      source: the video, or a folder of pictures.
+      output: video or folder to write; it appears complete or not at all.
+      model: the anonymiser, see `catalog.load`.
+      seed: of everybody's random numbers; by default a random one.
+      report: JSON file to write, the returned value.
+      contact_sheet: PNG to write: original, silhouette, anonymised silhouette, recoloured.
+        It shows the original people: not for publication.
+      options: all other options; `seed` and `contact_sheet` may be among them.
+
+    Returns:
+      the report, see `report.build`.
+
+    Raises:
+      InputError: an unusable video, one whose camera moves, nobody in it, a model that cannot
+        anonymise videos, or a file that cannot be written.
+    """
+    options = options or ClipOptions()
+    if seed is not None:
+        options = dataclasses.replace(options, seed=seed)
+    if contact_sheet is not None:
+        options = dataclasses.replace(options, contact_sheet=contact_sheet)
+    with contextlib.closing(_Clip(source, output, model, options, report)) as clip:
+        return clip.run()
+
+
+class _Clip:
+    def __init__(self, source, output, model: api.Anonymizer, options: ClipOptions, report_file):
+        self._started = time.monotonic()
+        model.require_video()
+        self._options, self._model, self._output = options, model, output
+        self._report_file = report_file
+        self._source = ClipSource(source, options.cut)
+        self._check_outputs()
+        network = Recolorer.load() if options.color == "transfer" else None
+        self._look = compose.Look(options.face, network)
+        self._shape = self._source.shape
+        self._blanks = anonymizing.Blanks()
+        self._times = array.array("d")
+        self._shelf = Shelf(os.path.dirname(os.path.abspath(output)))
+
+    def close(self) -> None:
+        self._shelf.close()
+
+    def _check_outputs(self) -> None:
+        source, options = self._source, self._options
+        if source.is_folder:
+            pictures.check_folder(self._output)
+            pictures.png_names(source.path)
+        else:
+            containers.codec_of(self._output, options.codec)
+        for path in (self._output, self._report_file, options.contact_sheet, options.preview):
+            if path is None:
+                continue
+            is_folder = source.is_folder and path is self._output
+            files.check_output(os.path.join(os.path.dirname(path), ".x") if is_folder else path)
+            if os.path.exists(path) and os.path.samefile(source.path, path):
+                raise InputError(f"{path}: would replace the input, name another file")
+
+    def run(self) -> dict[str, Any]:
+        options, source = self._options, self._source
+        seed = keys.random_seed() if options.seed is None else options.seed
+        detector, backdrop = inspect(source, options, self._shelf)
+        tracks = self._track(detector, backdrop)
+        places = [] if backdrop.standing is None else standing.boxes(backdrop.standing)
+        if not tracks and not places:
+            raise InputError(f"{source.path}: no walking person found, nothing to anonymise")
+        persons = self._anonymize(tracks, keys.root(seed))
+        cells = compose.sheet_cells(persons) if options.contact_sheet else {}
+        preview = compose.Preview()
+        with source.writer(self._output, options) as append:
+            for number, frame, composed in self._compose(persons, backdrop):
+                for present, why in composed.failed:
+                    present.person.hidden[present.i] = why
+                append(dataclasses.replace(frame, image=composed.image))
+                preview.add(composed.image)
+                for cell in cells.get(number, ()):
+                    cell.fill(frame.image, composed.image)
+        seconds = time.monotonic() - self._started
+        stored = seed if options.store_seed else None
+        outcome = report.Outcome(
+            persons, self._times, self._blanks.reasons, places, seconds, stored
+        )
+        result = report.build(source, self._output, options, self._model.alpha, outcome)
+        if options.contact_sheet and cells:
+            sheet.write(options.contact_sheet, [c for column in cells.values() for c in column])
+        if options.preview:
+            with files.replacing(options.preview) as beside:
+                pictures.write(beside, preview.picture()[..., ::-1])
+        if self._report_file:
+            with files.replacing(self._report_file) as beside:
+                beside.write_text(json.dumps(result, indent=2) + "\n")
+        return result
+
+    def _track(self, detector: masks.Detector, backdrop: Backdrop) -> list[tracking.Track]:
+        """The first pass: detects people in each frame and tracks them."""
+
+        def detect(entry: Entry) -> tuple[Entry, masks.Mask | None]:
+            try:
+                return entry, detector(entry.number, entry.frame.image, entry.empty)
+            except Exception as error:
+                self._blanks.add(entry.number, "detection", error)
+                return entry, None
+
+        def detected() -> Iterator[tuple[int, np.ndarray, np.ndarray | None]]:
+            with self._progress("finding people") as bar:
+                entries = self._entries(backdrop)
+                for (number, frame, _), mask in threads.mapped(detect, entries, detector.workers):
+                    bar.update()
+                    self._times.append(float(frame.pts * self._source.info.time_base))
+                    if backdrop.unions is not None:
+                        backdrop.unions.add(mask)
+                    yield number, frame.image, mask
+
+        tracks = anonymizing.track_people(
+            detected(), self._shape, self._shelf, self._blanks, detector.has_ids
+        )
+        if isinstance(detector, masks.FromFiles) and self._options.cut.whole:
+            detector.check(len(self._times))
+        return tracks
+
+    def _anonymize(
+        self, tracks: Sequence[tracking.Track], root: jax.Array
+    ) -> list[anonymizing.Person]:
+        fps = float(self._source.info.fps)
+        persons = anonymizing.anonymize(tracks, self._shape, fps, root, self._model, self._shelf)
+        return list(tqdm(persons, desc="anonymising", unit="person", total=len(tracks)))
+
+    def _entries(self, backdrop: Backdrop) -> Iterator[Entry]:
+        size = 3 * self._shape[0] * self._shape[1]
+        depth = int(np.clip((48 << 20) // size, 1, 6))
+        return threads.ahead(backdrop.entries(self._source.frames(), self._blanks), depth)
+
+    def _compose(
+        self, persons: list[anonymizing.Person], backdrop: Backdrop
+    ) -> Iterator[tuple[int, containers.Stamped, compose.Composed]]:
+        """The second pass: each frame and what is shown in its place."""
+        presence = compose.Presence(persons)
+        plain = self._options.silhouettes_only
+
+        def paint(work: tuple[Entry, list[compose.Present]]):
+            entry, present = work
+            number, frame, empty = entry
+            try:
+                canvas = np.zeros_like(frame.image) if plain else backdrop.canvas(entry)
+                if number in self._blanks.reasons:
+                    return number, frame, compose.Composed(canvas, [])
+                composed = compose.compose(canvas, frame.image, present, plain, self._look)
+                return number, frame, composed
+            except Exception as error:
+                self._blanks.add(number, "composing", error)
+                black = np.zeros_like(frame.image)
+                blank = black if empty is None or plain else backdrop.vacated(empty)
+                return number, frame, compose.Composed(blank, [])
+
+        work = ((entry, presence.at(entry.number)) for entry in self._entries(backdrop))
+        with self._progress("writing") as bar:
+            for result in threads.mapped(paint, work):
+                bar.update()
+                yield result
+
+    def _progress(self, what: str) -> tqdm:
+        total = self._source.info.frames if self._options.cut.whole else 0
+        return tqdm(total=len(self._times) or total or None, desc=what, unit="frame")

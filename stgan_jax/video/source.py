@@ -1,0 +1,173 @@
+"""A clip's source and its options: a video or a folder of pictures, and how it is anonymised."""
+
+import dataclasses
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+
+from stgan_jax.media import background, containers, pictures
+from stgan_jax.media.sound import Audio
+from stgan_jax.util.errors import InputError
+from stgan_jax.video import keys
+from stgan_jax.video.render import head
+
+COLORS = ("nearest", "transfer")
+_ENOUGH = 30  # if there are as many key frames over the video, they stand for all frames
+
+
+@dataclasses.dataclass(frozen=True)
+class ClipOptions:
+    """How a clip is anonymised; the command's flags have the same names.
+
+    Attributes:
+      keep_audio: copies the sound into the output. (A voice identifies its speaker, too.)
+      codec: name in `containers.CODECS`; None for the container's own.
+      crf: constant rate factor of the codec.
+      start, end: seconds; frames before and after are left out.
+      max_resolution: larger frames are scaled down to this many pixels on the shorter side.
+      silhouettes_only: draws white people on black.
+      color: source of the new bodies' colours, one of `COLORS`: the nearest pixel (ST-GAN,
+        Eq. 9) or the colour-transfer network (Colour 2020).
+      face: what is done to the original heads before that, one of `head.HOW`.
+      standing: "cover" fills places in the empty scene that may be people who stand there, see
+        `people.standing`; "keep" leaves them: for scenes that somebody has checked.
+      masks: folder with a PNG for every frame, whose values are people's ids, 0 nobody.
+      segmenter: ONNX file, see `masks.Segmenter`.
+      segmenter_input: height and width of its input, and the class (channel) of people.
+      background: picture of the empty scene, or a video or folder with one for every frame.
+      seed: of everybody's random numbers; by default a random one.
+      alpha: how far bodies move to the stranger's, 0 to 1; None for the model's own.
+      tempo: largest relative change of everybody's cadence; None for the model's own.
+      in_step: draws every pose as it is read, at the moment when it was recorded, by which two
+        results of one recording can be linked; None for the model's own, which keeps a person's
+        gait parameters only.
+      store_seed: puts the seed into the report. Whoever has it can repeat the random numbers.
+      preview: PNG to write: a few frames of the result.
+      contact_sheet: PNG to write: before and after. It shows the original people.
+    """
+
+    keep_audio: bool = True
+    codec: str | None = None
+    crf: int = 18
+    start: float = 0.0
+    end: float | None = None
+    max_resolution: int | None = None
+    silhouettes_only: bool = False
+    color: str = "nearest"
+    face: str = "blur"
+    standing: str = "cover"
+    masks: str | os.PathLike | None = None
+    segmenter: str | os.PathLike | None = None
+    segmenter_input: tuple[int, int, int] = (512, 512, 0)
+    background: str | os.PathLike | None = None
+    seed: int | None = None
+    alpha: float | None = None
+    tempo: float | None = None
+    in_step: bool | None = None
+    store_seed: bool = False
+    preview: str | os.PathLike | None = None
+    contact_sheet: str | os.PathLike | None = None
+
+    def __post_init__(self):
+        """Raises `InputError` for values out of range and options that exclude each other."""
+        if self.start < 0 or (self.end is not None and self.end <= self.start):
+            raise InputError("--start must not be negative, and --end must be later than it")
+        if self.masks and self.start:
+            raise InputError("--masks are counted from the first frame: leave --start out")
+        if self.max_resolution is not None and self.max_resolution < 16:
+            raise InputError("--max_resolution must be 16 pixels or more")
+        choices = {"color": COLORS, "face": head.HOW, "standing": ("cover", "keep")}
+        for name, values in choices.items():
+            if getattr(self, name) not in values:
+                raise InputError(f"--{name} must be one of {', '.join(values)}")
+        if not 0 <= self.crf <= 51:
+            raise InputError("--crf must be from 0 to 51")
+        if self.alpha is not None and not 0.0 <= self.alpha <= 1.0:
+            raise InputError("--alpha must be from 0 to 1")
+        if self.tempo is not None and not 0.0 <= self.tempo <= 0.5:
+            raise InputError("--tempo must be from 0 to 0.5")
+        if self.tempo and self.in_step:
+            raise InputError("--in_step keeps the cadence: leave --tempo out")
+        if self.masks and self.segmenter:
+            raise InputError("--masks and --segmenter exclude each other")
+        if self.seed is not None and not 0 <= self.seed < 1 << keys.BITS:
+            raise InputError(f"--seed must be from 0 to 2**{keys.BITS} - 1")
+        for path in (self.preview, self.contact_sheet):
+            if path is not None and not os.fspath(path).lower().endswith(".png"):
+                raise InputError(f"{path}: name a .png file for the picture")
+
+    @property
+    def cut(self) -> containers.Cut:
+        """The part of a video that is read."""
+        return containers.Cut(self.start, self.end, self.max_resolution)
+
+    @property
+    def of_model(self) -> dict[str, Any]:
+        """Arguments for `Anonymizer.with_options`."""
+        return {name: getattr(self, name) for name in ("alpha", "tempo", "in_step")}
+
+
+class ClipSource:
+    """A video, or a folder of pictures read as one.
+
+    Attributes:
+      path: the video or folder.
+      info: properties by the header or the first picture.
+      is_folder: whether it is a folder of pictures.
+    """
+
+    def __init__(self, path: str | os.PathLike, cut: containers.Cut):
+        """Reads the header. Raises `InputError` if there is none."""
+        self.path, self.cut = Path(path), cut
+        self.is_folder = self.path.is_dir()
+        self.info = (pictures if self.is_folder else containers).probe(path, cut)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width) of the frames."""
+        return self.info.height, self.info.width
+
+    def frames(self) -> Iterator[containers.Stamped]:
+        """All frames, decoded anew."""
+        return (pictures if self.is_folder else containers).read_stamped(self.path, self.cut)
+
+    def samples(self) -> UInt8[np.ndarray, "N H W 3"]:
+        """Frames from all over the clip: key frames if there are enough, as they cost little."""
+        if not self.is_folder:
+            keyed = containers.read_stamped(self.path, self.cut, keys_only=True)
+            samples = background.spread((frame.image for frame in keyed), self._most)
+            if len(samples) >= min(_ENOUGH, self._most):
+                return np.stack(samples)
+        return np.stack([image for _, image in self.numbered_samples()])
+
+    def numbered_samples(self) -> list[tuple[int, UInt8[np.ndarray, "H W 3"]]]:
+        """Frames from all over the clip, with their numbers."""
+        frames = ((number, frame.image) for number, frame in enumerate(self.frames()))
+        samples = background.spread(frames, self._most)
+        if not samples:
+            raise InputError(f"{self.path}: holds no frames")
+        return samples
+
+    @property
+    def _most(self) -> int:
+        """How many samples fit into a quarter of a GiB, at most 60."""
+        return int(np.clip((256 << 20) // (3 * self.shape[0] * self.shape[1]), 3, 60))
+
+    def writer(self, output: str | os.PathLike, options: ClipOptions) -> Any:
+        """A context that yields `append(Stamped)`, see `containers.video_writer`."""
+        if self.is_folder:
+            return pictures.writer(output, pictures.png_names(self.path))
+        sound = Audio(self.path, options.start, options.end) if options.keep_audio else None
+        return containers.video_writer(
+            output,
+            self.shape,
+            self.info.fps,
+            options.crf,
+            codec=options.codec,
+            like=self.info,
+            sound=sound,
+        )
