@@ -1,17 +1,17 @@
-"""What of the original's head gets through: nothing that tells one face from another."""
+"""The original's head: nothing that distinguishes faces is left in the result."""
 
 import cv2
 import numpy as np
 import pytest
 
-from stgan_jax.data import color_walks
-from stgan_jax.errors import InputError
-from stgan_jax.footage import compose
-from stgan_jax.footage.source import Options
-from stgan_jax.video import color, head
-from stgan_jax.video.segmentation import Region
-from stgan_jax.video.shelf import Shelf
-from stgan_jax.video.sightings import Sightings
+from stgan_jax.data.walkers import color_walks
+from stgan_jax.media.segmentation import Region
+from stgan_jax.methods.color import nearest
+from stgan_jax.util.errors import InputError
+from stgan_jax.video.people.shelf import Shelf
+from stgan_jax.video.people.sightings import Sightings
+from stgan_jax.video.render import compose, head
+from stgan_jax.video.source import ClipOptions
 
 
 @pytest.fixture(scope="module")
@@ -42,16 +42,16 @@ def test_two_faces_come_out_alike(walk, how):
     new = np.roll(own, (-6, 3), (0, 1))  # the new head above and beside the old one
     faces = [with_face(walk.frames[1], own, seed) for seed in (0, 1)]
     zone = faces[0][1]
-    for shown in ("keep", how):
+    for way in ("keep", how):
         outs = []
         for face, _ in faces:
             canvas = background.copy()
-            color.paint(canvas, head.hide(face, own, shown), own, new)
+            nearest.paint(canvas, head.hide(face, own, way), own, new)
             outs.append(canvas.astype(float))
         apart = np.abs(outs[0] - outs[1]).max(-1)[zone & (new > 0)].mean()
-        seen = np.corrcoef(detail(outs[0], zone).ravel(), detail(faces[0][0], zone).ravel())[0, 1]
-        assert (apart > 20, seen > 0.4) == (shown == "keep", shown == "keep"), (apart, seen)
-        if shown != "keep":
+        alike = np.corrcoef(detail(outs[0], zone).ravel(), detail(faces[0][0], zone).ravel())[0, 1]
+        assert (apart > 20, alike > 0.4) == (way == "keep", way == "keep"), (apart, alike)
+        if way != "keep":
             assert apart < 6  # means of few pixels
 
 
@@ -117,13 +117,13 @@ def test_boxes_are_a_slice_of_the_sightings():
     np.testing.assert_array_equal(sightings.boxes(1, 9)[:, 2], [120, 60])
 
 
-def test_what_cannot_be_is_refused():
+def test_unknown_ways_of_painting_are_refused():
     for name in ("face", "color"):
         with pytest.raises(InputError, match=f"--{name} must be one of"):
-            Options(**{name: "nothing"})
+            ClipOptions(**{name: "nothing"})
 
 
-def test_what_is_usual_is_told_from_the_silhouettes_about_a_frame():
+def test_a_stature_is_measured_on_the_silhouettes_about_a_frame():
     sightings = Sightings(Shelf())
     for frame in range(30):
         height = 140 if 10 <= frame < 18 else 90
