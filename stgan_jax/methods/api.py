@@ -31,7 +31,7 @@ class Anonymizer:
     Attributes:
       kind: the method's name in `catalog`.
       name: what tables call this one; its folder's or its weights' name.
-      codec: of the contours that `contours` works on, one of `contour.CODECS`.
+      codec: which contours `contours` works on, one of `contour.CODECS`.
       alpha: how far from the person's own shape to the new one, 0 to 1; None if not applicable.
       digest: changes whenever the output may change; "" if results must not be cached.
       context: how many frames before and after a frame decide its shape.
@@ -88,17 +88,17 @@ class Anonymizer:
         Raises:
           InputError: the method has no such option, or not this value.
         """
-        given = {name: value for name, value in options.items() if value is not None}
-        unknown = [name for name in given if name not in self.OPTIONS]
+        changes = {name: value for name, value in options.items() if value is not None}
+        unknown = [name for name in changes if name not in self.OPTIONS]
         if unknown:
             raise InputError(
                 f"{self.name or self.kind}: a {self.kind!r} model has no --{unknown[0]}: leave it "
                 "out, or choose another --checkpoint"
             )
-        return self._changed(given) if given else self
+        return self._changed(changes) if changes else self
 
     def _changed(self, options: dict[str, Any]) -> "Anonymizer":
-        """`with_options` for options that exist and are given."""
+        """`with_options` for options that the method has, none of them None."""
         raise NotImplementedError
 
     def require_video(self) -> None:
@@ -110,14 +110,14 @@ class Anonymizer:
         Args:
           own: original contours in [0, 1], of `codec`.
           walks: what each is called: name and seed decide its key, whatever else is in the batch.
-          seed: of the keys.
+          seed: decides the keys.
 
         Returns:
           contours in pixels; one that was empty stays empty.
         """
-        made = contour.to_pixels(np.array(self.unit_contours(own, walks, seed)))
-        made[~own.any(-1)] = 0.0
-        return made
+        pixels = contour.to_pixels(np.array(self.unit_contours(own, walks, seed)))
+        pixels[~own.any(-1)] = 0.0
+        return pixels
 
     def unit_contours(self, own: Contours, walks: "Sequence[WalkName]", seed: int) -> Contours:
         """`contours` in [0, 1]; by default each walk's silhouettes go through a call."""

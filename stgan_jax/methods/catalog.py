@@ -121,7 +121,7 @@ def load(source: str | os.PathLike | None = None, which: str = checkpoint.LATEST
     Args:
       source: the --workdir of a training, whose newest checkpoint is taken; or weights, by name
         (`weights.names`) or file; None for `DEFAULT`.
-      which: of a training's checkpoints, see `checkpoint.load`.
+      which: which of a training's checkpoints, see `checkpoint.load`.
 
     Raises:
       InputError: there is no such thing, it is damaged, or it anonymises nothing.

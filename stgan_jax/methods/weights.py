@@ -67,7 +67,7 @@ def read(source: str | os.PathLike, which: str = checkpoint.LATEST) -> Saved:
 
     Args:
       source: one of `names`, an npz that `export` wrote, or the --workdir of a training.
-      which: of a training's checkpoints, see `checkpoint.load`.
+      which: which of a training's checkpoints, see `checkpoint.load`.
 
     Raises:
       InputError: there is no such thing, or it is damaged.
@@ -133,8 +133,8 @@ def export(
     """Writes what use needs of a training: no discriminators, of averaged networks the average.
 
     Args:
-      workdir: of the training.
-      path: of the npz.
+      workdir: folder of the training.
+      path: npz to write.
       settings: the class of its settings.
       which: as in `checkpoint.load`.
 

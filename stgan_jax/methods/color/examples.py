@@ -53,7 +53,7 @@ class Crops:
 
 
 def squares(silhouettes: UInt8[np.ndarray, "T H W"]) -> np.ndarray:
-    """The person's crop in each frame (T, 3); where nobody is seen the frame before's."""
+    """The person's crop in each frame (T, 3); without anybody in it the frame before's."""
     boxes = np.zeros((len(silhouettes), 4), np.int64)
     for t, mask in enumerate(silhouettes):
         rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
@@ -76,7 +76,7 @@ def crops(
     Args:
       walk: the walk.
       anonymized: its new silhouettes, in the crops `places`.
-      places: of `squares`.
+      places: the crops, see `squares`.
       frames: which.
       size: pixels a side.
     """

@@ -67,7 +67,7 @@ def regions(
 
     Args:
       anonymized: x_bi.
-      radius: of the operator.
+      radius: pixels of the operator.
       own: the original silhouettes. Note: the slides call the centre the overlap of x_bi with the
         original gait, which an erosion of x_bi meets where both bodies are nearly one. With these
         it is the overlap itself, eroded; they are of training alone.
@@ -161,11 +161,11 @@ def style(
         colors, generated = (jnp.concatenate([x, one], -1) for x in (colors, generated))
     grid = patch_masks(colors.shape[1])
     wanted, areas = gram_matrices(colors, center)
-    made, sizes = gram_matrices(generated, edge)
+    grams, sizes = gram_matrices(generated, edge)
     nearest = nearest_patches(areas, grid)
     aim = jnp.einsum("blk,bkcd->blcd", nearest, wanted)
     counts = (sizes > 0.5) & (jnp.sum(nearest, -1) > 0.5)
-    apart = jnp.sum(jnp.abs(aim - made), (-2, -1))
+    apart = jnp.sum(jnp.abs(aim - grams), (-2, -1))
     return jnp.mean(jnp.sum(jnp.where(counts, apart, 0.0), -1))
 
 

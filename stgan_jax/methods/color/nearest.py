@@ -61,8 +61,8 @@ def _without_rim(mask: UInt8[np.ndarray, "H W"]) -> UInt8[np.ndarray, "H W"]:
     """A silhouette without its rim of mixed pixels; thin limbs, which are all rim, stay."""
     rows = np.flatnonzero(mask.any(1))
     rim = max(1, round((rows[-1] - rows[0]) / 50))
-    square = lambda size: np.ones((size, size), np.uint8)  # noqa: E731
+    small, large = (np.ones((size, size), np.uint8) for size in (2 * rim + 1, 4 * rim + 3))
     padded = cv2.copyMakeBorder(mask, rim, rim, rim, rim, cv2.BORDER_REPLICATE)
-    inner = cv2.erode(padded, square(2 * rim + 1))[rim:-rim, rim:-rim]
-    thin = mask & ~cv2.dilate(inner, square(4 * rim + 3))
+    inner = cv2.erode(padded, small)[rim:-rim, rim:-rim]
+    thin = mask & ~cv2.dilate(inner, large)
     return inner | thin

@@ -29,7 +29,7 @@ class ColorNet(nn.Module):
     """x_rgb, x_bi -> Phi(x_bi, x_rgb), before the product with x_bi.
 
     Attributes:
-      form: of `FORMS`.
+      form: one of `FORMS`.
       widths: channels from half the side down, each level half as large.
     """
 
@@ -72,20 +72,20 @@ class ColorNet(nn.Module):
             # None at the widest level, where they cost most.
             x = active(conv(x) if level else dense(x, self.widths[0]))
         x = grown(evened(x, 4).astype(jnp.float32))
-        made = jax.nn.sigmoid(x[..., :3])
+        drawn = jax.nn.sigmoid(x[..., :3])
         if self.form == "plain":
-            return made, jnp.zeros(made.shape[:-1])
-        return made, jax.nn.sigmoid(x[..., 3])
+            return drawn, jnp.zeros(drawn.shape[:-1])
+        return drawn, jax.nn.sigmoid(x[..., 3])
 
 
 def blended(
     colors: Float[Array, "B H W 3"],
     anonymized: Float[Array, "B H W"],
-    made: Float[Array, "B H W 3"],
+    drawn: Float[Array, "B H W 3"],
     kept: Float[Array, "B H W"],
 ) -> Float[Array, "B H W 3"]:
     """The output: the network's colours and the kept ones, times the binary gait."""
-    mixed = made + kept[..., None] * (colors - made)
+    mixed = drawn + kept[..., None] * (colors - drawn)
     return mixed * anonymized[..., None]
 
 

@@ -35,7 +35,7 @@ class ColorSettings(ValidatedSettings):
       means: whether L_Style looks at mean colours, see `losses.style`.
       widths: channels of the network, from half the side down.
       jitter: how far gains of the colour channels are drawn from 1.
-      learning_rate: of the network.
+      learning_rate: rate for the network.
       compute_dtype: "float32" or "bfloat16"; weights and losses are always float32.
     """
 

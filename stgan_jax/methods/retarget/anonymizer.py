@@ -59,8 +59,8 @@ class RetargetAnonymizer(Anonymizer):
     The new body has its feet and its head where `cropping.track_squares` has them in a crop.
 
     Attributes:
-      settings: of the networks' training.
-      params: of the networks, by name.
+      settings: how the networks were trained.
+      params: the networks' parameters, by name.
       options: how they are used.
     """
 
@@ -176,15 +176,15 @@ class RetargetAnonymizer(Anonymizer):
         self, silhouettes: UInt8[np.ndarray, "T 240 240"]
     ) -> tuple[Float[np.ndarray, "T C"], Float[np.ndarray, "T I"]]:
         """Pose codes, and what each frame tells of the person."""
-        here, seen = np.arange(len(silhouettes)), np.flatnonzero(silhouettes.any((1, 2)))
-        if not len(seen):
-            seen = here[:1]
-        # Where nobody is seen, the nearest frame with somebody stands in for the window's sake.
-        after = np.minimum(np.searchsorted(seen, here), len(seen) - 1)
+        here, known = np.arange(len(silhouettes)), np.flatnonzero(silhouettes.any((1, 2)))
+        if not len(known):
+            known = here[:1]
+        # The nearest frame with somebody stands in for one without anybody, for the window's sake.
+        after = np.minimum(np.searchsorted(known, here), len(known) - 1)
         before = np.maximum(after - 1, 0)
-        later = np.abs(seen[after] - here) <= np.abs(seen[before] - here)
+        later = np.abs(known[after] - here) <= np.abs(known[before] - here)
         rows = np.where(later, after, before)
-        encoded = fields.encode(silhouettes[seen])[rows[_filled(len(here))]]
+        encoded = fields.encode(silhouettes[known])[rows[_filled(len(here))]]
         code, shown = self._read(self.params, encoded[None])
         return np.asarray(code)[0, : len(here)], np.asarray(shown)[0, : len(here)]
 
@@ -246,13 +246,13 @@ class RetargetAnonymizer(Anonymizer):
 
     def _read_plain(self, params, encoded):
         gen, basis = inference_params(params), params["basis"]
-        seen = networks.coordinates(basis, networks.to_unit(encoded))
-        code, _ = self._nets.encoder.apply(gen["encoder"], seen)
-        return code, self._nets.identity.apply(gen["identity"], seen, code)
+        walk = networks.coordinates(basis, networks.to_unit(encoded))
+        code, _ = self._nets.encoder.apply(gen["encoder"], walk)
+        return code, self._nets.identity.apply(gen["identity"], walk, code)
 
     def _draw_plain(self, params, code, person):
-        made = self._nets.decoder.apply(inference_params(params)["decoder"], code, person)
-        return networks.field(params["basis"], made)
+        decoder = inference_params(params)["decoder"]
+        return networks.field(params["basis"], self._nets.decoder.apply(decoder, code, person))
 
 
 def _filled(frames: int) -> Int[np.ndarray, " N"]:
@@ -263,21 +263,21 @@ def _filled(frames: int) -> Int[np.ndarray, " N"]:
 def turned(
     codes: Float[np.ndarray, "T C"], head: Mapping[str, Any], degrees: float
 ) -> Float[np.ndarray, "T C"]:
-    """Pose codes as if the walker were seen from further round.
+    """Pose codes as from a camera further round the walker.
 
-    By the least change of them after which `networks.PoseHead`, which is linear, reads another view
+    They are changed by as little as makes `networks.PoseHead`, which is linear, read another view,
     and all else as before.
 
     Args:
-      codes: of each frame.
-      head: its parameters.
-      degrees: how much further.
+      codes: one for each frame.
+      head: parameters of the pose head.
+      degrees: how much further round.
     """
     kernel, bias = (np.asarray(head["params"]["Dense_0"][name]) for name in ("kernel", "bias"))
     read, change = codes @ kernel + bias, np.zeros((len(codes), kernel.shape[1]), np.float32)
     for first, times in ((4, 1), (6, 2)):  # the view and its double, see `gait.pose_vector`
-        seen = read[:, first] + 1j * read[:, first + 1]
-        off = seen * (np.exp(1j * times * np.radians(degrees)) - 1.0)
+        wave = read[:, first] + 1j * read[:, first + 1]
+        off = wave * (np.exp(1j * times * np.radians(degrees)) - 1.0)
         change[:, first], change[:, first + 1] = off.real, off.imag
     return (codes + change @ np.linalg.pinv(kernel)).astype(codes.dtype)
 

@@ -50,8 +50,8 @@ def objective(
     """What the encoder, the decoder and their heads minimise, and its terms.
 
     Args:
-      params: of the networks, by name.
-      basis: of fields.
+      params: the networks' parameters, by name.
+      basis: the basis that fields are written in.
       batch: pairs of walks, float32.
       noise: Gaussian, for the pose codes.
       nets: the modules.

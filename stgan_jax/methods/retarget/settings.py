@@ -29,13 +29,14 @@ class RetargetSettings(ValidatedSettings):
       inputs: how many of the components the encoders look at.
       window: frames that a pose code is read from, odd.
       code_size: numbers of a pose code.
-      width: of the decoder's layers.
-      learning_rate: of all networks.
-      rate_weight: of the pose code's divergence, see `losses.RetargetLoss` for this and the next.
-      motion_weight: of the changes from frame to frame.
-      overlap_weight: of the silhouettes' overlap.
-      pose_weight: of the error of the pose that a code tells.
-      read_weight: of the leg angles that are read from what is drawn; 0 for no such reader.
+      width: units in each of the decoder's three hidden layers.
+      learning_rate: rate for all networks.
+      rate_weight: weight of the pose code's divergence; for this and the next see
+        `losses.RetargetLoss`.
+      motion_weight: weight of the changes from frame to frame.
+      overlap_weight: weight of the silhouettes' overlap.
+      pose_weight: weight of the error of the pose that a code tells.
+      read_weight: weight of the leg angles read from what is drawn; 0 for no such reader.
       stride: one in so many cells of a field counts in a step.
       base: weights or a training's folder whose networks stay as they are, so that only the
         gait's reader and coder are trained. Sizes must be theirs. Empty trains all.

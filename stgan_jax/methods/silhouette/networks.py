@@ -113,7 +113,7 @@ class SilhouetteNets:
     def generate(
         self, gen: Any, field: Float[Array, "B T S S"], noise: Float[Array, "B Z"]
     ) -> Float[Array, "B T S S"]:
-        """Other people's fields in the pose of those given, one noise a walk."""
+        """Other people's fields in the poses of `field`, one noise a walk."""
         frames = field.shape[1]
         code = self.encoder.apply(gen["encoder"], field.reshape(-1, *field.shape[2:]))
         every = jnp.repeat(noise, frames, 0)

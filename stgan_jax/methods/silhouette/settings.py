@@ -24,10 +24,10 @@ class SilhouetteSettings(ValidatedSettings):
     Attributes:
       code_size: numbers in the middle between encoder and decoder.
       widths: channels of the four levels.
-      adversarial_weight: of D_S, beside the distance to the wanted silhouette in percent of a
-        field's range.
-      learning_rate: of the generator.
-      disc_learning_rate: of D_S.
+      adversarial_weight: weight of D_S's term, beside the distance to the wanted silhouette in
+        percent of a field's range.
+      learning_rate: rate for the generator.
+      disc_learning_rate: rate for D_S.
       compute_dtype: "float32" or "bfloat16"; weights and losses are always float32.
     """
 

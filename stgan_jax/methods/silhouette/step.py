@@ -23,7 +23,7 @@ def silhouette_step(
       batch: pairs of walks.
       nets: the modules.
       optimizers: for "gen" and "spatial_disc".
-      adversarial_weight: of D_S's term in the generator's loss; at 0 D_S is not trained.
+      adversarial_weight: weight of D_S's term in the generator's loss; at 0 D_S is not trained.
       options: additions.
     """
     own, wanted, noise = batch.floats()

@@ -73,8 +73,8 @@ class StganAnonymizer(Anonymizer):
             # A batch that is not full is filled up with its first walk.
             rows = jnp.stack([keys[n] for n, _ in batch + batch[:1] * (_ROWS - len(batch))])
             drawn = beside if noise else _sample(self._nets, self._params, rows)
-            made = _generate(self._nets, self._params, own, drawn)
-            pixels = contour.to_pixels(np.asarray(made))
+            shapes = _generate(self._nets, self._params, own, drawn)
+            pixels = contour.to_pixels(np.asarray(shapes))
             for row, (n, t) in enumerate(batch):
                 out[n][t : t + _FRAMES] = pixels[row, : len(out[n]) - t]
         return out

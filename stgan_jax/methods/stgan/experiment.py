@@ -73,7 +73,7 @@ def experiment(settings: StganSettings) -> Experiment:
 
 @functools.partial(jax.jit, static_argnums=0)
 def _anonymize(nets, params, own, noise=None):
-    """G's output for walks (B, T, 4000) in [0, 1], and the noise, which is drawn if not given."""
+    """G's output for walks (B, T, 4000) in [0, 1], and the noise, which is drawn if it is None."""
     if noise is None:
         noise = nets.noise.sample(params, jax.random.key(2), len(own))
     return nets.gen.apply(inference_params(params), own, noise), noise

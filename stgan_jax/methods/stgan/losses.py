@@ -20,8 +20,8 @@ class StganLoss(NamedTuple):
     Attributes:
       distance: "l1", as Eqs. 6 and 7 print it, or "l2", see `deviation`.
       saturating: Eqs. 4 and 5 as printed, see `adversarial`.
-      adversarial_weight: of L_S and L_T; 1 as printed.
-      balance: of L_Rec and L_Per, "printed" or "convex", see `generator`.
+      adversarial_weight: weight of L_S and L_T; 1 as printed.
+      balance: how L_Rec and L_Per are weighed, "printed" or "convex", see `generator`.
     """
 
     distance: str

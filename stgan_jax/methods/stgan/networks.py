@@ -84,8 +84,8 @@ class Generator(nn.Module):
             own, noise = (
                 jnp.concatenate([x[..., -reach:], x, x[..., :reach]], -1) for x in (own, noise)
             )
-        made = convolution(self.convolution).mixed(mixer, own, noise)
-        return made[..., reach : made.shape[-1] - reach].astype(contours.dtype)
+        out = convolution(self.convolution).mixed(mixer, own, noise)
+        return out[..., reach : out.shape[-1] - reach].astype(contours.dtype)
 
 
 class SpatialDiscriminator(nn.Module):
@@ -119,7 +119,7 @@ class TemporalDiscriminator(nn.Module):
 
     An LSTM whose outputs at all T steps are concatenated and fully connected to one logit.
     Note: 128 units are our choice, the paper gives no size. `dtype` as in `Generator`. Several
-    batches are judged as if they were joined; one recurrence serves all.
+    batches give the logits of the joined one; one recurrence serves all.
     """
 
     units: int = 128

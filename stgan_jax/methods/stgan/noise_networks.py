@@ -53,8 +53,7 @@ class ContourBasis(struct.PyTreeNode):
         _, singular, rows = np.linalg.svd(contours - mean, full_matrices=False)
         deviation = singular[:size] / np.sqrt(len(contours))
         scale = deviation[0] ** (1 - whitening) * deviation**whitening
-        as_jax = lambda x: jnp.asarray(x, jnp.float32)  # noqa: E731
-        return cls(as_jax(mean), as_jax(rows[:size]), as_jax(scale))
+        return cls(*(jnp.asarray(x, jnp.float32) for x in (mean, rows[:size], scale)))
 
     @classmethod
     def identity(cls) -> "ContourBasis":
@@ -111,11 +110,11 @@ class NoiseDiscriminator(nn.Module):
 
 def _perceptron(x: Array, hidden: Sequence[int], outputs: int, dtype: Any) -> Array:
     """Fully connected layers with leaky ReLU, inside a compact module."""
-    given = x.dtype
+    dtype_in = x.dtype
     for width in hidden:
         dense = nn.Dense(width, kernel_init=nn.initializers.he_normal(), dtype=dtype)
         x = nn.leaky_relu(dense(x), 0.2)
-    return nn.Dense(outputs, dtype=dtype)(x).astype(given)
+    return nn.Dense(outputs, dtype=dtype)(x).astype(dtype_in)
 
 
 def noise_contour(

@@ -38,8 +38,8 @@ class NoiseSettings(ValidatedSettings):
     Attributes:
       validation_subjects: first and last of the subjects that `validation/...` figures are
         computed on, and by which the best checkpoint is chosen; empty for none.
-      learning_rate: of G_N and D_N.
-      beta1: of Adam.
+      learning_rate: rate for G_N and D_N.
+      beta1: Adam's first decay rate.
       seed_size: length of the Gaussian seed.
       truncation: deviation of the seeds that noise is sampled from, 1 in training.
       basis_size: components of the basis that contours are written in; 0 for no basis, the
@@ -122,8 +122,8 @@ class StganSettings(ValidatedSettings):
       saturating: overrides that part of the loss.
       adversarial_weight: overrides that part of the loss.
       balance: overrides that part of the loss.
-      gen_learning_rate: of G.
-      disc_learning_rate: of D_S and D_T.
+      gen_learning_rate: rate for G.
+      disc_learning_rate: rate for D_S and D_T.
       features: channels of the convolutions (16 in WIFS Fig. 5).
       kernel: taps of each convolution, odd (3 in WIFS Fig. 5).
       share_encoder: one encoder for both inputs, as in WIFS Eqs. 2-3; ST-GAN has two.
@@ -199,8 +199,8 @@ class StganSettings(ValidatedSettings):
 
     def loss_parts(self) -> StganLoss:
         """The form of the losses, with what overrides it."""
-        given = {name: getattr(self, name) for name in StganLoss._fields}
-        return LOSSES[self.loss]._replace(**{k: v for k, v in given.items() if v is not None})
+        parts = {name: getattr(self, name) for name in StganLoss._fields}
+        return LOSSES[self.loss]._replace(**{k: v for k, v in parts.items() if v is not None})
 
     def nets(self) -> StganNets:
         """The networks that these settings describe, the frozen noise GAN's among them."""

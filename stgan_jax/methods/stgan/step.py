@@ -55,10 +55,10 @@ def discriminator_loss(
 
     Args:
       disc: (params, real, fake) -> logits of both, one after the other.
-      params: of the discriminator.
+      params: the discriminator's parameters.
       real: original gaits.
       fake: generated gaits.
-      name: of the discriminator in the metrics.
+      name: what metrics call it.
       options: additions.
     """
     real_logits, fake_logits = jnp.split(disc(params, real, fake), 2)

@@ -22,7 +22,7 @@ class WifsSettings(RunSettings):
       noise_subject: whose gait is the noise gait of all others, in their view (WIFS III-E, IV);
         0 draws one of the training subjects by the seed.
       alpha: how much of the noise gait is added (Eq. 5).
-      learning_rate: of Phi.
+      learning_rate: rate for Phi.
       features: channels of the convolutions (16 in Fig. 5).
       kernel: taps of each convolution, odd (3 in Fig. 5).
       share_encoder: one encoder for both inputs, as Eqs. 2-3 print it.
