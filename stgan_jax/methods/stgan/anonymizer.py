@@ -14,7 +14,6 @@ from stgan_jax.methods.api import Anonymizer, Contours, Silhouettes, walk_keys
 from stgan_jax.methods.retarget.anonymizer import RetargetAnonymizer
 from stgan_jax.methods.stgan.settings import StganSettings
 from stgan_jax.shapes import contour
-from stgan_jax.training.state import inference_params
 
 if TYPE_CHECKING:
     from stgan_jax.data.datasets.names import WalkName
@@ -97,7 +96,7 @@ def _sample(nets, params, keys) -> Float[Array, "B 4000"]:
 
 @functools.partial(jax.jit, static_argnums=0)
 def _generate(nets, params, contours: Float[Array, "B T 4000"], noise) -> Float[Array, "B T 4000"]:
-    return nets.gen.apply(inference_params(params), contours, noise)
+    return nets.anonymize(params, contours, noise)
 
 
 _KEPT: dict[tuple, bytes] = {}  # silhouettes of noise gaits, packed and compressed

@@ -17,7 +17,7 @@ from stgan_jax.methods.stgan.step import stgan_step
 from stgan_jax.ops.convolution import refuse_kernels_on_cpu
 from stgan_jax.shapes import contour
 from stgan_jax.training.experiment import Experiment, step_of
-from stgan_jax.training.state import TrainState, inference_params, with_average
+from stgan_jax.training.state import TrainState, with_average
 
 if TYPE_CHECKING:
     from stgan_jax.data.feed import ExampleSource
@@ -76,7 +76,7 @@ def _anonymize(nets, params, own, noise=None):
     """G's output for walks (B, T, 4000) in [0, 1], and the noise, which is drawn if it is None."""
     if noise is None:
         noise = nets.noise.sample(params, jax.random.key(2), len(own))
-    return nets.gen.apply(inference_params(params), own, noise), noise
+    return nets.anonymize(params, own, noise), noise
 
 
 @functools.partial(jax.jit, static_argnums=0)

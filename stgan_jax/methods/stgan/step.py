@@ -17,7 +17,7 @@ from stgan_jax.methods.stgan import losses
 from stgan_jax.methods.stgan.networks import Generator, SpatialDiscriminator, TemporalDiscriminator
 from stgan_jax.shapes import contour
 from stgan_jax.training.gradients import Metrics, StepOptions
-from stgan_jax.training.state import Optimizers, TrainState
+from stgan_jax.training.state import Optimizers, TrainState, inference_params
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +46,15 @@ class StganNets:
             "temporal_disc": self.temporal_disc.init(keys[2], contours),
             **self.noise.frozen(noise_params),
         }
+
+    def anonymize(
+        self,
+        params: dict[str, Any],
+        contours: Float[Array, "B T 4000"],
+        noise: Float[Array, "B 4000"] | Float[Array, "B T 4000"],
+    ) -> Float[Array, "B T 4000"]:
+        """Anonymised contours in [0, 1], by G's weights for inference."""
+        return self.gen.apply(inference_params(params), contours, noise)
 
 
 def discriminator_loss(
