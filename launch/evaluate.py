@@ -49,8 +49,8 @@ def main(_):
         methods += [baselines.LinearMix(_MIX.value, 0.3)] if _MIX.value else []
         walks = Walks.of_dataset(_DATASET.value, _DATA_DIR.value, numbers("--views", _VIEWS.value))
         methods = methods[shares.in_shares(_JOBS.value, _SHARE.value)]
-        kept = _CACHE.value, _DATASET.value
-        figures, pictures = run.evaluate(methods, walks, settings, *kept, *scorers)
+        known = _CACHE.value, _DATASET.value
+        figures, pictures = run.evaluate(methods, walks, settings, *known, *scorers)
         if not _SHARE.value:
             print(report.write(_OUT.value, {**figures, "study": opinions}, pictures))
 

@@ -37,15 +37,14 @@ def main(argv):
         from stgan_jax.study import build, report, server  # slow to load
 
         if (command, study) == ("build", "") and _OUT.value:
-            size, consent = errors.numbers("--size", _SIZE.value), build.text_of(_CONSENT.value)
-            options = build.StudyOptions(
-                _RATERS.value, _PER_RATER.value, _REPEATS.value, _ANCHORS.value,
-                size, _SECONDS.value, _CONTAINER.value, consent, _SEED.value,
-            )  # fmt: skip
+            per_rater = _PER_RATER.value, _REPEATS.value, _ANCHORS.value
+            form = errors.numbers("--size", _SIZE.value), _SECONDS.value, _CONTAINER.value
+            consent = build.text_of(_CONSENT.value)
+            options = build.StudyOptions(_RATERS.value, *per_rater, *form, consent, _SEED.value)
+            data = _DATASET.value, _DATA_DIR.value, errors.numbers("--views", _VIEWS.value)
             gather = functools.partial(
-                build.sources, _CLIPS.value, _CHECKPOINT.value, _DATASET.value, _DATA_DIR.value,
-                errors.numbers("--views", _VIEWS.value), _WALKS.value, _SEED.value,
-            )  # fmt: skip
+                build.sources, _CLIPS.value, _CHECKPOINT.value, *data, _WALKS.value, _SEED.value
+            )
             print(build.build(_OUT.value, gather, options))
         elif command == "serve" and study:
             server.serve(study, _PORT.value, _HOST.value)

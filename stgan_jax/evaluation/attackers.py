@@ -8,8 +8,8 @@ from tqdm import tqdm
 
 from stgan_jax.evaluation import attacks, recognizers
 from stgan_jax.evaluation.cache import Cache
-from stgan_jax.evaluation.gaits import Gaits
-from stgan_jax.evaluation.walks import Part, Walks
+from stgan_jax.evaluation.gaits import AlignedGaits
+from stgan_jax.evaluation.walks import WalkPart, Walks
 from stgan_jax.methods.api import Anonymizer
 
 # Whether the recogniser learns from anonymised walks, and whether the gallery is anonymised, too.
@@ -30,7 +30,7 @@ class Attackers:
         self,
         plain: Anonymizer,
         walks: Walks,
-        parts: Mapping[str, Part],
+        parts: Mapping[str, WalkPart],
         cache: Cache,
         across_views: bool = True,
         seed: int = 0,
@@ -39,9 +39,9 @@ class Attackers:
 
         Args:
           plain: leaves walks as they are.
-          walks: of everybody.
+          walks: everybody's.
           parts: see `Walks.parts`.
-          cache: of figures, original gaits and trained recognisers.
+          cache: keeps figures, original gaits and trained recognisers.
           across_views: whether galleries of other views are searched, too.
           seed: for training recognisers.
         """
@@ -57,9 +57,9 @@ class Attackers:
         """Attacks a method.
 
         Args:
-          method: anonymised the walks; the plain one is attacked as "clean" alone.
-          names: of `recognizers.KINDS`.
-          attack_names: of `ATTACKS`.
+          method: anonymises the walks; for the plain one the only attack is "clean".
+          names: recognisers in `recognizers.KINDS`.
+          attack_names: attacks in `ATTACKS`.
 
         Returns:
           attack -> recogniser -> `attacks.figures`.
@@ -96,7 +96,7 @@ class Attackers:
         return self._matching(name, training["training"], gallery["gallery"], own["probes"])
 
     def _matching(
-        self, name: str, training: Gaits, gallery: Gaits, probes: Gaits
+        self, name: str, training: AlignedGaits, gallery: AlignedGaits, probes: AlignedGaits
     ) -> attacks.Matching:
         recognizer = recognizers.cached(self._cache.folder, name, training, self._seed)
         return attacks.matching(recognizer.distances, gallery, probes, self._across_views)
@@ -109,20 +109,20 @@ class _MethodGaits:
         self,
         method: Anonymizer,
         walks: Walks,
-        parts: Mapping[str, Part],
+        parts: Mapping[str, WalkPart],
         cache: Cache | None = None,
     ):
         """Takes a cache if they are to be stored."""
         self._method, self._walks, self._parts, self._cache = method, walks, parts, cache
-        self._gaits: dict[str, Gaits] = {}
+        self._gaits: dict[str, AlignedGaits] = {}
 
-    def __getitem__(self, part: str) -> Gaits:
+    def __getitem__(self, part: str) -> AlignedGaits:
         if part not in self._gaits:
             mask, seed = self._parts[part]
             what = "to learn from" if part == "training" else part
             compute = functools.partial(self._walks.gaits, self._method, mask, seed, what)
             if self._cache:
-                number = list(self._parts).index(part)
+                number = list(self._parts).index(part)  # as in files that are cached already
                 self._gaits[part] = self._cache.gaits(["walks", number], self._method, compute)
             else:
                 self._gaits[part] = compute()

@@ -9,7 +9,7 @@ import scipy.stats
 from jaxtyping import Float, Int, Shaped
 from sklearn.metrics import det_curve
 
-from stgan_jax.evaluation.gaits import Gaits
+from stgan_jax.evaluation.gaits import AlignedGaits
 from stgan_jax.util.errors import InputError
 
 Subjects = Shaped[np.ndarray, " _"] | Sequence[int]
@@ -199,8 +199,9 @@ def figures(matching: Matching, before: Matching, across_views: bool = True) -> 
     """All privacy figures of one recogniser under one attack.
 
     Args:
-      matching: of the anonymised probes.
-      before: of the same probes before anonymisation, by the recogniser trained on originals.
+      matching: distances of the anonymised probes.
+      before: distances of the same probes before anonymisation, by the recogniser trained on
+        originals.
       across_views: whether to add the table of all views against all.
 
     Returns:
@@ -253,9 +254,9 @@ def _views(matching: Matching, condition: str) -> dict[str, Any]:
 
 
 def matching(
-    distances: Callable[[Gaits, Gaits], Float[np.ndarray, "P G"]],
-    gallery: Gaits,
-    probes: Gaits,
+    distances: Callable[[AlignedGaits, AlignedGaits], Float[np.ndarray, "P G"]],
+    gallery: AlignedGaits,
+    probes: AlignedGaits,
     across_views: bool = True,
 ) -> Matching:
     """Applies a recogniser.

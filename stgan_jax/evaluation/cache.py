@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from stgan_jax.evaluation import gaits
-from stgan_jax.evaluation.gaits import Gaits
+from stgan_jax.evaluation.gaits import AlignedGaits
 from stgan_jax.methods.api import Anonymizer
 from stgan_jax.methods.baselines import Unprotected
 from stgan_jax.util import files
@@ -18,7 +18,7 @@ class Cache:
     """Files named by a hash of all that a result depends on.
 
     Attributes:
-      folder: of the files; trained recognisers are kept in it, too.
+      folder: holds the files; trained recognisers are kept in it, too.
     """
 
     def __init__(self, folder: str | os.PathLike, common: Sequence[Any]):
@@ -44,7 +44,9 @@ class Cache:
             beside.write_text(json.dumps(figures))
         return figures
 
-    def gaits(self, key: Sequence[Any], method: Anonymizer, compute: Callable[[], Gaits]) -> Gaits:
+    def gaits(
+        self, key: Sequence[Any], method: Anonymizer, compute: Callable[[], AlignedGaits]
+    ) -> AlignedGaits:
         """`figures` for walks, see `gaits.stored`."""
         return gaits.stored(self._path("walks", key, method, ".npz"), compute)
 

@@ -5,6 +5,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Int, UInt8
@@ -17,7 +18,7 @@ LARGE = 126  # side of the energy images of Wu et al. 2017, pixels
 
 
 @dataclasses.dataclass(frozen=True)
-class Gaits:
+class AlignedGaits:
     """Walks of many people, one per row.
 
     Attributes:
@@ -40,15 +41,15 @@ class Gaits:
         """Number of walks."""
         return len(self.packed)
 
-    def __getitem__(self, chosen: Bool[np.ndarray, " N"] | Int[np.ndarray, " M"]) -> "Gaits":
+    def __getitem__(self, chosen: Bool[np.ndarray, " N"] | Int[np.ndarray, " M"]) -> "AlignedGaits":
         """Some of the walks, by a mask or by indices."""
         index = np.arange(len(self))[chosen]
-        return Gaits(
+        return AlignedGaits(
             [self.packed[i] for i in index],
             **{name: array[index] for name, array in self.arrays().items()},
         )
 
-    def arrays(self) -> dict[str, np.ndarray]:
+    def arrays(self) -> dict[str, Any]:
         """Every field but `packed`, by name."""
         return {name: array for name, array in vars(self).items() if name != "packed"}
 
@@ -66,8 +67,8 @@ class Gaits:
         return out
 
 
-def collect(walks: Iterable[tuple[WalkName, UInt8[np.ndarray, "_ H W"]]]) -> Gaits:
-    """Gaits of walks, from the name and the silhouettes (0 or 1) of each."""
+def collect(walks: Iterable[tuple[WalkName, UInt8[np.ndarray, "_ H W"]]]) -> AlignedGaits:
+    """Aligns walks, from the name and the silhouettes (0 or 1) of each."""
     packed, large, names = [], [], []
     for walk, silhouettes in walks:
         small = gei.normalize(silhouettes)
@@ -76,10 +77,10 @@ def collect(walks: Iterable[tuple[WalkName, UInt8[np.ndarray, "_ H W"]]]) -> Gai
         large.append(np.round(255 * image).astype(np.uint8))
         names.append((walk.subject, walk.condition, walk.repetition, walk.view))
     subject, condition, repetition, view = (np.array(x) for x in zip(*names, strict=True))
-    return Gaits(packed, np.stack(large), subject, condition, repetition, view)
+    return AlignedGaits(packed, np.stack(large), subject, condition, repetition, view)
 
 
-def stored(path: Path, compute: Callable[[], Gaits]) -> Gaits:
+def stored(path: Path, compute: Callable[[], AlignedGaits]) -> AlignedGaits:
     """Reads gaits from a file, or computes and stores them: some 12 kB per walk.
 
     A damaged file is replaced, and a line says so.
@@ -89,7 +90,7 @@ def stored(path: Path, compute: Callable[[], Gaits]) -> Gaits:
             with np.load(path) as file:
                 arrays = dict(file)
             packed = np.split(arrays.pop("packed"), arrays.pop("ends")[:-1])
-            return Gaits(packed, **arrays)
+            return AlignedGaits(packed, **arrays)
         except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error):
             print(f"{path}: damaged, its walks are computed again")
     gaits = compute()

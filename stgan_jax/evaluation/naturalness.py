@@ -19,7 +19,7 @@ from tqdm import tqdm
 from stgan_jax.evaluation import attacks, detectors, motion
 from stgan_jax.evaluation.cache import Cache
 from stgan_jax.evaluation.motion import Walk
-from stgan_jax.evaluation.walks import Part, Walks, spread
+from stgan_jax.evaluation.walks import WalkPart, Walks, spread
 from stgan_jax.methods.api import Anonymizer
 from stgan_jax.shapes import contour, gei, likeness
 from stgan_jax.util import grids
@@ -45,7 +45,7 @@ WHY_NAN = {
 def compare(
     methods: Sequence[Anonymizer],
     walks: Walks,
-    parts: Mapping[str, Part],
+    parts: Mapping[str, WalkPart],
     cache: Cache,
     count: int,
     detector: detectors.Scorer | None = None,
@@ -55,9 +55,9 @@ def compare(
 
     Args:
       methods: the first leaves walks as they are.
-      walks: of everybody.
+      walks: everybody's.
       parts: see `Walks.parts`: probes are measured, training walks are the reference.
-      cache: of figures.
+      cache: keeps figures.
       count: number of walks per view.
       detector: gives the frame score; None for OpenCV's people detector.
       action: gives the video score; None for none.

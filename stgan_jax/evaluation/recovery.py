@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from tqdm import tqdm
 
 from stgan_jax.evaluation.cache import Cache
-from stgan_jax.evaluation.walks import Part, Walks, spread
+from stgan_jax.evaluation.walks import WalkPart, Walks, spread
 from stgan_jax.methods.api import Anonymizer
 from stgan_jax.shapes import contour
 from stgan_jax.util.errors import InputError
@@ -39,15 +39,15 @@ class Pairs(NamedTuple):
 
 
 def attack(
-    method: Anonymizer, walks: Walks, parts: Mapping[str, Part], cache: Cache, count: int
+    method: Anonymizer, walks: Walks, parts: Mapping[str, WalkPart], cache: Cache, count: int
 ) -> dict[str, Any]:
     """Attacks normal walks of a method, each view by itself.
 
     Args:
       method: anonymises the walks.
-      walks: of everybody.
+      walks: everybody's.
       parts: see `Walks.parts`: training walks are known to the attacker, probes are attacked.
-      cache: of figures.
+      cache: keeps figures.
       count: number of walks per view that are known, and that are attacked.
 
     Returns:
@@ -70,7 +70,7 @@ def attack(
     return {"pixels": means, "by_view": by_view}
 
 
-def _pairs(method: Anonymizer, walks: Walks, part: Part, view: int, count: int) -> Pairs:
+def _pairs(method: Anonymizer, walks: Walks, part: WalkPart, view: int, count: int) -> Pairs:
     mask = part.mask & (walks.view == view) & (walks.condition == "nm")
     index = spread(mask, count)
     anonymized = [

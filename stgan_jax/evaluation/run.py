@@ -27,8 +27,8 @@ class EvaluationSettings:
       attacks: names of `ATTACKS`.
       across_views: whether galleries of other views are searched, too.
       natural_walks: number of walks per view from which naturalness is measured.
-      recovery_walks: number of walks per view from which a recovery attack learns, and on which
-        it is made; 0 for no such attack.
+      recovery_walks: number of walks per view from which a recovery attack learns, and of those
+        that it attacks; 0 for no such attack.
       seed: for all noise and for the recognisers.
     """
 
@@ -74,7 +74,7 @@ def evaluate(
 
     Args:
       methods: compared with each other and with the unprotected walks.
-      walks: of everybody, see `Walks.parts`.
+      walks: everybody's, see `Walks.parts`.
       settings: what to measure.
       cache: folder of trained recognisers and of figures, which the same version uses again: an
         evaluation that was stopped goes on.
@@ -90,22 +90,22 @@ def evaluate(
     """
     parts = walks.parts(settings.seed)
     compared = _plain_first(methods)
-    kept = Cache(cache, [__version__, report.VERSION, dataset, walks.digest(), settings.seed])
+    known = Cache(cache, [__version__, report.VERSION, dataset, walks.digest(), settings.seed])
     rows = [
         {name: getattr(method, name) for name in ("name", "kind", "alpha", "codec", "digest")}
         for method in compared
     ]
 
-    attackers = Attackers(compared[0], walks, parts, kept, settings.across_views, settings.seed)
+    attackers = Attackers(compared[0], walks, parts, known, settings.across_views, settings.seed)
     for row, method in zip(rows, compared, strict=True):
         row["privacy"] = attackers.figures(method, settings.recognizers, settings.attacks)
 
     if settings.recovery_walks:
         for row, method in zip(rows, compared, strict=True):
-            row["recovery"] = recovery.attack(method, walks, parts, kept, settings.recovery_walks)
+            row["recovery"] = recovery.attack(method, walks, parts, known, settings.recovery_walks)
 
     natural, pictures = naturalness.compare(
-        compared, walks, parts, kept, settings.natural_walks, detector, action
+        compared, walks, parts, known, settings.natural_walks, detector, action
     )
     for row, figures in zip(rows, natural, strict=True):
         row["naturalness"] = figures

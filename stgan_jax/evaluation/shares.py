@@ -48,7 +48,7 @@ def _processes(jobs: int) -> Iterator[list[tuple[subprocess.Popen, IO | None]]]:
     with contextlib.ExitStack() as stack:
         before = signal.signal(signal.SIGTERM, signal.default_int_handler)
         stack.callback(signal.signal, signal.SIGTERM, before)
-        running = []
+        running: list[tuple[subprocess.Popen, IO | None]] = []
         for i in range(jobs):
             log = stack.enter_context(tempfile.TemporaryFile("w+")) if i else None
             command = [sys.executable, *sys.argv, f"--share={i + 1}/{jobs}"]

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from stgan_jax.data.datasets import splits
 from stgan_jax.data.datasets.names import WalkName
 from stgan_jax.evaluation import gaits
-from stgan_jax.evaluation.gaits import Gaits
+from stgan_jax.evaluation.gaits import AlignedGaits
 from stgan_jax.methods.api import Anonymizer
 from stgan_jax.shapes import contour, gei
 from stgan_jax.util.errors import InputError
@@ -26,7 +26,7 @@ FRAMES = 50  # ST-GAN 4: the last frames of each sequence; shorter ones are left
 _CHUNK = 8  # walks per call of a method
 
 
-class Part(NamedTuple):
+class WalkPart(NamedTuple):
     """Walks that serve one purpose in an evaluation.
 
     Attributes:
@@ -107,7 +107,7 @@ class Walks:
         half = len(people) // 2
         return tuple(people[:half]), tuple(people[half:])
 
-    def parts(self, seed: int) -> dict[str, Part]:
+    def parts(self, seed: int) -> dict[str, WalkPart]:
         """Splits the walks: "probes", "gallery", and "training" of the recognisers.
 
         Each part has keys of its own, so that an attacker never has those of the probes.
@@ -129,7 +129,8 @@ class Walks:
                     "the gallery, nm-05, nm-06, bg and cl the probes"
                 )
         return {
-            name: Part(mask, seed * len(masks) + i) for i, (name, mask) in enumerate(masks.items())
+            name: WalkPart(mask, seed * len(masks) + i)
+            for i, (name, mask) in enumerate(masks.items())
         }
 
     def digest(self) -> str:
@@ -182,7 +183,7 @@ class Walks:
 
     def gaits(
         self, method: Anonymizer, mask: Bool[np.ndarray, " N"], seed: int, what: str
-    ) -> Gaits:
+    ) -> AlignedGaits:
         """Anonymises walks for recognisers, with a progress bar that says `what`."""
         index = np.flatnonzero(mask)
         bar = tqdm(total=len(index), desc=f"{method.name}: {what}", unit="walk")

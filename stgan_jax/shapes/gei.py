@@ -77,7 +77,7 @@ def gallery_and_probes(
     Gallery: nm-01 to nm-04. Probes: nm-05, nm-06, bg-01, bg-02, cl-01 and cl-02.
 
     Args:
-      condition: of `CONDITIONS`, for each walk.
+      condition: one of `CONDITIONS` for each walk.
       repetition: number of the walk in its condition, from 1.
     """
     gallery = (condition == "nm") & (repetition <= 4)

@@ -117,7 +117,7 @@ def build(
     """Builds a study, completely or not at all.
 
     Args:
-      folder: of the study; must not exist. Only its owner may read it.
+      folder: for the study; must not exist. Only its owner may read it.
       gather: returns the clips; called once it is known that the folder can be written.
       options: what the study is like.
 

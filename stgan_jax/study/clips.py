@@ -98,7 +98,7 @@ def of_methods(
 
     Args:
       methods: anonymise the walks, each of them the same ones.
-      walks: of everybody, see `Walks.roles` and `gei.gallery_and_probes`.
+      walks: everybody's, see `Walks.roles` and `gei.gallery_and_probes`.
       per_view: number of walks in each view, normal ones, spread over people.
       seed: for the methods' noise.
 

@@ -97,7 +97,7 @@ class Database:
     """Opens a study. May be used by many threads at once.
 
     Attributes:
-      path: of the file.
+      path: the file.
       settings: for showing the study: "id", "consent", and the clips' "video" (MIME type), "width"
         and "height".
     """
@@ -258,7 +258,7 @@ def create(
     """Creates the database of a new study.
 
     Args:
-      folder: of the study; must not hold one.
+      folder: the study's; must not hold one yet.
       settings: see `Database`.
       clips: file name, method, view in degrees and source of each.
       plans: clips of each rater in order, and whether they are repeats.

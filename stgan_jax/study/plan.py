@@ -16,7 +16,7 @@ class Clip:
     """A clip of a study.
 
     Attributes:
-      name: of the file, which says nothing about what it shows.
+      name: file name, which says nothing about what it shows.
       method: name of what is rated.
       view: degrees.
       source: name of the walk.
@@ -49,7 +49,7 @@ def plans(
     half, as repeats.
 
     Args:
-      clips: of all methods; those of `ANCHOR` are anchors and come in addition.
+      clips: all methods'; those of `ANCHOR` are anchors and come in addition.
       raters: number of raters.
       per_rater: clips per rater, without anchors and repeats; None for 60, as in ST-GAN 4.3, or as
         many as there are.
@@ -132,6 +132,7 @@ def _diagonal(methods: Sequence[str], views: Sequence[int]) -> list[tuple[str, i
 
 
 def _with_repeats(order: Sequence[Clip], repeats: int, rng: np.random.Generator) -> Plan:
+    """Puts repeats into the second half of the order, each after its first showing."""
     earlier: collections.Counter = collections.Counter()
     candidates = []
     for i, clip in enumerate(order):

@@ -59,7 +59,7 @@ def figures(folder: str | os.PathLike) -> dict[str, Any]:
     views. Repeats only serve to measure consistency.
 
     Args:
-      folder: of the study.
+      folder: the study.
 
     Returns:
       the content of mos.json.

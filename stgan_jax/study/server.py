@@ -101,7 +101,7 @@ class _Guard:
         host = request.headers.get("host", "")
         # Another site's name may point here (DNS rebinding): it must not get in without a token.
         if self._hosts is not None and _without_port(host.lower()) not in self._hosts:
-            return _message("This study is open to its own machine alone.", 403)
+            return _message("This study is open to its own machine only.", 403)
         if request.method in _SAFE:
             return None
         site = request.headers.get("sec-fetch-site")
@@ -132,7 +132,7 @@ def application(folder: str | os.PathLike, invited_only: bool) -> Callable:
     """The study as an ASGI application.
 
     Args:
-      folder: of a study that was built.
+      folder: a study that was built.
       invited_only: whether raters need a token. If not, everybody, on this machine only, gets the
         next free place.
 
@@ -306,7 +306,7 @@ def serve(folder: str | os.PathLike, port: int = 8000, host: str | None = None) 
     """Serves a study until SIGINT or SIGTERM.
 
     Args:
-      folder: of a study that was built.
+      folder: a study that was built.
       port: to listen at; 0 for any free one.
       host: address to listen at, with a token for every rater. None for this machine only, where
         everybody gets the next free place.

@@ -4,51 +4,22 @@ import struct
 
 import numpy as np
 import pytest
+from onnx_bytes import field, node, tensor, value_info
 
-from stgan_jax.data import walkers
-from stgan_jax.errors import InputError
+from stgan_jax.data.walkers import procedural
 from stgan_jax.evaluation import detectors
-
-# --- ONNX by hand: https://protobuf.dev's wire format, onnx.proto's field numbers ------------
-
-
-def field(number, value):
-    if isinstance(value, int):
-        return varint(number << 3) + varint(value)
-    data = value.encode() if isinstance(value, str) else value
-    return varint(number << 3 | 2) + varint(len(data)) + data
+from stgan_jax.util.errors import InputError
 
 
-def varint(value):
-    out = bytearray()
-    while value > 127:
-        out.append(value & 127 | 128)
-        value >>= 7
-    return bytes([*out, value])
-
-
-def tensor(name, values):
-    kind = {"float32": 1, "int64": 7}[str(values.dtype)]
-    dims = b"".join(field(1, n) for n in values.shape)
-    return dims + field(2, kind) + field(8, name) + field(9, values.tobytes())
-
-
-def node(kind, inputs, output, **attributes):
-    out = b"".join(field(1, name) for name in inputs) + field(2, output) + field(4, kind)
-    for name, values in attributes.items():
-        ints = b"".join(field(8, value) for value in values)
-        out += field(5, field(1, name) + ints + field(20, 7))
-    return out
-
-
-def value_info(name, shape):
-    dims = b"".join(field(1, field(1, n)) for n in shape)
-    return field(1, name) + field(2, field(1, field(1, 1) + field(2, dims)))
-
-
-def write_onnx(path, matrix, bias, shape=None, given=(1, 3, 32, 32), pool="AveragePool", outputs=1):
-    """Channel means (or all pixels) times a matrix plus a bias, in a given shape."""
-    axes = {"kernel_shape": given[2:]} if pool == "AveragePool" else {"axes": range(2, len(given))}
+def write_onnx(
+    path, matrix, bias, shape=None, entering=(1, 3, 32, 32), pool="AveragePool", outputs=1
+):
+    """Channel means (or all pixels) times a matrix plus a bias, in some shape."""
+    axes = (
+        {"kernel_shape": entering[2:]}
+        if pool == "AveragePool"
+        else {"axes": range(2, len(entering))}
+    )
     nodes = [
         node(pool, ["x"], "m", **axes) if pool else node("Identity", ["x"], "m"),
         node("Flatten", ["m"], "f"),
@@ -61,7 +32,7 @@ def write_onnx(path, matrix, bias, shape=None, given=(1, 3, 32, 32), pool="Avera
     nodes += [node("Sigmoid", ["y" if shape else "g"], f"more{i}") for i in range(outputs - 1)]
     names = ["y" if shape else "g"] + [f"more{i}" for i in range(outputs - 1)]
     graph = b"".join(field(1, n) for n in nodes) + field(2, "tiny")
-    graph += b"".join(field(5, t) for t in tensors) + field(11, value_info("x", given))
+    graph += b"".join(field(5, t) for t in tensors) + field(11, value_info("x", entering))
     graph += b"".join(field(12, value_info(n, shape or (1, len(bias)))) for n in names)
     path.write_bytes(field(1, 8) + field(7, graph) + field(8, field(1, "") + field(2, 11)))
     return path
@@ -90,7 +61,7 @@ def test_a_classifier_gives_the_softmax_of_its_logits(tmp_path):
     expected = np.exp(logits[:, 2]) / np.exp(logits).sum(1)
     np.testing.assert_allclose(score.each, expected, atol=1e-5)
     assert score.value == pytest.approx(expected.mean(), abs=1e-5)
-    assert score.network == "classes.onnx"
+    assert score.scorer == "classes.onnx"
 
 
 def test_probabilities_of_a_classifier_are_taken_as_they_are(tmp_path):
@@ -112,8 +83,8 @@ def test_the_surest_box_for_a_person_counts_in_either_layout(tmp_path, layout):
         expected = at[:, 6].max()
     matrix = np.repeat(light.ravel()[None] / 3, 3, axis=0)
     path = write_onnx(tmp_path / "boxes.onnx", matrix, boxes.ravel(), (1, *boxes.shape))
-    for told in (None, layout):
-        network = detectors.image_network(path, person=1, size=(32, 32), layout=told)
+    for named in (None, layout):
+        network = detectors.image_network(path, person=1, size=(32, 32), layout=named)
         assert detectors.frame_score(grey(102), network).value == pytest.approx(expected, abs=1e-5)
 
 
@@ -154,7 +125,7 @@ def test_a_darknet_yolo_layer_gives_object_times_class(tmp_path):
 
 def test_a_clip_network_averages_over_clips(tmp_path):
     matrix = np.array([[0, 1.0, 0], [0, 0.5, 0], [0, -0.3, 0]])
-    path = write_onnx(tmp_path / "clips.onnx", matrix, [0.1, 0.2, -0.3], given=(1, 3, 4, 16, 16))
+    path = write_onnx(tmp_path / "clips.onnx", matrix, [0.1, 0.2, -0.3], entering=(1, 3, 4, 16, 16))
     network = detectors.video_network(path, walking=1, frames=4, size=(16, 16))
     walk = grey(*range(0, 250, 25), size=16)  # 10 frames: two clips, two frames left over
     clips = np.array([walk[:4].mean() / 255, walk[4:8].mean() / 255])
@@ -178,7 +149,7 @@ def test_a_clip_network_whose_average_opencv_gets_wrong_is_refused(tmp_path):
 def test_without_an_action_network_there_is_no_video_score_but_a_reason():
     score = detectors.video_score(grey(1, 2, 3))
     assert score.value is None
-    assert score.network is None
+    assert score.scorer is None
     assert "ONNX" in score.reason
 
 
@@ -186,10 +157,12 @@ def test_without_an_action_network_there_is_no_video_score_but_a_reason():
 
 
 def test_the_people_detector_finds_walkers_and_no_one_on_a_wall():
-    people = [detectors.draw(walkers.silhouettes(s, v, frames=3)) for s in (3, 5) for v in (0, 54)]
+    people = [
+        detectors.draw(procedural.silhouettes(s, v, frames=3)) for s in (3, 5) for v in (0, 54)
+    ]
     found = [detectors.frame_score(frames) for frames in people]
     assert min(score.value for score in found) > 0.8
-    assert {score.network for score in found} == {"opencv-hog people detector"}
+    assert {score.scorer for score in found} == {"opencv-hog people detector"}
     rng = np.random.default_rng(0)
     wall = np.full((2, 240, 240, 3), 200, np.uint8)
     bricks = wall.copy()
@@ -248,8 +221,9 @@ def test_darknet_files_that_do_not_belong_together_are_named(tmp_path, capfd):
 
 
 def test_networks_of_another_shape_are_refused_in_a_sentence(tmp_path, capfd):
-    fixed = write_onnx(tmp_path / "fixed.onnx", np.ones((3 * 64, 4)), np.ones(4), pool=None,
-                       given=(1, 3, 8, 8))  # fmt: skip
+    fixed = write_onnx(
+        tmp_path / "fixed.onnx", np.ones((3 * 64, 4)), np.ones(4), pool=None, entering=(1, 3, 8, 8)
+    )
     classes = write_onnx(tmp_path / "classes.onnx", np.ones((3, 4)), np.ones(4))
     cube = write_onnx(tmp_path / "cube.onnx", np.ones((3, 16)), np.ones(16), (1, 2, 2, 4))
     logits = write_onnx(tmp_path / "logits.onnx", np.ones((3, 60)), np.full(60, 7.0), (1, 10, 6))

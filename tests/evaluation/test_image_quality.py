@@ -64,16 +64,17 @@ def test_ssim_is_that_of_gaussian_windows_by_hand(frames):
     weight = np.exp(-0.5 * (offsets[:, None] ** 2 + offsets**2) / 1.5**2)
     weight = (weight / weight.sum())[..., None]
     values = []
+
+    def mean(z):
+        return (weight * z).sum((0, 1))
+
     for x, y in zip(frames / 1.0, noisy / 1.0, strict=True):
         x, y = (z[row - 5 : row + 6, col - 5 : col + 6] for z in (x, y))
-        mean = lambda z: (weight * z).sum((0, 1))  # noqa: E731
         mx, my = mean(x), mean(y)
         covariance = mean((x - mx) * (y - my))
         c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
-        values.append(
-            (2 * mx * my + c1) * (2 * covariance + c2)
-            / ((mx**2 + my**2 + c1) * (mean((x - mx) ** 2) + mean((y - my) ** 2) + c2))
-        )  # fmt: skip
+        scale = (mx**2 + my**2 + c1) * (mean((x - mx) ** 2) + mean((y - my) ** 2) + c2)
+        values.append((2 * mx * my + c1) * (2 * covariance + c2) / scale)
     found = image_quality(frames, noisy, mask)["ssim_person"]
     assert found == pytest.approx(np.mean(values), rel=1e-6)
 

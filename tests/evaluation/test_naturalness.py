@@ -4,20 +4,20 @@ import cv2
 import numpy as np
 import pytest
 
-from stgan_jax import contour
-from stgan_jax.data import identity, walkers
-from stgan_jax.evaluation import gei, naturalness
+from stgan_jax.data.walkers import procedural
+from stgan_jax.evaluation import naturalness
+from stgan_jax.shapes import contour, gei
 
 VIEWS = (0, 54, 90, 180)
 
 
 @pytest.fixture(scope="module", params=VIEWS)
 def walk(request):
-    return walkers.silhouettes(5, request.param)
+    return procedural.silhouettes(5, request.param)
 
 
 def mixed(walk, view, codec="resampled", share=0.3):
-    other = contour.encode(walkers.silhouettes(21, view, frames=30)[20:21], codec)
+    other = contour.encode(procedural.silhouettes(21, view, frames=30)[20:21], codec)
     own = contour.encode(walk, codec)
     return ((1 - share) * own + share * other[0]).astype(np.float32)
 
@@ -139,34 +139,6 @@ def test_a_body_in_two_or_on_a_thread_is_not_in_one_piece(walk):
 # --- motion --------------------------------------------------------------------------------------
 
 
-def test_change_is_the_share_of_the_area_by_hand():
-    masks = np.zeros((3, 240, 240), np.uint8)
-    masks[0, :10, :10] = masks[1, :10, 2:12] = masks[2, :10, 2:12] = 1  # 40 pixels, then none
-    assert naturalness.change(masks) == pytest.approx(40 / 2 / 100)
-    assert np.isnan(naturalness.change(masks[:1]))
-
-
-def test_flicker_grows_with_jitter_and_hardly_with_the_stride(walk):
-    rng = np.random.default_rng(0)
-    angle = 2 * np.pi * np.arange(contour.POINTS) / contour.POINTS
-    own = contour.encode(walk).reshape(len(walk), -1, 2)
-
-    def shaken(size):
-        """Waves of a few periods around the outline, new ones in each frame."""
-        waves = [
-            rng.normal(0, size, (len(walk), 1, 2))
-            * np.sin(k * angle[None, :, None] + rng.uniform(0, 6.3, (len(walk), 1, 2)))
-            for k in range(1, 5)
-        ]
-        return contour.decode((own + sum(waves)).reshape(len(walk), -1).astype(np.float32))
-
-    found = [naturalness.flicker(masks) for masks in (walk, shaken(0.7), shaken(1.5), shaken(3))]
-    assert found[0] < 0.012
-    assert found[1] > 1.5 * found[0]
-    assert found[2] > 1.5 * found[1]
-    assert found[3] > 1.5 * found[2]
-
-
 def test_legs_swing_as_before_without_change_and_not_at_all_when_frozen(walk):
     figures = naturalness.walk_figures(walk, walk)
     assert figures["leg_amplitude_ratio"] == 1.0
@@ -186,33 +158,9 @@ def test_jitter_is_no_swing(walk):
     assert figures["leg_amplitude_ratio"] < 0.35
 
 
-@pytest.mark.parametrize("view", VIEWS)
-def test_twice_the_cadence_is_half_the_period(view):
-    cycle = naturalness.leg_cycle(walkers.silhouettes(5, view))
-    fast = naturalness.leg_cycle(walkers.silhouettes(5, view, fps=12.5))
-    faster = naturalness.leg_cycle(walkers.silhouettes(5, view, fps=20))
-    assert naturalness.period_ratio(cycle, fast) == pytest.approx(0.5, abs=0.03)
-    assert naturalness.period_ratio(cycle, faster) == pytest.approx(0.8, abs=0.04)
-
-
-@pytest.mark.parametrize("view", [0, 180])
-def test_a_step_is_not_taken_for_a_cycle_from_the_front_and_from_behind(view):
-    """Seen askew legs repeat themselves after a cycle, seen straight after a step."""
-    found = []
-    for person in range(200, 210):
-        other = walkers.silhouettes(
-            person, view + (-1) ** person * 3, fps=22, body_of=identity.sample_identity(person + 99)
-        )
-        cycles = map(naturalness.leg_cycle, (walkers.silhouettes(person, view), other))
-        found.append(naturalness.period_ratio(*cycles))
-    told = np.array(found)[~np.isnan(found)]
-    assert len(told) >= 3, found
-    np.testing.assert_allclose(told, 0.88, atol=0.08)
-
-
 def test_mixing_with_a_standing_shape_damps_the_legs_the_more_the_more_of_it():
     for view in VIEWS:
-        walk = walkers.silhouettes(5, view)
+        walk = procedural.silhouettes(5, view)
         ratios = [
             naturalness.walk_figures(walk, contour.decode(mixed(walk, view, share=share)))[
                 "leg_amplitude_ratio"
@@ -228,8 +176,8 @@ def test_mixing_with_a_standing_shape_damps_the_legs_the_more_the_more_of_it():
 
 
 def test_distance_to_real_is_one_minus_the_best_overlap_by_hand():
-    walk = walkers.silhouettes(5, 54, frames=3)
-    reference = gei.normalize(walkers.silhouettes(6, 54, frames=4))
+    walk = procedural.silhouettes(5, 54, frames=3)
+    reference = gei.normalize(procedural.silhouettes(6, 54, frames=4))
     found = naturalness.distance_to_real(np.concatenate([0 * walk[:1], walk]), reference)
     assert found[0] == 1.0
     for mask, distance in zip(gei.normalize(walk), found[1:], strict=True):
@@ -241,22 +189,22 @@ def test_distance_to_real_is_one_minus_the_best_overlap_by_hand():
 @pytest.mark.parametrize("view", VIEWS)
 def test_shredded_heads_are_far_from_real_and_people_near(view):
     reference = np.concatenate(
-        [gei.normalize(walkers.silhouettes(seed, view)) for seed in range(300, 306)]
+        [gei.normalize(procedural.silhouettes(seed, view)) for seed in range(300, 306)]
     )
-    walk = walkers.silhouettes(5, view)
+    walk = procedural.silhouettes(5, view)
     vectors = mixed(walk, view, "padded")
     shredded = naturalness.walk_figures(
         walk, contour.decode(vectors, "padded"), vectors, "padded", reference
     )
     other = naturalness.walk_figures(
-        walk, walkers.silhouettes(11, view), None, "resampled", reference
+        walk, procedural.silhouettes(11, view), None, "resampled", reference
     )
     assert shredded["distance_to_real"] > 1.6 * other["distance_to_real"]
     assert shredded["flicker"] > 2 * other["flicker"]
 
 
 def test_every_figure_that_cannot_be_taken_says_why():
-    walk = walkers.silhouettes(5, 90, frames=12)
+    walk = procedural.silhouettes(5, 90, frames=12)
     for original, anonymized in (
         (walk, 0 * walk),
         (0 * walk, walk),
@@ -273,7 +221,7 @@ def test_every_figure_that_cannot_be_taken_says_why():
 
 
 def test_xor_pictures_are_white_where_silhouettes_differ():
-    walk = walkers.silhouettes(5, 90, frames=9)
+    walk = procedural.silhouettes(5, 90, frames=9)
     moved = np.roll(walk, 3, axis=2)
     images = naturalness.xor_images(walk, moved)
     assert set(np.unique(images)) == {0, 255}

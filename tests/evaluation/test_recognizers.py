@@ -7,17 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stgan_jax.errors import InputError
-from stgan_jax.evaluation import recognizers, set_network, wu, zheng
-from stgan_jax.evaluation.gaits import Gaits, collect
-
-
-@dataclasses.dataclass(frozen=True)
-class Walk:
-    subject: int
-    condition: str
-    repetition: int
-    view: int
+from stgan_jax.data.datasets.names import WalkName
+from stgan_jax.evaluation import recognizers
+from stgan_jax.evaluation.gaits import AlignedGaits, collect
+from stgan_jax.evaluation.recognizers import gei, set_network, wu, zheng
+from stgan_jax.util.errors import InputError
 
 
 def toy_walk(walk, frames=6):
@@ -41,7 +35,10 @@ def toy_walk(walk, frames=6):
 
 def toy_gaits(subjects, views=(0, 90), repetitions=4):
     walks = [
-        Walk(s, "nm", r, v) for s in subjects for r in range(1, repetitions + 1) for v in views
+        WalkName(s, "nm", r, v, 6)
+        for s in subjects
+        for r in range(1, repetitions + 1)
+        for v in views
     ]
     return collect((walk, toy_walk(walk)) for walk in walks)
 
@@ -134,7 +131,7 @@ def test_reduction_is_partial_least_squares_of_all_pixels():
 
 
 def test_zheng_crosses_views_that_neighbours_do_not(known, strangers):
-    settings = zheng.Settings(components=6, rank=4)
+    settings = zheng.ZhengSettings(components=6, rank=4)
     recognizer = zheng.train(known, 0, settings)
     assert accuracy(recognizer, strangers) >= 0.75
     gallery = strangers[(strangers.repetition == 1) & (strangers.view == 0)]
@@ -144,7 +141,7 @@ def test_zheng_crosses_views_that_neighbours_do_not(known, strangers):
 
 
 def test_zheng_says_which_view_it_does_not_know(known, strangers):
-    recognizer = zheng.train(known[known.view == 0], 0, zheng.Settings(4, 4))
+    recognizer = zheng.train(known[known.view == 0], 0, zheng.ZhengSettings(4, 4))
     with pytest.raises(InputError, match="without view 90"):
         recognizer.distances(strangers, strangers)
 
@@ -155,10 +152,9 @@ def test_zheng_says_which_view_it_does_not_know(known, strangers):
 @pytest.fixture(scope="module")
 def network(known):
     """With kernels that call walks different in all sorts of ways, as a trained one does."""
-    params = wu.train(known, 0, wu.Settings(steps=0)).params
+    params = wu.train(known, 0, wu.WuSettings(steps=0)).params
     rng = np.random.default_rng(0)
-    shaken = lambda x: x + 0.05 * rng.normal(size=x.shape).astype(np.float32)  # noqa: E731
-    return jax.tree.map(shaken, params)
+    return jax.tree.map(lambda x: x + 0.05 * rng.normal(size=x.shape).astype(np.float32), params)
 
 
 def test_wu_has_as_many_parameters_as_the_paper_s(network):
@@ -167,41 +163,43 @@ def test_wu_has_as_many_parameters_as_the_paper_s(network):
 
 def test_wu_s_third_layer_is_a_convolution():
     rng = np.random.default_rng(0)
-    seen, kernel = (
+    images, kernel = (
         rng.normal(size=shape).astype(np.float32) for shape in ((2, 9, 8, 3), (7, 7, 3, 4))
     )
     expected = jax.lax.conv_general_dilated(
-        seen, kernel, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
+        images, kernel, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
-    np.testing.assert_allclose(wu._product(seen, kernel), expected, atol=1e-4)
+    np.testing.assert_allclose(wu._product(images, kernel), expected, atol=1e-4)
 
 
 @jax.jit
-def judged(params, a, b):
-    """The network as the paper has it, of six pairs of energy images."""
+def logits_of(params, a, b):
+    """The network as in the paper, for six pairs of energy images."""
     a, b = (x.astype(jnp.float32) / 255.0 for x in (a, b))
-    return wu.Network().apply(params, a, b)
+    return wu.PairNetwork().apply(params, a, b)
 
 
 def test_wu_distances_are_the_network_applied_to_each_pair(network, strangers):
     gallery, probes = strangers[np.arange(3)], strangers[np.arange(5, 7)]
     found = wu.Wu(network).distances(gallery, probes)
     p, g = np.repeat(probes.large, 3, 0), np.tile(gallery.large, (2, 1, 1))
-    odds = [np.diff(judged(network, *pair))[:, 0] for pair in ((p, g), (g, p))]
+    odds = [np.diff(logits_of(network, *pair))[:, 0] for pair in ((p, g), (g, p))]
     np.testing.assert_allclose(found.ravel(), -np.mean(odds, 0), rtol=1e-3, atol=1e-3)
 
 
 def test_wu_s_network_sees_the_order_and_its_distance_does_not(network, strangers):
     some = strangers[np.arange(12)]
     one, other = some.large[:6], some.large[6:]
-    assert not np.allclose(judged(network, one, other), judged(network, other, one), atol=1e-3)
+    assert not np.allclose(
+        logits_of(network, one, other), logits_of(network, other, one), atol=1e-3
+    )
     table = wu.Wu(network).distances(some, some)
     np.testing.assert_allclose(table, table.T, atol=1e-4)
 
 
 def test_wu_merges_by_difference_so_that_any_walk_is_as_like_itself(network, strangers):
     images = strangers.large[:6]
-    logits = judged(network, images, images)
+    logits = logits_of(network, images, images)
     np.testing.assert_allclose(logits, np.broadcast_to(logits[:1], (6, 2)), atol=1e-5)
 
 
@@ -215,7 +213,7 @@ def test_local_response_by_brute_force():
 
 
 def test_wu_s_pairs_are_half_of_one_person(known):
-    draw = wu._batches(known, wu.Settings(subjects=3, views=2, walks=2))
+    draw = wu._batches(known, wu.WuSettings(subjects=3, views=2, walks=2))
     index = {image.tobytes(): s for image, s in zip(known.large, known.subject, strict=True)}
     images, first, second, same = draw(np.random.default_rng(0))
     assert same.mean() == 0.5
@@ -230,7 +228,7 @@ def test_wu_s_pairs_are_half_of_one_person(known):
 
 @pytest.fixture(scope="module")
 def small_set_network(known):
-    settings = set_network.Settings(
+    settings = set_network.SetNetworkSettings(
         steps=60, subjects=4, walks=4, frames=4, channels=(8, 16), size=16, learning_rate=3e-3
     )
     return set_network.train(known, 0, settings)
@@ -311,7 +309,7 @@ def test_triplet_loss_of_separate_people_is_zero_and_has_gradients_where_walks_c
 def test_recognizers_learn_to_tell_strangers_apart(known, strangers, small_set_network):
     assert accuracy(small_set_network, strangers) >= 0.6  # chance 0.125
     assert accuracy(recognizers.train("gei", known), strangers) >= 0.6
-    before = wu.train(known, 0, wu.Settings(steps=0))
+    before = wu.train(known, 0, wu.WuSettings(steps=0))
     after = wu.train(known, 0, SETTINGS["wu"])
     assert accuracy(after, strangers) >= 0.6
     assert pair_entropy(after, known) < pair_entropy(before, known)
@@ -326,16 +324,16 @@ def pair_entropy(recognizer, gaits):
 
 
 SETTINGS = {
-    "gei": recognizers.GeiSettings(),
-    "zheng": zheng.Settings(4, 3),
-    "wu": wu.Settings(steps=8, subjects=2, views=1, walks=2),
-    "set_network": set_network.Settings(
+    "gei": gei.GeiSettings(),
+    "zheng": zheng.ZhengSettings(4, 3),
+    "wu": wu.WuSettings(steps=8, subjects=2, views=1, walks=2),
+    "set_network": set_network.SetNetworkSettings(
         steps=1, subjects=2, walks=2, frames=2, channels=(4, 4), size=4
     ),
 }
 
 
-@pytest.mark.parametrize("name", recognizers.METHODS)
+@pytest.mark.parametrize("name", recognizers.KINDS)
 def test_cache_trains_once_and_gives_back_the_same(name, known, strangers, tmp_path, monkeypatch):
     some = strangers[np.arange(4)]
     first = recognizers.cached(tmp_path / "new", name, known, 0, SETTINGS[name])
@@ -345,8 +343,8 @@ def test_cache_trains_once_and_gives_back_the_same(name, known, strangers, tmp_p
     def forbidden(*_):
         raise AssertionError("trained again")
 
-    method = dataclasses.replace(recognizers.METHODS[name], train=forbidden)
-    monkeypatch.setitem(recognizers.METHODS, name, method)
+    kind = dataclasses.replace(recognizers.KINDS[name], train=forbidden)
+    monkeypatch.setitem(recognizers.KINDS, name, kind)
     again = recognizers.cached(tmp_path / "new", name, known, 0, SETTINGS[name])
     np.testing.assert_array_equal(first.distances(some, some), again.distances(some, some))
 
@@ -355,13 +353,13 @@ def test_cache_tells_walks_settings_and_seeds_apart(known, tmp_path):
     def names():
         return len(list(tmp_path.iterdir()))
 
-    recognizers.cached(tmp_path, "zheng", known, 0, zheng.Settings(4, 3))
+    recognizers.cached(tmp_path, "zheng", known, 0, zheng.ZhengSettings(4, 3))
     assert names() == 1
-    recognizers.cached(tmp_path, "zheng", known, 0, zheng.Settings(4, 2))
-    recognizers.cached(tmp_path, "zheng", known, 1, zheng.Settings(4, 3))
+    recognizers.cached(tmp_path, "zheng", known, 0, zheng.ZhengSettings(4, 2))
+    recognizers.cached(tmp_path, "zheng", known, 1, zheng.ZhengSettings(4, 3))
     packed = [known.packed[0] ^ np.uint8(1), *known.packed[1:]]
     recognizers.cached(
-        tmp_path, "zheng", dataclasses.replace(known, packed=packed), 0, zheng.Settings(4, 3)
+        tmp_path, "zheng", dataclasses.replace(known, packed=packed), 0, zheng.ZhengSettings(4, 3)
     )
     assert names() == 4
 
@@ -391,8 +389,8 @@ def test_one_subject_alone_or_an_unknown_name_is_refused_in_a_sentence(known):
 
 
 def test_gei_distances_by_brute_force(strangers):
-    some: Gaits = strangers[np.arange(4)]
-    found = recognizers.Gei().distances(some[np.arange(3)], some)
+    some: AlignedGaits = strangers[np.arange(4)]
+    found = gei.Gei().distances(some[np.arange(3)], some)
     images = [np.round(255 * some.frames(i).mean(0)) / 255 for i in range(4)]
     expected = [[np.sqrt(np.sum((p - g) ** 2)) for g in images[:3]] for p in images]
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)

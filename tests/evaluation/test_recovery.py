@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from stgan_jax.errors import InputError
 from stgan_jax.evaluation import recovery
+from stgan_jax.util.errors import InputError
 
 FRAMES = 3
 
@@ -32,18 +32,24 @@ def hidden(pairs, change):
 def test_static_noise_that_lies_elsewhere_is_computed_away(people):
     # Noise in a direction that no body differs in: the mixture looks far off and is no secret.
     away = np.random.default_rng(2).normal(size=4000)
-    mixed = lambda x, rng: x + 0.3 * rng.normal(size=(len(x), 1, 1)) * away  # noqa: E731
-    seen = recovery.figures(*(hidden(each, mixed) for each in people))
-    assert seen["untouched"] > 20
-    assert seen["recovered"] < 0.1 * seen["mean_pose"]
+
+    def mixed(x, rng):
+        return x + 0.3 * rng.normal(size=(len(x), 1, 1)) * away
+
+    figures = recovery.figures(*(hidden(each, mixed) for each in people))
+    assert figures["untouched"] > 20
+    assert figures["recovered"] < 0.1 * figures["mean_pose"]
 
 
 def test_nothing_comes_back_of_a_replaced_body(people):
     known, attacked = people
     someone = known.original[0]
-    replaced = lambda x, rng: np.broadcast_to(someone, x.shape)  # noqa: E731
-    seen = recovery.figures(hidden(known, replaced), hidden(attacked, replaced))
-    assert seen["recovered"] == pytest.approx(seen["mean_pose"], rel=0.05)
+
+    def replaced(x, rng):
+        return np.broadcast_to(someone, x.shape)
+
+    figures = recovery.figures(hidden(known, replaced), hidden(attacked, replaced))
+    assert figures["recovered"] == pytest.approx(figures["mean_pose"], rel=0.05)
 
 
 def test_distances_are_in_pixels_and_by_hand():
@@ -53,14 +59,14 @@ def test_distances_are_in_pixels_and_by_hand():
     original = gaits[:1]
     moved = original.reshape(1, 2, 2000, 2) + np.array([3 / 240, 4 / 240])
     attacked = recovery.Pairs(original, moved.reshape(original.shape), np.array([3]))
-    seen = recovery.figures(known, attacked)
-    assert seen["untouched"] == pytest.approx(5, rel=1e-3)
+    figures = recovery.figures(known, attacked)
+    assert figures["untouched"] == pytest.approx(5, rel=1e-3)
     # Each known person in the pose nearest to the true one: the first in the very same frame.
     pose = gaits - gaits.mean(1, keepdims=True)
     nearest = [np.linalg.norm(pose[1] - wanted, axis=1).argmin() for wanted in pose[0]]
     guess = (gaits[0] + gaits[1][nearest]) / 2
     expected = 240 * np.linalg.norm((guess - gaits[0]).reshape(2, 2000, 2), axis=-1).mean()
-    assert seen["mean_pose"] == pytest.approx(expected, rel=1e-4)
+    assert figures["mean_pose"] == pytest.approx(expected, rel=1e-4)
 
 
 def test_one_known_person_is_too_few(people):

@@ -1,13 +1,10 @@
 """An evaluation from walks to report: what must hold by construction, and what is written."""
 
-import contextlib
 import csv
 import dataclasses
 import html.parser
 import json
-import os
 import runpy
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -16,22 +13,25 @@ import cv2
 import numpy as np
 import pytest
 
-from stgan_jax import contour, evaluate, experiments, methods
-from stgan_jax.errors import InputError
-from stgan_jax.evaluation import gaits, report
-from stgan_jax.settings import WalkerData
+from stgan_jax.data.selection import WalkerData
+from stgan_jax.evaluation import gaits, report, run
+from stgan_jax.evaluation.walks import Walks
+from stgan_jax.methods import contours
+from stgan_jax.methods.api import Anonymizer
+from stgan_jax.shapes import contour
+from stgan_jax.util.errors import InputError
 
-ROOT = Path(__file__).parents[1]
-OPTIONS = evaluate.Options(recognizers=("gei",), natural_walks=2)
+ROOT = Path(__file__).parents[2]
+SETTINGS = run.EvaluationSettings(recognizers=("gei",), natural_walks=2)
 
 
 def rendered(first=1, last=8, walks=("nm-01", "nm-02", "nm-05", "cl-01")):
     data = WalkerData(first_subject=first, last_subject=last, views=(0, 90), walks=walks)
     sources = {
-        codec: experiments.source_of(dataclasses.replace(data, codec=codec))
+        codec: contours.source_of(dataclasses.replace(data, codec=codec))
         for codec in contour.CODECS
     }
-    return evaluate.Walks(sources["padded"].walks, sources)
+    return Walks(sources["padded"].walks, sources)
 
 
 @pytest.fixture(scope="module")
@@ -39,35 +39,46 @@ def walks():
     return rendered()
 
 
+class Method(Anonymizer):
+    """A method whose contours a function computes: (own, names, seed) -> new ones, in [0, 1]."""
+
+    kind = "stgan"
+    codec = "padded"
+
+    def __init__(self, name, compute, alpha=0.3, digest="a"):
+        self.name, self.alpha, self.digest = name, alpha, digest
+        self.unit_contours = compute
+
+
 def unchanged():
     """An anonymiser that does nothing."""
-    return methods.Method("nothing", "stgan", "padded", lambda own, walks, seed: own, 0.3, "a")
+    return Method("nothing", lambda own, names, seed: own)
 
 
-def replaced():
-    """Gives everybody the same body, that of the first walk that it was ever given."""
-    kept = []
+def one_body():
+    """Replaces everybody by the same body, that of the first walk that it anonymises."""
+    first = []
 
-    def apply(own, walks, seed):
-        if not kept:
-            kept.append(own[0])
-        return np.stack([kept[0]] * len(own))
+    def compute(own, names, seed):
+        if not first:
+            first.append(own[0])
+        return np.stack([first[0]] * len(own))
 
-    return methods.Method("one body", "stgan", "padded", apply, 0.5, "b")
+    return Method("one body", compute, 0.5, "b")
 
 
 @pytest.fixture(scope="module")
-def seen(walks, tmp_path_factory):
-    return evaluate.evaluate(
-        [unchanged(), replaced()], walks, OPTIONS, tmp_path_factory.mktemp("cache"), "walkers"
+def evaluated(walks, tmp_path_factory):
+    return run.evaluate(
+        [unchanged(), one_body()], walks, SETTINGS, tmp_path_factory.mktemp("cache"), "walkers"
     )
 
 
-def test_an_anonymiser_that_does_nothing_gets_clean_figures_under_every_attack(seen):
-    plain, nothing, _ = seen[0]["methods"]
+def test_an_anonymiser_that_does_nothing_gets_clean_figures_under_every_attack(evaluated):
+    plain, nothing, _ = evaluated[0]["methods"]
     clean = plain["privacy"]["clean"]["gei"]
     assert clean["conditions"]["nm"]["rank1"]["accuracy"] > 0.9
-    assert set(nothing["privacy"]) == set(evaluate.ATTACKS)
+    assert set(nothing["privacy"]) == set(run.ATTACKS)
     for by in nothing["privacy"].values():
         found = by["gei"]["conditions"]
         for condition in ("nm", "cl"):
@@ -84,43 +95,45 @@ def test_an_anonymiser_that_does_nothing_gets_clean_figures_under_every_attack(s
     assert nothing["naturalness"]["intervals"]["video_score"] is None
 
 
-def test_one_body_for_everybody_is_chance_under_every_attack(seen):
-    people = len(seen[0]["subjects"]["test"])
-    for by in seen[0]["methods"][2]["privacy"].values():
+def test_one_body_for_everybody_is_chance_under_every_attack(evaluated):
+    people = len(evaluated[0]["subjects"]["test"])
+    for by in evaluated[0]["methods"][2]["privacy"].values():
         one = by["gei"]["conditions"]["nm"]["rank1"]
         assert one["accuracy"] == pytest.approx(1 / people)
         assert by["gei"]["chance"]["rank1"] == 1 / people
 
 
-def test_unprotected_walks_are_made_once_for_all_evaluations(walks, tmp_path, monkeypatch, capsys):
-    made = []
-    plain = evaluate.Walks.gaits
+def test_unprotected_walks_are_encoded_once_for_all_evaluations(
+    walks, tmp_path, monkeypatch, capsys
+):
+    computed = []
+    plain = Walks.gaits
 
     def counted(self, method, *rest):
-        made.append(method.name)
+        computed.append(method.name)
         return plain(self, method, *rest)
 
-    monkeypatch.setattr(evaluate.Walks, "gaits", counted)
-    options = dataclasses.replace(OPTIONS, recovery_walks=0, attacks=("ignorant",))
-    evaluate.evaluate([unchanged()], walks, options, tmp_path)
-    assert sorted(made) == ["nothing", *["unprotected"] * 3]
-    first = {path: gaits.kept(path, pytest.fail) for path in tmp_path.glob("walks-*.npz")}
+    monkeypatch.setattr(Walks, "gaits", counted)
+    settings = dataclasses.replace(SETTINGS, recovery_walks=0, attacks=("ignorant",))
+    run.evaluate([unchanged()], walks, settings, tmp_path)
+    assert sorted(computed) == ["nothing", *["unprotected"] * 3]
+    first = {path: gaits.stored(path, pytest.fail) for path in tmp_path.glob("walks-*.npz")}
     assert sum(map(len, first.values())) == walks.of(range(9)).sum()
-    made.clear()
-    body = replaced()
-    again, _ = evaluate.evaluate([body], walks, options, tmp_path)
-    assert made == ["one body"]
-    # What was kept is what is made, and what is damaged is made again.
-    some = next(iter(first))
-    some.write_bytes(some.read_bytes()[:-40])
-    made.clear()
-    other = dataclasses.replace(body, digest="c")
-    told, _ = evaluate.evaluate([other], walks, options, tmp_path)
-    assert sorted(made) == ["one body", "unprotected"]
-    assert f"{some}: damaged" in capsys.readouterr().out
-    assert told["methods"][1]["privacy"] == again["methods"][1]["privacy"]
-    renewed, before = gaits.kept(some, pytest.fail), first[some]
-    for name, old in vars(before).items():
+    computed.clear()
+    body = one_body()
+    before, _ = run.evaluate([body], walks, settings, tmp_path)
+    assert computed == ["one body"]
+    # What is stored is what was computed, and a damaged file is computed again.
+    path = next(iter(first))
+    path.write_bytes(path.read_bytes()[:-40])
+    computed.clear()
+    body.digest = "c"
+    after, _ = run.evaluate([body], walks, settings, tmp_path)
+    assert sorted(computed) == ["one body", "unprotected"]
+    assert f"{path}: damaged" in capsys.readouterr().out
+    assert after["methods"][1]["privacy"] == before["methods"][1]["privacy"]
+    renewed = gaits.stored(path, pytest.fail)
+    for name, old in vars(first[path]).items():
         for a, b in zip(getattr(renewed, name), old, strict=True):
             np.testing.assert_array_equal(a, b)
 
@@ -128,32 +141,41 @@ def test_unprotected_walks_are_made_once_for_all_evaluations(walks, tmp_path, mo
 def test_gallery_probes_and_training_share_no_noise(walks, tmp_path):
     asked = {}
 
-    def apply(own, named, seed):
-        for walk in named:
-            asked.setdefault(seed, set()).add((walk.subject, walk.name, walk.view))
+    def compute(own, names, seed):
+        for name in names:
+            asked.setdefault(seed, set()).add((name.subject, name.name, name.view))
         return own
 
-    spy = methods.Method("spy", "stgan", "padded", apply, 0.3, "c")
-    options = dataclasses.replace(OPTIONS, recognizers=("gei", "zheng"))
-    evaluate.evaluate([spy], walks, options, tmp_path, "walkers")
+    settings = dataclasses.replace(SETTINGS, recognizers=("gei", "zheng"))
+    run.evaluate([Method("spy", compute)], walks, settings, tmp_path, "walkers")
     training, test = walks.roles()
     assert not set(training) & set(test)
-    probes, gallery, learnt = (asked[seed] for seed in sorted(asked))
-    assert {subject for subject, *_ in learnt} == set(training)
+    probes, gallery, learning = (asked[seed] for seed in sorted(asked))
+    assert {subject for subject, *_ in learning} == set(training)
     assert {subject for subject, *_ in probes | gallery} == set(test)
     assert {name for _, name, _ in gallery} == {"nm-01", "nm-02"}
     assert {name for _, name, _ in probes} == {"nm-05", "cl-01"}
 
 
-def test_report_is_whole_and_readable(seen, tmp_path):
-    told, pictures = seen
-    report.write(tmp_path / "out", told, pictures)
+def test_report_is_whole_and_readable(evaluated, tmp_path):
+    figures, pictures = evaluated
+    report.write(tmp_path / "out", figures, pictures)
     files = {path.name for path in (tmp_path / "out").iterdir()}
     assert files == {
-        "report.json", "report.html", "privacy.csv", "views.csv", "naturalness.csv",
-        "success.png", "attacks.png", "tradeoff.png", "views.png",
-        "walk-000.png", "walk-090.png", "xor-000.png", "xor-090.png",
-    }  # fmt: skip
+        "report.json",
+        "report.html",
+        "privacy.csv",
+        "views.csv",
+        "naturalness.csv",
+        "success.png",
+        "attacks.png",
+        "tradeoff.png",
+        "views.png",
+        "walk-000.png",
+        "walk-090.png",
+        "xor-000.png",
+        "xor-090.png",
+    }
     again = json.loads((tmp_path / "out" / "report.json").read_text(), parse_constant=pytest.fail)
     assert again["version"] == report.VERSION
     assert [method["name"] for method in again["methods"]] == ["unprotected", "nothing", "one body"]
@@ -187,15 +209,15 @@ def test_report_is_whole_and_readable(seen, tmp_path):
     assert (page.open_tags, page.pictures) == ([], 8)
     assert "quick look" in page.text
     assert "one body" in page.text
-    assert "one body" in report.summary(told)
+    assert "one body" in report.summary(figures)
 
 
-def test_the_experiment_draws_and_tabulates_a_report(seen, tmp_path):
+def test_the_experiment_draws_and_tabulates_a_report(evaluated, tmp_path):
     drawing = runpy.run_path(str(ROOT / "benchmarks/experiments/stgan/drawing.py"))
-    report.write(tmp_path, *seen)
-    told = json.loads((tmp_path / "report.json").read_text())
-    drawing["curves"](told, tmp_path / "curves.png", "leg_amplitude_ratio")
-    drawing["table"](told, tmp_path / "table.csv")
+    report.write(tmp_path, *evaluated)
+    stored = json.loads((tmp_path / "report.json").read_text())
+    drawing["curves"](stored, tmp_path / "curves.png", "leg_amplitude_ratio")
+    drawing["table"](stored, tmp_path / "table.csv")
     assert cv2.imread(str(tmp_path / "curves.png")).std() > 10
     plain, nothing, body = csv.DictReader((tmp_path / "table.csv").open())
     assert (nothing["method"], nothing["ignorant gei"]) == ("nothing", plain["clean gei"])
@@ -203,25 +225,25 @@ def test_the_experiment_draws_and_tabulates_a_report(seen, tmp_path):
 
 
 def test_people_play_the_papers_roles_where_all_are_there():
-    named = rendered(1, 3, ("nm-01",)).named
-    everybody = [dataclasses.replace(named[0], subject=subject) for subject in range(1, 125)]
-    training, test = evaluate.Walks(everybody, {}).roles()
+    name = rendered(1, 3, ("nm-01",)).names[0]
+    everybody = [dataclasses.replace(name, subject=subject) for subject in range(1, 125)]
+    training, test = Walks(everybody, {}).roles()
     assert (training, test) == (tuple(range(1, 51)), tuple(range(85, 125)))
-    few = evaluate.Walks(everybody[:16], {})
+    few = Walks(everybody[:16], {})
     assert few.roles() == (tuple(range(1, 9)), tuple(range(9, 17)))
 
 
 def test_what_cannot_be_evaluated_is_said(walks, tmp_path):
     with pytest.raises(InputError, match="it takes four"):
-        evaluate.evaluate([], rendered(1, 1), OPTIONS, tmp_path)
+        run.evaluate([], rendered(1, 1), SETTINGS, tmp_path)
     with pytest.raises(InputError, match="no normal walk of 50 frames is there for probes"):
-        evaluate.evaluate([], rendered(1, 4, ("nm-01",)), OPTIONS, tmp_path)
+        run.evaluate([], rendered(1, 4, ("nm-01",)), SETTINGS, tmp_path)
     with pytest.raises(InputError, match="two methods are called nothing"):
-        evaluate.evaluate([unchanged(), unchanged()], walks, OPTIONS, tmp_path)
+        run.evaluate([unchanged(), unchanged()], walks, SETTINGS, tmp_path)
     with pytest.raises(InputError, match="recognizers: choose of"):
-        evaluate.Options(recognizers=("magic",))
+        run.EvaluationSettings(recognizers=("magic",))
     with pytest.raises(InputError, match="attacks: choose of"):
-        evaluate.Options(attacks=())
+        run.EvaluationSettings(attacks=())
 
 
 @pytest.mark.parametrize(
@@ -237,10 +259,18 @@ def test_what_cannot_be_evaluated_is_said(walks, tmp_path):
 )
 def test_launcher_says_what_is_wrong(tmp_path, more, message):
     done = subprocess.run(
-        [sys.executable, ROOT / "launch" / "evaluate.py", "--dataset=synthetic_walkers/demo",
-         "--data_dir=nowhere", f"--out={tmp_path / 'out'}", *more],
-        capture_output=True, text=True, cwd=tmp_path,
-    )  # fmt: skip
+        [
+            sys.executable,
+            ROOT / "launch" / "evaluate.py",
+            "--dataset=synthetic_walkers/demo",
+            "--data_dir=nowhere",
+            f"--out={tmp_path / 'out'}",
+            *more,
+        ],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
     assert done.returncode == 2
     assert done.stderr.startswith("error: ")
     assert message in done.stderr
@@ -248,71 +278,23 @@ def test_launcher_says_what_is_wrong(tmp_path, more, message):
     assert not list(tmp_path.iterdir())
 
 
-def test_several_processes_share_the_methods(tmp_path, monkeypatch):
-    script = tmp_path / "started.py"
-    script.write_text(
-        "import os, pathlib, sys\n"
-        "if sys.argv[1] == 'x': sys.exit('error: no such thing' if '2/3' in sys.argv[2] else 0)\n"
-        "said = f'{sys.argv[1:]} {len(os.sched_getaffinity(0))}'\n"
-        "pathlib.Path(sys.argv[1], sys.argv[2][-3]).write_text(said)\n"
-    )
-    monkeypatch.setattr(sys, "argv", [str(script), str(tmp_path)])
-    assert evaluate.in_shares(1) == slice(None)
-    assert not (tmp_path / "1").exists()
-    assert evaluate.in_shares(2) == slice(None)
-    cores = len(os.sched_getaffinity(0))
-    for i in (1, 2):
-        own = len(range(cores)[i - 1 :: 2]) or cores
-        assert (tmp_path / f"{i}").read_text() == f"{[str(tmp_path), f'--share={i}/2']} {own}"
-    # A share starts nothing, and together they are everything once.
-    taken = [x for i in (1, 2, 3) for x in range(7)[evaluate.in_shares(3, f"{i}/3")]]
-    assert sorted(taken) == list(range(7))
-    monkeypatch.setattr(sys, "argv", [str(script), "x"])
-    with pytest.raises(InputError, match="--jobs=3 failed: no such thing"):
-        evaluate.in_shares(3)
-    for wrong in ("3", "0/2", "3/2", "a/b"):
-        with pytest.raises(InputError, match=f"--share={wrong}: say"):
-            evaluate.in_shares(1, wrong)
-
-
-def test_a_signal_to_stop_stops_all_who_share(tmp_path, monkeypatch):
-    script = tmp_path / "started.py"
-    script.write_text(
-        "import os, pathlib, signal, sys, time\n"
-        "pathlib.Path(sys.argv[1], str(os.getpid())).touch()\n"
-        "while len(os.listdir(sys.argv[1])) < 3: time.sleep(0.01)\n"
-        "if sys.argv[2] == '--share=2/2': os.kill(os.getppid(), signal.SIGTERM)\n"
-        "time.sleep(600)\n"
-    )
-    monkeypatch.setattr(sys, "argv", [str(script), str(tmp_path)])
-    before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(KeyboardInterrupt):
-        evaluate.in_shares(2)
-    assert signal.getsignal(signal.SIGTERM) == before
-    for pid in {path.name for path in tmp_path.iterdir()} - {script.name}:
-        with contextlib.suppress(ChildProcessError):  # it was asked for before
-            os.waitpid(int(pid), 0)  # ends, or the test never does
-
-
-def test_known_figures_are_not_taken_again_and_others_are(walks, seen, tmp_path):
+def test_known_figures_are_not_computed_again_and_others_are(walks, tmp_path):
     calls = []
 
-    def apply(own, named, seed):
+    def compute(own, names, seed):
         calls.append(seed)
         return own
 
-    def evaluated(**changes):
-        spy = methods.Method(
-            "spy", "stgan", "padded", apply, **{"alpha": 0.3, "digest": "d"} | changes
-        )
+    def first_and_count(digest="d"):
         calls.clear()
-        few = dataclasses.replace(OPTIONS, attacks=("ignorant",), recovery_walks=4)
-        told, _ = evaluate.evaluate([spy], walks, few, tmp_path, "walkers")
-        return told["methods"][1], len(calls)
+        few = dataclasses.replace(SETTINGS, attacks=("ignorant",), recovery_walks=4)
+        spy = Method("spy", compute, digest=digest)
+        figures, _ = run.evaluate([spy], walks, few, tmp_path, "walkers")
+        return figures["methods"][1], len(calls)
 
-    first, many = evaluated()
-    again, few = evaluated()
+    first, many = first_and_count()
+    again, few = first_and_count()
     assert again == first
-    views = len(set(walks.view.tolist()))
-    assert few == views < many  # one walk a view, for the pictures
-    assert evaluated(digest="e")[1] == evaluated(digest="")[1] == many
+    views = len(walks.views())
+    assert few == views < many  # one walk per view, for the pictures
+    assert first_and_count("e")[1] == first_and_count("")[1] == many

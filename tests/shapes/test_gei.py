@@ -1,14 +1,14 @@
-"""Gait energy images, nearest neighbours and overlap measures against plain NumPy."""
+"""Gait energy images and nearest neighbours against plain NumPy."""
 
 import numpy as np
 import pytest
 
-from stgan_jax.data import walkers
-from stgan_jax.evaluation import gei, noise
+from stgan_jax.data.walkers import procedural
+from stgan_jax.shapes import gei
 
 
 def test_energy_image_is_the_mean_of_normalised_silhouettes():
-    masks = walkers.silhouettes(2, 90, frames=10)
+    masks = procedural.silhouettes(2, 90, frames=10)
     image = gei.energy_image(masks)
     assert image.shape == (64, 44)
     np.testing.assert_allclose(image, np.mean(gei.normalize(masks), axis=0), atol=1e-6)
@@ -27,7 +27,9 @@ def test_normalised_silhouettes_fill_the_height_and_are_centred_wherever_they_we
 
 
 def test_frames_without_a_person_are_left_out():
-    masks = np.concatenate([np.zeros((3, 240, 240), np.uint8), walkers.silhouettes(1, 0, frames=2)])
+    masks = np.concatenate(
+        [np.zeros((3, 240, 240), np.uint8), procedural.silhouettes(1, 0, frames=2)]
+    )
     assert len(gei.normalize(masks)) == 2
     assert not gei.energy_image(masks[:3]).any()
 
@@ -46,46 +48,12 @@ def test_rank1_takes_the_nearest_by_brute_force():
 def test_walkers_are_recognised_by_their_gait():
     people = range(200, 212)
     images = {
-        walk: np.stack([gei.energy_image(walkers.silhouettes(p, 90, "nm", walk)) for p in people])
+        walk: np.stack(
+            [gei.energy_image(procedural.silhouettes(p, 90, "nm", walk)) for p in people]
+        )
         for walk in (1, 2)
     }
     assert gei.rank1(images[1], list(people), images[2], list(people)).mean() > 0.9
-
-
-def test_overlaps_by_hand():
-    masks = np.zeros((3, 4, 4), np.uint8)
-    masks[0, :2] = 1  # 8 pixels
-    masks[1, :, :2] = 1  # 8 pixels, 4 of them shared
-    np.testing.assert_allclose(noise.best_iou(masks[:1], masks[1:]), [4 / 12])
-    assert noise.best_iou(masks[2:], masks[:2]).tolist() == [0.0]
-    np.testing.assert_allclose(noise.pairwise_iou(masks[:2]), 4 / 12)
-
-
-def test_grid_places_masks_row_by_row():
-    masks = np.zeros((3, 24, 24), np.uint8)
-    masks[2] = 1
-    picture = noise.grid(masks, columns=2)
-    assert picture.shape == (240, 240)
-    assert (picture[120:, :120] == 0).all()
-    assert (picture[:120] == 255).all()
-    assert (picture[120:, 120:] == 255).all()
-
-
-def test_energy_distance_is_that_of_the_definition_and_sees_both_faults():
-    rng = np.random.default_rng(0)
-    x, y = rng.normal(size=(30, 3)), rng.normal(size=(40, 3)) + 0.5
-    between = np.mean([[np.linalg.norm(a - b) for b in y] for a in x])
-    within = [
-        np.mean([np.linalg.norm(a - b) for i, a in enumerate(z) for j, b in enumerate(z) if i != j])
-        for z in (x, y)
-    ]
-    assert noise.energy_distance(x, y) == pytest.approx(2 * between - sum(within), rel=1e-9)
-    people = rng.normal(size=(400, 3))
-    same = noise.energy_distance(rng.normal(size=(400, 3)), people)
-    collapsed = noise.energy_distance(0.1 * rng.normal(size=(400, 3)), people)
-    elsewhere = noise.energy_distance(rng.normal(size=(400, 3)) + 1.0, people)
-    assert abs(same) < 0.05
-    assert min(collapsed, elsewhere) > 0.3
 
 
 def test_calibration_counts_who_is_found_by_view():

@@ -17,11 +17,11 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
+from stgan_jax.media import containers
 from stgan_jax.study import build, clips, database, server
 from stgan_jax.study.plan import ANCHOR
-from stgan_jax.video import io
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 HERE = "http://127.0.0.1:8000"
 
 
@@ -37,13 +37,15 @@ def built(folder, **options):
 
     def gather():
         return [
-            clips.Source(method, view, f"walk-{i}", io.Fraction(25), 25, lambda: moving(200))
+            clips.SourceClip(
+                method, view, f"walk-{i}", containers.Fraction(25), 25, lambda: moving(200)
+            )
             for method in ("ours", "theirs", ANCHOR)
             for view in (0, 90)
             for i in range(3)
         ]
 
-    build.build(folder, gather, build.Options(size=(64, 64), **options))
+    build.build(folder, gather, build.StudyOptions(size=(64, 64), **options))
     return folder
 
 
@@ -107,9 +109,9 @@ def test_a_rater_is_led_from_consent_to_thanks(study):
         clip = rater.get(f"/clips/{presentation}")
         assert clip.headers["content-type"] == "video/mp4"
         assert clip.content[4:8] == b"ftyp"
-        told = rating(rater, presentation, 1 + number % 5).json()
-        assert told["rated"] == number
-        presentation = told["next"]
+        answer = rating(rater, presentation, 1 + number % 5).json()
+        assert answer["rated"] == number
+        presentation = answer["next"]
     assert presentation is None
     assert rater.get("/rate").headers["location"] == "/thanks"
     assert "All of your 20 ratings are stored" in rater.get("/thanks").text
@@ -132,8 +134,16 @@ def test_pages_tell_raters_nothing_of_methods(study):
 
 def test_every_answer_has_the_security_headers(study):
     rater = joined(study)
-    paths = ["/", "/rate", "/static/study.js", "/static/study.css", "/nowhere", "/join/wrong",
-             f"/clips/{upcoming(rater)}", "/clips/wrong"]  # fmt: skip
+    paths = [
+        "/",
+        "/rate",
+        "/static/study.js",
+        "/static/study.css",
+        "/nowhere",
+        "/join/wrong",
+        f"/clips/{upcoming(rater)}",
+        "/clips/wrong",
+    ]
     answers = [rater.get(path) for path in paths]
     answers += [rater.post("/ratings", content=b"x" * 99_999), rater.delete("/rate")]
     for answer in answers:
@@ -187,8 +197,16 @@ def test_another_raters_clip_is_not_there(study):
 
 def test_path_tricks_reach_no_file(study):
     rater = joined(study)
-    tricks = ("../study.db", "..%2fstudy.db", "%2e%2e%2fstudy.db", "..%5cstudy.db",
-              "%2fetc%2fpasswd", "%00", "%ff", "x" * 5000)  # fmt: skip
+    tricks = (
+        "../study.db",
+        "..%2fstudy.db",
+        "%2e%2e%2fstudy.db",
+        "..%5cstudy.db",
+        "%2fetc%2fpasswd",
+        "%00",
+        "%ff",
+        "x" * 5000,
+    )
     for folder in ("clips", "static", "static/../clips"):
         for trick in tricks:
             assert rater.get(f"/{folder}/{trick}").status_code == 404, (folder, trick)
@@ -349,8 +367,9 @@ class Served:
     def __init__(self, study, *flags):
         self.process = subprocess.Popen(
             [sys.executable, ROOT / "launch" / "study.py", "serve", study, *flags],
-            stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         self.url = self.process.stdout.readline().strip().rstrip("/")
 
     def end(self, number=signal.SIGTERM):

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float
 
-from stgan_jax.evaluation.gaits import Gaits
+from stgan_jax.evaluation.gaits import AlignedGaits
 
 
 @runtime_checkable
@@ -20,7 +20,7 @@ class Recognizer(Protocol):
 
     name: ClassVar[str]
 
-    def distances(self, gallery: Gaits, probes: Gaits) -> Float[np.ndarray, "P G"]:
+    def distances(self, gallery: AlignedGaits, probes: AlignedGaits) -> Float[np.ndarray, "P G"]:
         """From each probe to each gallery walk: smaller for more alike, in no common unit."""
         ...
 
@@ -41,6 +41,6 @@ class RecognizerKind:
     """
 
     settings: type
-    train: Callable[[Gaits, int, Any], Recognizer]
+    train: Callable[[AlignedGaits, int, Any], Recognizer]
     restore: Callable[[Any, dict[str, Any]], Recognizer]
     version: int = 1

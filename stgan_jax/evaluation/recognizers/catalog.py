@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from flax import serialization
 
-from stgan_jax.evaluation.gaits import Gaits
+from stgan_jax.evaluation.gaits import AlignedGaits
 from stgan_jax.evaluation.recognizers import gei, set_network, wu, zheng
 from stgan_jax.evaluation.recognizers.api import Recognizer, RecognizerKind
 from stgan_jax.util import files
@@ -27,14 +27,14 @@ KINDS = {
 _DIGEST_LENGTH = hashlib.sha256().digest_size
 
 
-def train(name: str, gaits: Gaits, seed: int = 0, settings: Any = None) -> Recognizer:
+def train(name: str, gaits: AlignedGaits, seed: int = 0, settings: Any = None) -> Recognizer:
     """Trains a recogniser, with a progress bar.
 
     Args:
-      name: of `KINDS`.
+      name: a key of `KINDS`.
       gaits: walks of the recogniser's own subjects: none of those whom it will be applied to.
       seed: for all that is drawn at random.
-      settings: of the kind's class; None for its defaults.
+      settings: an instance of the kind's class; None for its defaults.
 
     Raises:
       InputError: there is no such recogniser, or the walks will not do.
@@ -44,7 +44,7 @@ def train(name: str, gaits: Gaits, seed: int = 0, settings: Any = None) -> Recog
 
 
 def cached(
-    folder: str | os.PathLike, name: str, gaits: Gaits, seed: int = 0, settings: Any = None
+    folder: str | os.PathLike, name: str, gaits: AlignedGaits, seed: int = 0, settings: Any = None
 ) -> Recognizer:
     """The recogniser that `train` returns, from `folder` if it is there, and else kept there.
 
@@ -87,7 +87,7 @@ def _find(name: str, settings: Any) -> tuple[RecognizerKind, Any]:
     return kind, settings
 
 
-def _key(kind: RecognizerKind, gaits: Gaits, seed: int, settings: Any) -> str:
+def _key(kind: RecognizerKind, gaits: AlignedGaits, seed: int, settings: Any) -> str:
     values = [kind.version, seed, dataclasses.asdict(settings)]
     digest = hashlib.sha256(json.dumps(values).encode())
     for field in dataclasses.fields(gaits):

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 from jaxtyping import Float
 
-from stgan_jax.evaluation.gaits import Gaits
+from stgan_jax.evaluation.gaits import AlignedGaits
 from stgan_jax.shapes import likeness
 
 
@@ -24,7 +24,7 @@ class Gei:
 
     name: ClassVar[str] = "gei"
 
-    def distances(self, gallery: Gaits, probes: Gaits) -> Float[np.ndarray, "P G"]:
+    def distances(self, gallery: AlignedGaits, probes: AlignedGaits) -> Float[np.ndarray, "P G"]:
         """Euclidean distances of energy images."""
         g, p = (gaits.energy().reshape(len(gaits), -1) / 255.0 for gaits in (gallery, probes))
         squared = likeness.squared_distances(p, g)
@@ -41,7 +41,7 @@ def restore(settings: GeiSettings, arrays: dict[str, Any]) -> Gei:
     return Gei()
 
 
-def train(gaits: Gaits, seed: int, settings: GeiSettings) -> Gei:
+def train(gaits: AlignedGaits, seed: int, settings: GeiSettings) -> Gei:
     """The recogniser, which learns nothing."""
     del gaits, seed, settings
     return Gei()

@@ -17,7 +17,7 @@ from flax import linen as nn
 from jaxtyping import Array, Bool, Float, Int, UInt8
 from tqdm import tqdm
 
-from stgan_jax.evaluation.gaits import Gaits
+from stgan_jax.evaluation.gaits import AlignedGaits
 from stgan_jax.shapes import gei, likeness
 from stgan_jax.util.errors import InputError
 
@@ -30,7 +30,7 @@ class SetNetworkSettings:
       steps: number of updates.
       subjects: people in a batch.
       walks: walks per person in a batch, in any condition and view.
-      frames: frames per walk, drawn anew each time.
+      frames: frames per walk, drawn again in each batch.
       channels: channels of the two layers on each frame.
       size: numbers per strip.
       margin: margin of the triplet loss.
@@ -150,7 +150,7 @@ class SetNetwork:
     params: Any
     name: ClassVar[str] = "set_network"
 
-    def distances(self, gallery: Gaits, probes: Gaits) -> Float[np.ndarray, "P G"]:
+    def distances(self, gallery: AlignedGaits, probes: AlignedGaits) -> Float[np.ndarray, "P G"]:
         """Mean over strips of the Euclidean distance, from all frames of each walk."""
         g, p = self.embed(gallery), self.embed(probes)
         out = np.zeros((len(probes), len(gallery)), np.float32)
@@ -159,7 +159,7 @@ class SetNetwork:
             out += np.sqrt(np.maximum(squared, 0.0))
         return out / g.shape[1]
 
-    def embed(self, gaits: Gaits) -> Float[np.ndarray, "N S D"]:
+    def embed(self, gaits: AlignedGaits) -> Float[np.ndarray, "N S D"]:
         """Each walk's vectors, from all its frames."""
         out = []
         for i in range(0, len(gaits), _BLOCK):
@@ -189,7 +189,7 @@ def restore(settings: SetNetworkSettings, arrays: dict[str, Any]) -> SetNetwork:
     return SetNetwork(StripNetwork(tuple(settings.channels), settings.size), arrays["params"])
 
 
-def train(gaits: Gaits, seed: int, settings: SetNetworkSettings) -> SetNetwork:
+def train(gaits: AlignedGaits, seed: int, settings: SetNetworkSettings) -> SetNetwork:
     """Trains on walks of all conditions and views, by triplet loss plus cross-entropy.
 
     Raises:
@@ -263,7 +263,7 @@ def _batch(
 
 
 def _some_frames(
-    gaits: Gaits,
+    gaits: AlignedGaits,
     index: Int[np.ndarray, " B"],
     rng: np.random.Generator,
     settings: SetNetworkSettings,

@@ -17,7 +17,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float, Int, UInt8
 from tqdm import tqdm
 
-from stgan_jax.evaluation.gaits import LARGE, Gaits
+from stgan_jax.evaluation.gaits import LARGE, AlignedGaits
 from stgan_jax.util.errors import InputError
 
 
@@ -147,7 +147,7 @@ def _threshold_init(key, shape, dtype=jnp.float32):
     return jnp.array([-2.0, 2.0], dtype)
 
 
-class PairBatch(NamedTuple):
+class WuBatch(NamedTuple):
     """Walks, and which pairs of them to compare.
 
     Attributes:
@@ -157,18 +157,18 @@ class PairBatch(NamedTuple):
       same: 1 for two walks of one person, else 0.
     """
 
-    images: UInt8[Array, "N 126 126"]
-    first: Int[Array, " pairs"]
-    second: Int[Array, " pairs"]
-    same: Int[Array, " pairs"]
+    images: UInt8[Array | np.ndarray, "N 126 126"]
+    first: Int[Array | np.ndarray, " pairs"]
+    second: Int[Array | np.ndarray, " pairs"]
+    same: Int[Array | np.ndarray, " pairs"]
 
 
-def pair_loss(params: Any, batch: PairBatch, key: Array) -> Float[Array, ""]:
+def pair_loss(params: Any, batch: WuBatch, key: Array) -> Float[Array, ""]:
     """Mean cross-entropy of a batch's pairs; the convolutions run once per walk.
 
     Args:
-      params: of `PairNetwork`.
-      batch: of walks and pairs.
+      params: parameters of `PairNetwork`.
+      batch: walks and pairs.
       key: for dropout. Note: one mask for all pairs of a batch.
     """
     network = PairNetwork()
@@ -190,13 +190,13 @@ class Wu:
     Note: mean over both orders of the two walks, as neither has a reason to be the first.
 
     Attributes:
-      params: of `PairNetwork`.
+      params: parameters of `PairNetwork`.
     """
 
     params: Any
     name: ClassVar[str] = "wu"
 
-    def distances(self, gallery: Gaits, probes: Gaits) -> Float[np.ndarray, "P G"]:
+    def distances(self, gallery: AlignedGaits, probes: AlignedGaits) -> Float[np.ndarray, "P G"]:
         """Minus the log-odds; the convolutions run once per walk (see `PairNetwork.compare`)."""
         out = np.zeros((len(probes), len(gallery)), np.float32)
         bar = tqdm(total=out.size, desc="matching wu", unit="pair", unit_scale=True, leave=False)
@@ -256,7 +256,7 @@ def restore(settings: WuSettings, arrays: dict[str, Any]) -> Wu:
     return Wu(arrays["params"])
 
 
-def train(gaits: Gaits, seed: int, settings: WuSettings) -> Wu:
+def train(gaits: AlignedGaits, seed: int, settings: WuSettings) -> Wu:
     """Trains on pairs of walks of all conditions and views, half of them of one person.
 
     Note: a batch is some walks of each of some people in a few views, and the pairs are formed
@@ -314,7 +314,7 @@ def _is_slow(params: Any) -> Any:
     )
 
 
-def _batches(gaits: Gaits, settings: WuSettings) -> Callable[[np.random.Generator], PairBatch]:
+def _batches(gaits: AlignedGaits, settings: WuSettings) -> Callable[[np.random.Generator], WuBatch]:
     """A function that draws a batch."""
     people, views = np.unique(gaits.subject), np.unique(gaits.view)
     if len(people) < 2:
@@ -341,13 +341,13 @@ def _batches(gaits: Gaits, settings: WuSettings) -> Callable[[np.random.Generato
         alike = np.argwhere(same & ~np.eye(len(index), dtype=bool))
         in_one_view = np.argwhere(~same & (view[:, None] == view[None]))
         different = np.argwhere(~same)
-        # Half of the different pairs are of one view, where only the person makes a difference.
+        # Half of the different pairs are of one view, which differ by nothing but the person.
         half = len(alike) // 2
         near = in_one_view if len(in_one_view) else different
         near = near[rng.integers(len(near), size=half)]
         other = different[rng.integers(len(different), size=len(alike) - half)]
         first, second = np.concatenate([alike, near, other]).astype(np.int32).T
         labels = np.repeat(np.array([1, 0], np.int32), len(alike))
-        return PairBatch(gaits.large[index], first, second, labels)
+        return WuBatch(gaits.large[index], first, second, labels)
 
     return draw

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from tqdm import tqdm
 
-from stgan_jax.evaluation.gaits import Gaits
+from stgan_jax.evaluation.gaits import AlignedGaits
 from stgan_jax.util.errors import InputError
 
 
@@ -136,7 +136,7 @@ class Zheng:
     bases: Float[np.ndarray, "K D R"]
     name: ClassVar[str] = "zheng"
 
-    def distances(self, gallery: Gaits, probes: Gaits) -> Float[np.ndarray, "P G"]:
+    def distances(self, gallery: AlignedGaits, probes: AlignedGaits) -> Float[np.ndarray, "P G"]:
         """L1 distances of features in the gallery walk's view.
 
         Raises:
@@ -153,7 +153,7 @@ class Zheng:
                     out[np.ix_(rows, columns)] = _l1(moved, g[columns])
         return out
 
-    def _features(self, gaits: Gaits) -> Float[np.ndarray, "N D"]:
+    def _features(self, gaits: AlignedGaits) -> Float[np.ndarray, "N D"]:
         unknown = sorted(set(gaits.view.tolist()) - set(self.views.tolist()))
         if unknown:
             raise InputError(
@@ -180,7 +180,7 @@ def restore(settings: ZhengSettings, arrays: dict[str, Any]) -> Zheng:
     return Zheng(**arrays)
 
 
-def train(gaits: Gaits, seed: int, settings: ZhengSettings) -> Zheng:
+def train(gaits: AlignedGaits, seed: int, settings: ZhengSettings) -> Zheng:
     """Trains on all of the walks; nothing is drawn at random.
 
     Note: the (views x subjects) matrix has a column for each walk of each subject here, instead
@@ -216,7 +216,7 @@ def train(gaits: Gaits, seed: int, settings: ZhengSettings) -> Zheng:
 
 
 def _columns(
-    gaits: Gaits, views: Int[np.ndarray, " K"], features: Float[np.ndarray, "M D"]
+    gaits: AlignedGaits, views: Int[np.ndarray, " K"], features: Float[np.ndarray, "M D"]
 ) -> Float[np.ndarray, "K D N"]:
     """Features of the same walks in all views, of the subjects who are there in all of them."""
     walks = sorted(set(zip(gaits.subject, gaits.condition, gaits.repetition, strict=True)))
@@ -232,11 +232,11 @@ def _columns(
         if len(column) == len(views):
             out.append(np.stack(column))
     if len(out) < 2:
-        raise InputError("recogniser zheng: fewer than two walks of subjects seen in all views")
+        raise InputError("recogniser zheng: fewer than two walks of subjects who are in all views")
     return np.stack(out, -1)
 
 
-def _flat(gaits: Gaits) -> Float[np.ndarray, "N E"]:
+def _flat(gaits: AlignedGaits) -> Float[np.ndarray, "N E"]:
     return gaits.energy().reshape(len(gaits), -1).astype(np.float32) / np.float32(255)
 
 
