@@ -2,10 +2,14 @@
 
 import dataclasses
 
-from stgan_jax import settings
+from stgan_jax.data.selection import PairData, WalkerData
+from stgan_jax.methods.retarget.settings import RetargetSettings
+from stgan_jax.methods.silhouette.settings import SilhouetteSettings
+from stgan_jax.methods.stgan.settings import NoiseSettings, StganSettings
+from stgan_jax.methods.wifs.settings import WifsSettings
 
-WALKERS = settings.WalkerData(51, 53, (0, 90), ("nm-01",), frames=12)
-NOISE = settings.NoiseSettings(
+WALKERS = WalkerData(51, 53, (0, 90), ("nm-01",), frames=12)
+NOISE = NoiseSettings(
     data=WALKERS,
     validation_subjects=(77, 78),
     steps=400,
@@ -15,9 +19,10 @@ NOISE = settings.NoiseSettings(
     save_every=200,
     evaluate_every=200,
 )
-STGAN = settings.StganSettings(
+STGAN = StganSettings(
     data=dataclasses.replace(WALKERS, first_subject=61, last_subject=62),
     validation_subjects=(77, 78),
+    balance="printed",
     steps=24,
     batch_size=2,
     save_every=12,
@@ -26,10 +31,33 @@ STGAN = settings.StganSettings(
 GAIT = dataclasses.replace(
     STGAN, noise="gait", noise_checkpoint="retarget", alpha=0.8, balance="convex"
 )
-WIFS = settings.WifsSettings(
+WIFS = WifsSettings(
     data=dataclasses.replace(WALKERS, first_subject=1, last_subject=3),
-    validation_subjects=(),
     steps=20,
     batch_size=2,
     save_every=10,
+)
+RETARGET = RetargetSettings(
+    data=PairData(12, 2, 8),
+    components=32,
+    inputs=24,
+    window=5,
+    steps=30,
+    batch_size=4,
+    log_every=10,
+    save_every=30,
+    evaluate_every=30,
+    hold=True,
+    steps_per_call=10,
+    read_weight=1.0,
+    stride=3,
+)
+SILHOUETTE = SilhouetteSettings(
+    data=PairData(4, 2, 4),
+    widths=(4, 8, 8, 8),
+    steps=20,
+    batch_size=2,
+    log_every=10,
+    save_every=20,
+    evaluate_every=20,
 )

@@ -96,7 +96,7 @@ class RetargetAnonymizer(Anonymizer):
     @property
     def whole(self) -> bool:  # type: ignore[override]
         """Whether a walk's frames are drawn from all of it."""
-        return not self.options.in_step or self.options.tempo > 0
+        return not self.options.in_step
 
     @property
     def digest(self) -> str:  # type: ignore[override]
@@ -193,15 +193,15 @@ class RetargetAnonymizer(Anonymizer):
         options = self.options
         share = jax.random.uniform(jax.random.fold_in(key, 0x7B), minval=-1.0, maxval=1.0)
         turn = options.turn * float(share)
-        if options.in_step and not options.tempo:
+        if options.in_step:
             return turned(code, inference_params(self.params)["pose"], turn) if turn else code
         self._require_gait()
-        # At the moments that were recorded if that is asked for, with another tempo.
-        start = 0.0 if options.in_step else gait.start(key)
         nets, every = self.params["gait"], _filled(len(code))
         pose = np.asarray(self._read_gait(nets["reader"], code[every][None]))[0, : len(code)]
-        walk = gait.read(pose).moved(gait.factor(key, options.tempo), start, turn).vector()
-        return np.asarray(self._code_gait(nets["coder"], walk[every][None]))[0, : len(code)]
+        walk = gait.read(pose).moved(gait.factor(key, options.tempo), gait.start(key), turn)
+        return np.asarray(self._code_gait(nets["coder"], walk.vector()[every][None]))[
+            0, : len(code)
+        ]
 
     def _require_gait(self) -> None:
         if "gait" not in self.params:

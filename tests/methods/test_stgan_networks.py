@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stgan_jax.models import noise, stgan
+from stgan_jax.methods.stgan import networks
 
 pytestmark = pytest.mark.usefixtures("strict_dtypes")
 KEY = jax.random.key(0)
@@ -22,8 +22,16 @@ def count(params):
 
 def test_shared_generator_has_the_113_parameters_of_wifs():
     y, z = contours(1, 2), contours(1)
-    assert count(stgan.Generator(share_encoder=True).init(KEY, y, z)) == 113
-    assert count(stgan.Generator().init(KEY, y, z)) == 113 + 3 * 16 + 16
+    assert count(networks.Generator(share_encoder=True).init(KEY, y, z)) == 113
+    assert count(networks.Generator().init(KEY, y, z)) == 113 + 3 * 16 + 16
+
+
+def relu(x):
+    return np.maximum(x, 0)
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
 
 
 def conv(x, kernel, bias):
@@ -35,7 +43,7 @@ def conv(x, kernel, bias):
 
 @pytest.mark.parametrize("share", [False, True])
 def test_generator_equals_numpy(share):
-    model = stgan.Generator(share_encoder=share)
+    model = networks.Generator(share_encoder=share)
     y, z = contours(2, 3), contours(2)
     variables = model.init(KEY, y, z)
     variables = jax.tree.map(
@@ -43,7 +51,6 @@ def test_generator_equals_numpy(share):
     )  # the start is special: move away from it
     p = jax.tree.map(np.asarray, variables["params"])
     own, other = p["encoder"], p["encoder" if share else "noise_encoder"]
-    relu = lambda x: np.maximum(x, 0)  # noqa: E731
     for b in range(2):
         for t in range(3):
             h = relu(conv(2 * np.asarray(y)[b, t, :, None] - 1, own["kernel"], own["bias"]))
@@ -56,7 +63,7 @@ def test_generator_equals_numpy(share):
 def test_shared_encoder_cannot_tell_gait_from_noise_and_separate_ones_can():
     y, z = contours(2, 1), contours(2)
     for share in (True, False):
-        model = stgan.Generator(share_encoder=share)
+        model = networks.Generator(share_encoder=share)
         variables = model.init(KEY, y, z)
         one = model.apply(variables, y, z)
         swapped = model.apply(variables, z[:, None], y[:, 0])
@@ -65,19 +72,19 @@ def test_shared_encoder_cannot_tell_gait_from_noise_and_separate_ones_can():
 
 def test_a_closed_contour_may_begin_anywhere():
     y, z = contours(2, 3), contours(2, 3)
-    open_ended, closed = (stgan.Generator(2, 5, closed=x) for x in (False, True))
+    open_ended, closed = (networks.Generator(2, 5, closed=x) for x in (False, True))
     variables = open_ended.init(KEY, y, z)
-    made = closed.apply(variables, y, z)
+    output = closed.apply(variables, y, z)
     turned = closed.apply(variables, jnp.roll(y, 100, -1), jnp.roll(z, 100, -1))
-    np.testing.assert_allclose(turned, jnp.roll(made, 100, -1), atol=1e-6)
+    np.testing.assert_allclose(turned, jnp.roll(output, 100, -1), atol=1e-6)
     np.testing.assert_allclose(
-        made[..., 4:-4], open_ended.apply(variables, y, z)[..., 4:-4], atol=1e-6
+        output[..., 4:-4], open_ended.apply(variables, y, z)[..., 4:-4], atol=1e-6
     )
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_generator_starts_near_the_mean_of_its_inputs_and_alive(seed):
-    model = stgan.Generator()
+    model = networks.Generator()
     y, z = 0.25 + 0.5 * contours(2, 2), 0.25 + 0.5 * contours(2)
     variables = model.init(jax.random.key(seed), y, z)
     out, slope = jax.value_and_grad(lambda v: model.apply(v, y, z).mean())(variables)
@@ -86,7 +93,7 @@ def test_generator_starts_near_the_mean_of_its_inputs_and_alive(seed):
 
 
 def test_spatial_discriminator_judges_each_frame_alone():
-    model, y = stgan.SpatialDiscriminator(), contours(2, 3)
+    model, y = networks.SpatialDiscriminator(), contours(2, 3)
     variables = model.init(KEY, y)
     assert variables["params"]["Dense_0"]["kernel"].shape == (16 * 4000, 1)
     logits = model.apply(variables, y)
@@ -95,15 +102,16 @@ def test_spatial_discriminator_judges_each_frame_alone():
 
 
 def test_temporal_discriminator_is_an_lstm_with_all_outputs_joined():
-    model, y = stgan.TemporalDiscriminator(units=4), contours(1, 3)
+    model, y = networks.TemporalDiscriminator(units=4), contours(1, 3)
     variables = model.init(KEY, y)
     p = jax.tree.map(np.asarray, variables["params"])
     cell = p["OptimizedLSTMCell_0"]
-    sigmoid = lambda x: 1 / (1 + np.exp(-x))  # noqa: E731
     h, c, outputs = np.zeros(4), np.zeros(4), []
     for x in 4 * np.asarray(y, np.float64)[0] - 2:
-        gate = {g: x @ cell[f"i{g}"]["kernel"] + h @ cell[f"h{g}"]["kernel"] + cell[f"h{g}"]["bias"]
-                for g in "ifgo"}  # fmt: skip
+        gate = {
+            g: x @ cell[f"i{g}"]["kernel"] + h @ cell[f"h{g}"]["kernel"] + cell[f"h{g}"]["bias"]
+            for g in "ifgo"
+        }
         c = sigmoid(gate["f"]) * c + sigmoid(gate["i"]) * np.tanh(gate["g"])
         h = sigmoid(gate["o"]) * np.tanh(c)
         outputs.append(h)
@@ -111,35 +119,3 @@ def test_temporal_discriminator_is_an_lstm_with_all_outputs_joined():
     assert dense["kernel"].shape == (3 * 4, 1)
     expected = np.concatenate(outputs) @ dense["kernel"] + dense["bias"]
     np.testing.assert_allclose(model.apply(variables, y), expected, rtol=1e-3, atol=1e-4)
-
-
-def test_basis_gives_back_what_it_spans_and_codes_of_set_variance():
-    sample = rng.normal(size=(200, 6)) @ rng.normal(size=(6, 4000)) + 0.5
-    basis = noise.ContourBasis.fit(sample.astype(np.float32), 6, whitening=1.0)
-    codes = basis.code(jnp.asarray(sample, jnp.float32))
-    assert codes.shape == (200, 6)
-    np.testing.assert_allclose(np.std(codes, axis=0), 1.0, rtol=1e-3)
-    np.testing.assert_allclose(basis.contour(codes), sample, atol=1e-3)
-    np.testing.assert_allclose(basis.components @ basis.components.T, np.eye(6), atol=1e-5)
-
-
-def test_identity_basis_is_the_contour_itself():
-    basis, y = noise.ContourBasis.identity(), contours(3)
-    assert basis.size == 4000
-    np.testing.assert_allclose(basis.contour(basis.code(y)), y, atol=1e-6)
-
-
-def test_basis_needs_more_contours_than_components():
-    with pytest.raises(ValueError, match="more than 5"):
-        noise.ContourBasis.fit(np.zeros((5, 4000), np.float32), 5)
-
-
-def test_noise_contours_are_in_range_and_vary_with_the_seed():
-    model = noise.NoiseGenerator(4000)
-    variables = model.init(KEY, jnp.zeros((1, 8)))
-    seeds = noise.sample_seeds(jax.random.key(1), 3, 8)
-    made = noise.noise_contour(model, variables, noise.ContourBasis.identity(), seeds)
-    assert made.shape == (3, 4000)
-    assert made.min() >= 0
-    assert made.max() <= 1
-    assert not np.allclose(made[0], made[1], atol=1e-3)

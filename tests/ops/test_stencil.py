@@ -1,4 +1,4 @@
-"""The networks as they are computed equal themselves as flax's layers say them."""
+"""The networks as they are computed equal the same networks of flax's own layers."""
 
 import jax
 import jax.numpy as jnp
@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from stgan_jax.models import kernels, stencil, stgan
+from stgan_jax.methods.stgan import networks
+from stgan_jax.ops import stencil
+from stgan_jax.ops.kernels import convolution as kernels
 
 
 class Straightforward(nn.Module):
-    """G as flax's own layers say it."""
+    """G of flax's own layers."""
 
     share_encoder: bool = False
     kernel: int = 3
@@ -18,7 +20,9 @@ class Straightforward(nn.Module):
 
     @nn.compact
     def __call__(self, contours, noise):
-        conv = lambda n, name: nn.Conv(n, (self.kernel,), name=name)  # noqa: E731
+        def conv(features, name):
+            return nn.Conv(features, (self.kernel,), name=name)
+
         own = conv(self.features, "encoder")
         other = own if self.share_encoder else conv(self.features, "noise_encoder")
         noise = noise[:, None] if noise.ndim == 2 else noise
@@ -28,7 +32,7 @@ class Straightforward(nn.Module):
 
 
 class StraightforwardSpatial(nn.Module):
-    """D_S as flax's own layers say it."""
+    """D_S of flax's own layers."""
 
     features: int = 16
 
@@ -39,7 +43,7 @@ class StraightforwardSpatial(nn.Module):
 
 
 class StraightforwardTemporal(nn.Module):
-    """D_T as flax's own layers say it."""
+    """D_T of flax's own layers."""
 
     @nn.compact
     def __call__(self, contours):
@@ -55,11 +59,17 @@ def assert_equal_gradients(plain, ours, params, *inputs):
     out = plain(params, *inputs)
     np.testing.assert_allclose(ours(params, *inputs), out, atol=1e-5)
     weights = uniform(9, out.shape) - 0.5
-    loss = lambda f: lambda *args: jnp.sum(weights * f(*args))  # noqa: E731
     every = tuple(range(len(inputs) + 1))
-    expected, told = (jax.jit(jax.grad(loss(f), every))(params, *inputs) for f in (plain, ours))
+
+    def gradients(function):
+        def loss(*args):
+            return jnp.sum(weights * function(*args))
+
+        return jax.jit(jax.grad(loss, every))(params, *inputs)
+
+    expected, result = gradients(plain), gradients(ours)
     assert all(np.abs(leaf).max() > 0 for leaf in jax.tree.leaves(expected))
-    for a, b in zip(jax.tree.leaves(expected), jax.tree.leaves(told), strict=True):
+    for a, b in zip(jax.tree.leaves(expected), jax.tree.leaves(result), strict=True):
         np.testing.assert_allclose(b, a, rtol=1e-5, atol=1e-5 * np.abs(a).max())
 
 
@@ -77,7 +87,7 @@ def test_generator_equals_convolutions_with_all_gradients(noise, shape, features
     own = uniform(0, shape)
     other = uniform(1, (batch, size) if noise == "constant" else shape)
     plain = Straightforward(noise == "shared", taps, features)
-    ours = stgan.Generator(features, taps, noise == "shared")
+    ours = networks.Generator(features, taps, noise == "shared")
     params = ours.init(jax.random.key(2), own, other)
     assert jax.tree.structure(params) == jax.tree.structure(
         plain.init(jax.random.key(2), own, other)
@@ -87,7 +97,7 @@ def test_generator_equals_convolutions_with_all_gradients(noise, shape, features
 
 @pytest.mark.parametrize(("shape", "features"), [((3, 12, 4000), 16), ((1, 1, 4000), 3)])
 def test_spatial_discriminator_equals_convolutions_with_all_gradients(shape, features):
-    plain, ours = StraightforwardSpatial(features), stgan.SpatialDiscriminator(features)
+    plain, ours = StraightforwardSpatial(features), networks.SpatialDiscriminator(features)
     contours = uniform(0, shape)
     params = ours.init(jax.random.key(2), contours)
     assert jax.tree.structure(params) == jax.tree.structure(plain.init(jax.random.key(2), contours))
@@ -95,7 +105,7 @@ def test_spatial_discriminator_equals_convolutions_with_all_gradients(shape, fea
 
 
 def test_temporal_discriminator_equals_flax_with_all_gradients():
-    plain, ours = StraightforwardTemporal(), stgan.TemporalDiscriminator(units=32)
+    plain, ours = StraightforwardTemporal(), networks.TemporalDiscriminator(units=32)
     contours = uniform(0, (3, 12, 4000))
     params, others = (net.init(jax.random.key(2), contours) for net in (ours, plain))
     jax.tree.map(np.testing.assert_array_equal, params, others)
@@ -103,30 +113,33 @@ def test_temporal_discriminator_equals_flax_with_all_gradients():
 
 
 def test_gradient_penalty_goes_through_the_pieces():
-    plain, ours = StraightforwardSpatial(), stgan.SpatialDiscriminator()
+    plain, ours = StraightforwardSpatial(), networks.SpatialDiscriminator()
     contours = uniform(0, (2, 12, 4000))
     params = ours.init(jax.random.key(2), contours)
 
     def penalty(net):
-        slope = lambda p: jax.grad(lambda x: jnp.sum(net.apply(p, x)))(contours)  # noqa: E731
-        return jax.jit(jax.grad(lambda p: jnp.sum(jnp.square(slope(p)))))(params)
+        def squared_slope(params):
+            slope = jax.grad(lambda x: jnp.sum(net.apply(params, x)))(contours)
+            return jnp.sum(jnp.square(slope))
 
-    expected, told = jax.tree.leaves(penalty(plain)), jax.tree.leaves(penalty(ours))
+        return jax.jit(jax.grad(squared_slope))(params)
+
+    expected, result = jax.tree.leaves(penalty(plain)), jax.tree.leaves(penalty(ours))
     assert max(np.abs(leaf).max() for leaf in expected) > 1e-3
-    for a, b in zip(expected, told, strict=True):
+    for a, b in zip(expected, result, strict=True):
         np.testing.assert_allclose(b, a, rtol=1e-4, atol=1e-5 * max(1.0, np.abs(a).max()))
 
 
 def test_general_convolutions_are_taken_off_the_cpu(monkeypatch):
     own, noise = uniform(0, (2, 12, 4000)), uniform(1, (2, 4000))
-    gen, disc = stgan.Generator(), stgan.SpatialDiscriminator()
-    params, judge = gen.init(jax.random.key(2), own, noise), disc.init(jax.random.key(3), own)
-    here = gen.apply(params, own, noise), disc.apply(judge, own)
+    gen, disc = networks.Generator(), networks.SpatialDiscriminator()
+    params, disc_params = gen.init(jax.random.key(2), own, noise), disc.init(jax.random.key(3), own)
+    here = gen.apply(params, own, noise), disc.apply(disc_params, own)
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     monkeypatch.setattr(stencil, "mixed", pytest.fail)
     monkeypatch.setattr(stencil, "judged", pytest.fail)
     np.testing.assert_allclose(gen.apply(params, own, noise), here[0], atol=1e-6)
-    np.testing.assert_allclose(disc.apply(judge, own), here[1], atol=1e-5)
+    np.testing.assert_allclose(disc.apply(disc_params, own), here[1], atol=1e-5)
 
 
 @pytest.mark.parametrize(("backend", "module"), [("gpu", kernels), ("cpu", stencil)])
@@ -135,20 +148,23 @@ def test_kernels_are_taken_where_asked_for_and_never_on_a_cpu(monkeypatch, backe
     monkeypatch.setattr(module, "mixed", lambda weights, own, noise: 3.0 * own)
     monkeypatch.setattr(module, "judged", lambda weights, own: own[..., 0])
     monkeypatch.setattr(jax, "default_backend", lambda: backend)
-    gen = stgan.Generator(convolution="pallas")
-    made, _ = gen.init_with_output(jax.random.key(2), contours, contours)
-    np.testing.assert_allclose(made, 3.0 * (2.0 * contours - 1.0))
-    disc = stgan.SpatialDiscriminator(convolution="pallas")
+    gen = networks.Generator(convolution="pallas")
+    output, _ = gen.init_with_output(jax.random.key(2), contours, contours)
+    np.testing.assert_allclose(output, 3.0 * (2.0 * contours - 1.0))
+    disc = networks.SpatialDiscriminator(convolution="pallas")
     logits, _ = disc.init_with_output(jax.random.key(2), contours)
     np.testing.assert_allclose(logits, 4.0 * contours[..., 0] - 2.0)
 
 
 def test_lanes_of_weights_are_mapped_over():
     own, noise = uniform(0, (2, 12, 4000)), uniform(1, (2, 4000))
-    gen = stgan.Generator(features=4)
+    gen = networks.Generator(features=4)
     keys = jax.random.split(jax.random.key(4), 3)
     params = jax.vmap(lambda key: gen.init(key, own, noise))(keys)
-    loss = lambda p: jnp.sum(jnp.square(gen.apply(p, own, noise)))  # noqa: E731
+
+    def loss(params):
+        return jnp.sum(jnp.square(gen.apply(params, own, noise)))
+
     grad = jax.jit(jax.grad(loss))
     together = jax.jit(jax.vmap(jax.grad(loss)))(params)
     for lane in range(3):
@@ -159,7 +175,7 @@ def test_lanes_of_weights_are_mapped_over():
 
 def test_gradients_in_bfloat16_are_added_up_in_float32():
     own, noise = uniform(0, (2, 12, 4000)), uniform(1, (2, 4000))
-    exact, rough = stgan.Generator(4), stgan.Generator(4, dtype=jnp.bfloat16)
+    exact, rough = networks.Generator(4), networks.Generator(4, dtype=jnp.bfloat16)
     params = exact.init(jax.random.key(2), own, noise)
     grads = [
         jax.grad(lambda p: jnp.mean(jnp.square(net.apply(p, own, noise) - own)))(params)  # noqa: B023

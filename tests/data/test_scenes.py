@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from stgan_jax.data import color_walks, recording
-from stgan_jax.data.scenes import Scene
+from stgan_jax.data.walkers import color_walks, recording
+from stgan_jax.data.walkers.scenes import Scene
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["textured", "plain"])
@@ -17,15 +17,15 @@ def test_outside_the_masks_is_the_background_and_inside_is_not(scene):
     for frame in list(scene)[::10]:
         away = np.abs(frame.image.astype(int) - scene.background).max(-1)
         empty = frame.people == 0
-        rim = empty & (np.roll(~empty, 1, 0) | np.roll(~empty, -1, 0) | np.roll(~empty, 1, 1)
-                       | np.roll(~empty, -1, 1))  # fmt: skip
+        shifts = [(1, 0), (-1, 0), (1, 1), (-1, 1)]
+        rim = empty & np.any([np.roll(~empty, *shift) for shift in shifts], axis=0)
         assert away[empty & ~rim].max() < 2 * 6  # six standard deviations of the noise
         assert np.median(away[~empty]) > 15
 
 
 def test_everybody_crosses_the_picture(scene):
-    seen = [np.unique(frame.people) for frame in scene]
-    assert set(np.concatenate(seen)) == {0, 1, 2, 3}
+    present = [np.unique(frame.people) for frame in scene]
+    assert set(np.concatenate(present)) == {0, 1, 2, 3}
 
 
 def test_the_same_seed_renders_the_same_scene():

@@ -1,12 +1,15 @@
 """Pallas kernels, interpreted: the functions and derivatives of plain convolutions; they lower."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stgan_jax.models import kernels, stencil, tiles
-from stgan_jax.models.stencil import Conv, Judge, Mixer
+from stgan_jax.ops import stencil
+from stgan_jax.ops.kernels import convolution, tiles
+from stgan_jax.ops.stencil import Conv, Judge, Mixer
 
 
 def normal(number, *shape):
@@ -14,7 +17,9 @@ def normal(number, *shape):
 
 
 def mixer(taps, features):
-    conv = lambda i: Conv(normal(i, taps, features), normal(i + 1, features))  # noqa: E731
+    def conv(i):
+        return Conv(normal(i, taps, features), normal(i + 1, features))
+
     return Mixer(conv(0), conv(2), Conv(normal(4, taps, features), normal(5)))
 
 
@@ -23,8 +28,8 @@ def judge(taps, features, size):
     return Judge(conv, normal(2, features, size), normal(3))
 
 
-def assert_equal(told, expected):
-    for a, b in zip(jax.tree.leaves(told), jax.tree.leaves(expected), strict=True):
+def assert_equal(result, expected):
+    for a, b in zip(jax.tree.leaves(result), jax.tree.leaves(expected), strict=True):
         assert (a.shape, a.dtype) == (b.shape, b.dtype)
         tolerance = 1e-5 if a.dtype == jnp.float32 else 1e-2
         a, b = np.asarray(a, np.float32), np.asarray(b, np.float32)
@@ -63,7 +68,10 @@ def tiled_as(monkeypatch):
 
     def choose(backend):
         call = tiles.pl.pallas_call
-        interpreted = lambda *a, **k: call(*a, **{**k, "interpret": True})  # noqa: E731
+
+        def interpreted(*args, **options):
+            return call(*args, **{**options, "interpret": True})
+
         monkeypatch.setattr(tiles.pl, "pallas_call", interpreted)
         monkeypatch.setattr(jax, "default_backend", lambda: backend)
 
@@ -86,19 +94,21 @@ class TestEqualPlainConvolutionsWithAllGradients:
         tiled_as(backend)
         own, noise = normal(6, *shape), normal(7, shape[0], noises, shape[2])
         inputs = mixer(taps, features), own.astype(dtype), noise.astype(dtype)
-        assert_equal_with_gradients(kernels.mixed, stencil.plain_mixed, *inputs)
+        assert_equal_with_gradients(convolution.mixed, stencil.plain_mixed, *inputs)
 
     def test_judged(self, tiled_as, backend, shape, noises, features, taps, dtype):
         tiled_as(backend)
         inputs = judge(taps, features, shape[2]), normal(6, *shape).astype(dtype)
-        assert_equal_with_gradients(kernels.judged, stencil.plain_judged, *inputs)
+        assert_equal_with_gradients(convolution.judged, stencil.plain_judged, *inputs)
 
 
 def slope_of(function, *weights_and_inputs):
     """Gradients of the first input's squared gradient, as R1 takes them."""
 
     def penalty(*args):
-        sines = lambda *a: jnp.sum(jnp.sin(function(*a)))  # noqa: E731
+        def sines(*args):
+            return jnp.sum(jnp.sin(function(*args)))
+
         return jnp.sum(jnp.square(jax.grad(sines, 1)(*args)))
 
     return jax.grad(penalty, tuple(range(len(weights_and_inputs))))(*weights_and_inputs)
@@ -107,22 +117,22 @@ def slope_of(function, *weights_and_inputs):
 def test_judged_has_second_derivatives_in_lanes_of_weights():
     contours, lanes = 0.1 * normal(6, 2, 3, 70), judge(3, 5, 70)
     lanes = jax.tree.map(lambda x: jnp.stack([0.3 * x, -0.2 * x]), lanes)
-    told, expected = (
+    result, expected = (
         jax.jit(jax.vmap(lambda w: slope_of(f, w, contours)))(lanes)  # noqa: B023
-        for f in (kernels.judged, stencil.plain_judged)
+        for f in (convolution.judged, stencil.plain_judged)
     )
-    assert_equal(told, expected)
+    assert_equal(result, expected)
 
 
-@pytest.mark.soak  # G's are taken by nothing here
+@pytest.mark.soak  # no training takes those of G
 def test_mixed_has_second_derivatives():
     inputs = mixer(3, 5), normal(6, 1, 2, 40), normal(7, 1, 1, 40)
     inputs = jax.tree.map(lambda x: 0.3 * x, inputs)
-    told, expected = (
+    result, expected = (
         jax.jit(lambda *a: slope_of(f, *a))(*inputs)  # noqa: B023
-        for f in (kernels.mixed, stencil.plain_mixed)
+        for f in (convolution.mixed, stencil.plain_mixed)
     )
-    assert_equal(told, expected)
+    assert_equal(result, expected)
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
@@ -133,14 +143,19 @@ def test_mixed_has_second_derivatives():
 def test_all_kernels_lower_for_accelerators(monkeypatch, backend, platform, call, dtype):
     monkeypatch.setattr(jax, "default_backend", lambda: backend)
     own, noise = normal(6, 2, 50, 4000).astype(dtype), normal(7, 2, 1, 4000).astype(dtype)
-    total = lambda f: lambda *a: jnp.sum(jnp.square(f(*a)))  # noqa: E731
+
+    def mixed_loss(*args):
+        return jnp.sum(jnp.square(convolution.mixed(*args)))
+
+    def judged_loss(*args):
+        return jnp.sum(jnp.square(convolution.judged(*args)))
+
+    lanes = jax.tree.map(lambda x: x[None], mixer(3, 16))
     for function, inputs, count in (
-        (jax.grad(total(kernels.mixed), (0, 1, 2)), (mixer(3, 16), own, noise), 6),
-        (jax.grad(total(kernels.judged), (0, 1)), (judge(3, 16, 4000), own), 3),
-        (lambda *a: slope_of(kernels.judged, *a), (judge(5, 6, 4000), own), 7),
-        (jax.vmap(kernels.mixed, (0, None, None)), (
-            jax.tree.map(lambda x: x[None], mixer(3, 16)), own, noise
-        ), 2),
-    ):  # fmt: skip
+        (jax.grad(mixed_loss, (0, 1, 2)), (mixer(3, 16), own, noise), 6),
+        (jax.grad(judged_loss, (0, 1)), (judge(3, 16, 4000), own), 3),
+        (functools.partial(slope_of, convolution.judged), (judge(5, 6, 4000), own), 7),
+        (jax.vmap(convolution.mixed, (0, None, None)), (lanes, own, noise), 2),
+    ):
         lowered = jax.jit(function).trace(*inputs).lower(lowering_platforms=(platform,))
         assert lowered.as_text().count(f"@{call}") == count

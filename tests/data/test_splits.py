@@ -2,8 +2,8 @@
 
 import pytest
 
-from stgan_jax.data import splits
-from stgan_jax.errors import InputError
+from stgan_jax.data.datasets import splits
+from stgan_jax.util.errors import InputError
 
 SIZES = {
     "stgan": {"recognizer": 50, "noise": 10, "train": 16, "validation": 8, "test": 40},

@@ -1,5 +1,7 @@
 """Contours: what goes in comes out, whatever the mask."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,12 +9,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
-from stgan_jax import contour
-from stgan_jax.data import walkers
+from stgan_jax.data.walkers import procedural
+from stgan_jax.shapes import contour
 
 
 def largest_filled(mask):
-    """Reference made without OpenCV: the component that encloses most, its holes filled."""
+    """Reference without OpenCV: the component that encloses most, its holes filled."""
     labels, count = ndimage.label(mask, np.ones((3, 3)))
     parts = [ndimage.binary_fill_holes(labels == i) for i in range(1, count + 1)]
     return max(parts, key=np.sum) if parts else np.zeros(mask.shape, bool)
@@ -25,11 +27,8 @@ def iou(a, b):
 
 @pytest.fixture(scope="module")
 def people():
-    cases = [
-        (seed, view, condition)
-        for seed in range(9) for view in walkers.VIEWS[::2] for condition in ("nm", "bg", "cl")
-    ]  # fmt: skip
-    masks = [walkers.silhouettes(*case, frames=2, fps=3) for case in cases]
+    cases = itertools.product(range(9), procedural.VIEWS[::2], ("nm", "bg", "cl"))
+    masks = [procedural.silhouettes(*case, frames=2, fps=3) for case in cases]
     return np.concatenate(masks)[:200]
 
 
@@ -122,8 +121,8 @@ def test_padded_holds_every_outline_pixel_in_order_and_then_zeros():
     mask = np.zeros((240, 240), np.uint8)
     mask[10:14, 20:23] = 1
     points = contour.encode(mask, "padded").reshape(-1, 2)
-    ring = [(10, 20), (10, 21), (10, 22), (11, 22), (12, 22), (13, 22), (13, 21), (13, 20),
-            (12, 20), (11, 20)]  # fmt: skip
+    top, bottom = [(10, c) for c in (20, 21, 22)], [(13, c) for c in (22, 21, 20)]
+    ring = [*top, (11, 22), (12, 22), *bottom, (12, 20), (11, 20)]
     start = ring.index(tuple(points[0].astype(int)))
     assert [tuple(p) for p in points[:10].astype(int)] == ring[start:] + ring[:start]
     assert not points[10:].any()
@@ -197,39 +196,3 @@ def test_fixed_point_keeps_a_512th_of_a_pixel(people):
     assert unit.min() >= 0
     assert unit.max() <= 1
     np.testing.assert_allclose(contour.to_pixels(unit), vectors, atol=1 / 512 + 1e-5)
-
-
-def test_crop_and_place_are_inverse_up_to_resampling(people):
-    rng = np.random.default_rng(0)
-    for person in people[::20]:
-        side = int(rng.integers(90, 500))
-        square = np.array([rng.integers(-20, 40), rng.integers(-20, 200), side])
-        frame = contour.place(person, square, (600, 800))
-        again = contour.place(contour.crop_mask(frame, square), square, (600, 800))
-        assert frame.sum() > 500
-        assert iou(frame, again) > 0.97
-
-
-def test_crop_keeps_the_aspect_and_pads_with_nothing():
-    frame = np.zeros((100, 100), np.uint8)
-    rows, cols = np.mgrid[:100, :100]
-    frame[(rows - 20) ** 2 + (cols - 95) ** 2 < 15**2] = 1  # a disc, cut by the right border
-    crop = contour.crop_mask(frame, np.array([0, 70, 60]))
-    assert crop[:, 121:].sum() == 0  # outside the frame
-    height, width = np.ptp(np.nonzero(crop), axis=1)
-    assert abs(height - 4 * 29) < 6
-    assert abs(width - 4 * 19) < 6
-
-
-def test_squares_hold_the_person_and_follow_steady_motion():
-    time = np.arange(60)
-    boxes = np.stack([100 + 0 * time, 3 * time, 200 + 0 * time, 3 * time + 40], -1)
-    squares = contour.track_squares(boxes)
-    middle = squares[:, :2] + squares[:, 2:] / 2
-    np.testing.assert_allclose(middle[:, 1], 3 * time + 20, atol=1)
-    np.testing.assert_allclose(middle[:, 0], 150, atol=1)
-    np.testing.assert_allclose(squares[:, 2], 100 / contour.FILL, atol=1)
-
-
-def test_square_of_a_single_sighting():
-    assert contour.track_squares(np.array([[10, 20, 110, 60]])).tolist() == [[1, -19, 118]]
