@@ -5,8 +5,9 @@
 
 Runs the same commands in both checkouts, by this Python: a rendered scene anonymised by each
 method's weights (compared by the pixels that are decoded), 20 training steps of every config
-(compared by the digest that a checkpoint holds of its state); and every run of the first checkout is
-gone on with in the second, to step 40 if its schedule allows. A case whose outcome is in --out is
+(by the digest that a checkpoint holds of its state); every run of the first checkout is gone on
+with in the second, to step 40 if its schedule allows; and four methods are evaluated, quickly (by
+the report, but for digests and alphas of methods). A case whose outcome is in --out is
 not run again, so that the same command goes on; delete OUT/after to run the second half anew.
 Leaves OUT/table.md. It stays until the next release.
 """
@@ -26,7 +27,7 @@ from tqdm import tqdm
 _BEFORE = flags.DEFINE_string("before", None, "The other checkout.", required=True)
 _AFTER = flags.DEFINE_string("after", str(Path(__file__).parents[1]), "This one.")
 _OUT = flags.DEFINE_string("out", "runs/before_after", "Folder of outcomes.")
-_DATA = flags.DEFINE_string("data_dir", "data", "Where synthetic_walkers/rgb is built.")
+_DATA = flags.DEFINE_string("data_dir", "data", "Where synthetic_walkers/rgb and /demo are built.")
 _ONLY = flags.DEFINE_string("only", "", "Cases whose names hold this.")
 _SIDES = flags.DEFINE_list("sides", ["before", "after"], "Which to run.")
 
@@ -88,8 +89,8 @@ def _trained(tree: Path, config: str, settings: dict, folder: Path) -> str:
         given.append(f"--config.noise_checkpoint={noise}")
     if config.startswith("color"):
         given.append(f"--config.data.data_dir={Path(_DATA.value).absolute()}")
-    _run(tree, ["launch/train.py", f"--config=configs/{config}", f"--workdir={work}", *given],
-         folder / "log.txt")  # fmt: skip
+    command = ["launch/train.py", f"--config=configs/{config}", f"--workdir={work}", *given]
+    _run(tree, command, folder / "log.txt")
     step = settings["steps"]
     meta = json.loads((work / "checkpoints" / str(step) / "meta" / "metadata").read_text())
     return meta["digest"]
@@ -109,13 +110,31 @@ def _resumed(tree: Path, name: str, config: str, settings: dict, folder: Path) -
 
 def _anonymized(tree: Path, given: list[str], scene: Path, folder: Path) -> str:
     video = folder / "out.mp4"
-    _run(tree, ["launch/anonymize.py", str(scene), f"--output={video}", "--seed=5", "--overwrite",
-                "--crf=0", *given], folder / "log.txt")  # fmt: skip
+    options = f"--output={video}", "--seed=5", "--overwrite", "--crf=0"
+    _run(tree, ["launch/anonymize.py", str(scene), *options, *given], folder / "log.txt")
     digest = hashlib.sha256()
     with av.open(str(video)) as container:
         for frame in container.decode(video=0):
             digest.update(frame.to_ndarray(format="rgb24").tobytes())
     return digest.hexdigest()
+
+
+def _evaluated(tree: Path, folder: Path) -> str:
+    out, cache = folder / "report", folder / "cache"
+    command = [
+        "launch/evaluate.py",
+        "--checkpoint=stgan,retarget,silhouette",
+        "--linear_mix=noise",
+        "--dataset=synthetic_walkers/demo",
+        f"--data_dir={Path(_DATA.value).absolute()}",
+        *("--quick", "--recognizers=gei", "--views=54"),
+        *(f"--out={out}", f"--cache={cache}"),
+    ]
+    _run(tree, command, folder / "log.txt")
+    report = json.loads((out / "report.json").read_text())
+    for method in report["methods"]:
+        del method["digest"], method["alpha"]
+    return hashlib.sha256(json.dumps(report, sort_keys=True).encode()).hexdigest()
 
 
 def main(_):
@@ -124,15 +143,16 @@ def main(_):
     trees = {"before": Path(_BEFORE.value).absolute(), "after": Path(_AFTER.value).absolute()}
     scene = out / "scene.mp4"
     if not scene.exists():
-        _run(trees["before"], ["launch/render.py", f"--output={scene}", "--seed=6", "--people=3",
-                               "--frames=90"], out / "scene.txt")  # fmt: skip
+        command = ["launch/render.py", f"--output={scene}", "--seed=6", "--people=3", "--frames=90"]
+        _run(trees["before"], command, out / "scene.txt")
     cases = [("video", name, case) for name, case in VIDEOS.items()]
     cases += [("train", name, case) for name, case in TRAINING.items()]
     cases += [("resume", name, case) for name, case in TRAINING.items()]
+    cases.append(("evaluate", "quick", (None, None)))
     cases = [case for case in cases if _ONLY.value in f"{case[0]} {case[1]}"]
     rows = []
     for kind, name, (first, second, *rest) in tqdm(cases, unit="case"):
-        seen = {}
+        digests = {}
         for side, tree in trees.items():
             folder = out / side / f"{kind} {name}"
             result = folder / "digest.txt"
@@ -141,13 +161,15 @@ def main(_):
                 folder.mkdir(parents=True, exist_ok=True)
                 if kind == "video":
                     digest = _anonymized(tree, given, scene, folder)
+                elif kind == "evaluate":
+                    digest = _evaluated(tree, folder)
                 elif kind == "train":
                     digest = _trained(tree, given, rest[0], folder)
                 else:
                     digest = _resumed(tree, name, given, rest[0], folder)
                 result.write_text(digest)
-            seen[side] = result.read_text() if result.exists() else None
-        same = None if None in seen.values() else seen["before"] == seen["after"]
+            digests[side] = result.read_text() if result.exists() else None
+        same = None if None in digests.values() else digests["before"] == digests["after"]
         rows.append(
             (kind, name, {True: "same bits", False: "**different**", None: "not run"}[same])
         )

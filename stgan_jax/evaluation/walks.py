@@ -136,7 +136,7 @@ class Walks:
     def digest(self) -> str:
         """Changes with the walks' names, and with the data as far as the first ones show it."""
         # Files that are cached already call the class of names Walk.
-        names = repr(self.names).replace("WalkName(", "Walk(")
+        names = repr(self.names)
         digest = hashlib.sha256(names.encode())
         digest.update(self.contours(np.arange(min(3, len(self.names))), "padded").tobytes())
         return digest.hexdigest()[:16]

@@ -66,7 +66,7 @@ def _distance(values: np.ndarray, center: np.ndarray) -> np.ndarray:
 
 
 @dataclasses.dataclass(frozen=True)
-class Scene:
+class EmptyScene:
     """What a static camera records where nobody is.
 
     Attributes:
@@ -78,7 +78,7 @@ class Scene:
     threshold: UInt8[np.ndarray, "H W"]
 
 
-def scene_behind(samples: UInt8[np.ndarray, "N H W 3"]) -> Scene:
+def scene_behind(samples: UInt8[np.ndarray, "N H W 3"]) -> EmptyScene:
     """The scene behind the people, from samples of a whole video, whose light may change slowly.
 
     Samples are first brought to one light, in place. Somebody who stands still for more than
@@ -92,7 +92,7 @@ def scene_behind(samples: UInt8[np.ndarray, "N H W 3"]) -> Scene:
             sample[:] = _lit(sample, 1 / gain)
     empty, restlessness = median_background(samples)
     _without_standing(samples, empty, restlessness)
-    return Scene(empty, thresholds(restlessness))
+    return EmptyScene(empty, thresholds(restlessness))
 
 
 def _without_standing(samples, empty, restlessness) -> None:

@@ -40,7 +40,7 @@ class Backdrop:
       standing: 1 where people may be in the picture itself, which is filled there.
     """
 
-    scene: background.Scene | None
+    scene: background.EmptyScene | None
     fps: float
     clip: ClipSource | None = None
     unions: anonymizing.Unions | None = None
@@ -110,7 +110,7 @@ def inspect(
         if picture is None:
             raise InputError("--background takes a picture unless there are masks")
         noise = background.median_background(samples)[1]
-        scene = background.Scene(picture.empty, background.thresholds(noise))
+        scene = background.EmptyScene(picture.empty, background.thresholds(noise))
         return masks.ByBackground(scene.threshold), Backdrop(scene, fps)
     scene = background.scene_behind(samples)
     cover = standing.people_in(scene.empty) if options.standing == "cover" else None
@@ -130,7 +130,7 @@ def _behind_masks(
         return Backdrop(None, fps, unions=anonymizing.Unions(shelf, source.shape))
     hidden = [_people(detector, number, image) for number, image in samples]
     empty = background.masked_median(images, np.stack(hidden))
-    return Backdrop(background.Scene(empty, np.zeros(source.shape, np.uint8)), fps)
+    return Backdrop(background.EmptyScene(empty, np.zeros(source.shape, np.uint8)), fps)
 
 
 def _people(detector: masks.Detector, number: int, image: np.ndarray) -> np.ndarray:
@@ -150,7 +150,7 @@ def _from_path(path: str | os.PathLike, source: ClipSource) -> Backdrop:
         empty = np.ascontiguousarray(pictures.read(path)[..., ::-1])
         if empty.shape[:2] != shape:
             empty = cv2.resize(empty, shape[::-1], interpolation=cv2.INTER_AREA)
-        return Backdrop(background.Scene(empty, np.zeros(shape, np.uint8)), fps)
+        return Backdrop(background.EmptyScene(empty, np.zeros(shape, np.uint8)), fps)
     clip = ClipSource(path, source.cut)
     if clip.shape != shape:
         raise InputError(f"{path}: the background's frames are of another size")
