@@ -1,9 +1,9 @@
-"""How hard a dataset is: plain gait-energy-image matching, to be compared with real CASIA-B.
+"""How hard is a dataset? Plain gait-energy-image matching, to be compared with real CASIA-B.
 
     python benchmarks/calibration.py --dataset=synthetic_walkers/full --data_dir=D
 
-Repeats from the stored silhouettes the table that launch/build_data.py prints; --json for
-all its figures. See `gei.calibration`.
+Prints, from the stored silhouettes, the table that launch/build_data.py prints; --json for all its
+figures. See `gei.calibration`.
 """
 
 import dataclasses
@@ -13,16 +13,16 @@ import numpy as np
 from absl import app, flags
 from tqdm import tqdm
 
-from stgan_jax.data import datasets, splits
-from stgan_jax.evaluation import gei
+from stgan_jax.data.datasets import built, splits
+from stgan_jax.shapes import gei
 
-_DATASET = flags.DEFINE_enum("dataset", "synthetic_walkers/full", datasets.NAMES, "Which.")
+_DATASET = flags.DEFINE_enum("dataset", "synthetic_walkers/full", built.NAMES, "Which.")
 _DATA_DIR = flags.DEFINE_string("data_dir", "data", "Where it is built.")
 _JSON = flags.DEFINE_bool("json", False, "All figures, as JSON.")
 
 
 def main(_):
-    sequences = datasets.Sequences(_DATASET.value, _DATA_DIR.value, splits.subjects("all")["all"])
+    sequences = built.Sequences(_DATASET.value, _DATA_DIR.value, splits.subjects("all")["all"])
     images = np.stack(
         [
             gei.energy_image(sequences.silhouettes(i))

@@ -1,6 +1,6 @@
 """The ST-GAN training that the benchmarks measure: settings' own networks on random contours.
 
-What contours show does not change the work. The noise is given: a peer in another framework
+What contours show does not change the work. The noise is fixed: a peer in another framework
 cannot draw what JAX draws, and G_N's share of a step is a thousandth of its arithmetic.
 """
 
@@ -13,66 +13,82 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stgan_jax import settings, steps
-from stgan_jax.contour import DIM
-from stgan_jax.errors import InputError
-from stgan_jax.state import TrainState
+from stgan_jax.data.batches import Gaits
+from stgan_jax.data.selection import WalkerData
+from stgan_jax.methods.stgan.settings import StganSettings
+from stgan_jax.methods.stgan.step import StganNets, stgan_step
+from stgan_jax.shapes.contour import DIM
+from stgan_jax.training.gradients import StepOptions
+from stgan_jax.training.state import TrainState
+from stgan_jax.util.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)
-class GivenNoise(steps.RawNoise):
-    """Noise contours as they lie in params["noise"] (N, 4000), the same in each step."""
+class FixedNoise:
+    """Noise contours as they are in params["noise"] (N, 4000), the same in each step."""
 
     def frozen(self, params: dict[str, Any]) -> dict[str, Any]:
-        """All that `sample` needs."""
+        """The parameters that `sample` needs."""
         return {"noise": params["noise"]}
 
     def sample(self, params: dict[str, Any], key: jax.Array, count: int) -> Any:
         """The first `count` of them."""
+        del key
         return params["noise"][:count]
 
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """A training step and what goes in.
+    """A training step and its inputs.
 
     Attributes:
-      run: its settings, those of `configs/stgan.py` by default.
+      run: its settings.
       nets: its networks.
-      gaits: (B, T, 4000) uint16, a batch.
+      batch: (B, T, 4000) uint16.
       noise: (B, 4000) float32, in [0, 1].
     """
 
-    run: settings.StganSettings
-    nets: steps.StganNets
-    gaits: np.ndarray
+    run: StganSettings
+    nets: StganNets
+    batch: Gaits
     noise: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(B, T, 4000)."""
+        return self.batch.contours.shape
 
     def params(self) -> dict[str, Any]:
         """The same new parameters each time: a compiled step takes them over."""
         noise = {"noise": jnp.array(self.noise)}
-        return self.nets.init(jax.random.key(0), noise, self.gaits.shape[1])
+        return self.nets.init(jax.random.key(0), noise, self.shape[1])
 
     def state(self) -> TrainState:
         """The state before the first step."""
         return TrainState.create(0, self.params(), self.run.optimizers())
 
-    def step(self, nets: steps.StganNets | None = None) -> Callable:
-        """(state, contours, alpha) -> (state, metrics), by other networks if they are given."""
+    def step(self, nets: StganNets | None = None, axis: str | None = None) -> Callable:
+        """(state, batch, alpha) -> (state, metrics).
+
+        Args:
+          nets: None for the case's own.
+          axis: see `StepOptions`.
+        """
         return functools.partial(
-            steps.stgan_step,
+            stgan_step,
             nets=nets or self.nets,
             optimizers=self.run.optimizers(),
-            loss=self.run.loss(),
+            loss=self.run.loss_parts(),
+            options=StepOptions(axis=axis),
         )
 
     def parallel_step(self, state: TrainState, batch, alpha, axis) -> tuple[TrainState, Any]:
         """The step as `parallel` compiles it."""
-        return self.step()(state, batch, alpha, options=steps.Options(axis=axis))
+        return self.step(axis=axis)(state, batch, alpha)
 
 
-def convolved(nets: steps.StganNets, way: str) -> steps.StganNets:
-    """The same networks with convolutions computed in one of `models.stgan.CONVOLUTIONS`.
+def convolved(nets: StganNets, way: str) -> StganNets:
+    """The same networks with convolutions computed in one of `ops.convolution.CONVOLUTIONS`.
 
     Raises:
       InputError: Pallas kernels on a CPU, where the networks would take another way.
@@ -86,14 +102,23 @@ def convolved(nets: steps.StganNets, way: str) -> steps.StganNets:
     )
 
 
-def stgan(batch: int, frames: int, dtype: str = "float32", **values) -> Case:
-    """The step of `batch` sequences of `frames` contours; `values` are of `StganSettings`."""
-    data = settings.WalkerData(1, 1, (90,), ("nm-01",), frames=frames)
-    run = settings.StganSettings(data=data, noise="gaussian", compute_dtype=dtype, **values)
+def stgan(batch: int, frames: int, dtype: str = "float32", **values: Any) -> Case:
+    """The step of `batch` sequences of `frames` contours, Eq. 8 as printed.
+
+    Args:
+      batch: B.
+      frames: T.
+      dtype: what networks compute in.
+      **values: further fields of `StganSettings`, by default its own.
+    """
+    data = WalkerData(1, 1, (90,), ("nm-01",), frames=frames)
+    run = StganSettings(
+        data=data, noise="gaussian", balance="printed", compute_dtype=dtype, **values
+    )
     rng = np.random.default_rng(0)
     return Case(
         run,
-        dataclasses.replace(run.nets(), noise=GivenNoise()),
-        rng.integers(0, 61184, (batch, frames, DIM), dtype=np.uint16),
+        dataclasses.replace(run.nets(), noise=FixedNoise()),
+        Gaits(rng.integers(0, 61184, (batch, frames, DIM), dtype=np.uint16)),
         rng.random((batch, DIM), np.float32),
     )

@@ -1,4 +1,4 @@
-"""Videos as people have them, written with PyAV, and what is in them; for tests, too."""
+"""Writes videos of the kinds that people have, with PyAV, and reads them; tests use it, too."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -27,18 +27,48 @@ KINDS: dict[str, dict[str, Any]] = {  # arguments of `write`, for up to 48 image
     "mjpeg.avi": {"codec": "mjpeg", "pixels": "yuvj420p"},
 }
 PRIVATE = {
-    "location": "+48.1+011.5/", "creation_time": "2020-01-01T00:00:00Z", "title": "private",
+    "location": "+48.1+011.5/",
+    "creation_time": "2020-01-01T00:00:00Z",
+    "title": "private",
     "com.apple.quicktime.model": "phone",
-}  # fmt: skip
+}
 
 
 def write(
-    path: str | Path, images: Sequence[np.ndarray], *, codec: str = "libx264",
-    fps: float | Fraction = 25, base: Fraction | None = None, pts: Sequence[int] | None = None,
-    pixels: str = "yuv420p", sound: str | None = None, streams: int = 1, turn: int = 0,
-    metadata: dict[str, str] | None = None, options: dict[str, str] | None = None, origin: int = 0,
-) -> Any:  # fmt: skip
-    """A video of RGB images; `pts` in ticks of `base`; `sound` a codec, a second a stream."""
+    path: str | Path,
+    images: Sequence[np.ndarray],
+    *,
+    codec: str = "libx264",
+    fps: float | Fraction = 25,
+    base: Fraction | None = None,
+    pts: Sequence[int] | None = None,
+    pixels: str = "yuv420p",
+    sound: str | None = None,
+    streams: int = 1,
+    turn: int = 0,
+    metadata: dict[str, str] | None = None,
+    options: dict[str, str] | None = None,
+    origin: int = 0,
+) -> Any:
+    """Writes a video of RGB images and returns its path.
+
+    Every argument is a property in which people's files differ, hence their number.
+
+    Args:
+      path: of the file; its suffix decides the container.
+      images: the frames.
+      codec: of the frames.
+      fps: frames a second.
+      base: unit of time, seconds; 1 / `fps` by default.
+      pts: when each frame is shown, in units of `base`; evenly by default.
+      pixels: FFmpeg's pixel format.
+      sound: codec of noise, a second of it; None for no sound.
+      streams: number of sound streams.
+      turn: degrees by which a player turns the frames.
+      metadata: tags of the file.
+      options: of the codec.
+      origin: added to `pts`.
+    """
     base = base or Fraction(1) / Fraction(fps)
     with av.open(str(path), "w") as container:
         container.metadata.update(metadata or {})
@@ -62,16 +92,16 @@ def write(
                 samples = rng.normal(0, 3000, (1, 1024))
                 as_type = np.float32 if "flt" in format else np.int16
                 scaled = samples / 32768 if "flt" in format else samples
-                made = av.AudioFrame.from_ndarray(scaled.astype(as_type), format, "mono")
-                made.sample_rate, made.pts = 48_000, number * samples.shape[1]
-                container.mux(track.encode(made))
+                noise = av.AudioFrame.from_ndarray(scaled.astype(as_type), format, "mono")
+                noise.sample_rate, noise.pts = 48_000, number * samples.shape[1]
+                container.mux(track.encode(noise))
             container.mux(track.encode(None))
         container.mux(stream.encode())
     return path
 
 
 def times(path):
-    """Seconds at which the frames are shown."""
+    """Seconds at which the frames of a video are shown."""
     with av.open(str(path)) as container:
         return [float(frame.pts * frame.time_base) for frame in container.decode(video=0)]
 
@@ -90,17 +120,16 @@ def samples(path):
     out = []
     for number in range(count):
         with av.open(str(path)) as container:
-            out.append(np.concatenate([
-                f.to_ndarray().reshape(-1) for f in container.decode(audio=number)
-            ]))  # fmt: skip
+            frames = container.decode(audio=number)
+            out.append(np.concatenate([frame.to_ndarray().reshape(-1) for frame in frames]))
     return out
 
 
 def about(path):
-    """(frames a second, seconds, metadata of the file and of its streams)."""
+    """Frames a second, length in seconds, and tags of the file and of its streams."""
     with av.open(str(path)) as container:
         video = container.streams.video[0]
-        told = dict(container.metadata)
+        tags = dict(container.metadata)
         for stream in container.streams:
-            told.update(stream.metadata)
-        return video.average_rate, container.duration / 1e6, told
+            tags.update(stream.metadata)
+        return video.average_rate, container.duration / 1e6, tags

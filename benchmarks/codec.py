@@ -2,8 +2,8 @@
 
     python benchmarks/codec.py [--frames=200] [--out=FILE.json]
 
-A frame's encoding and decoding in each codec, and a person's 50 frames through
-`anonymize_contours`, by a G that is not trained: weights do not change the work.
+A frame's encoding and decoding in each codec, and a person's 50 frames through G without them, in
+a batch as `StganAnonymizer.many` fills it. G is not trained: weights do not change the work.
 """
 
 import functools
@@ -15,8 +15,9 @@ import numpy as np
 import timing
 from absl import flags
 
-from stgan_jax import anonymizer, contour
-from stgan_jax.data import identity, walkers
+from stgan_jax.data.walkers import procedural
+from stgan_jax.methods.stgan.anonymizer import StganAnonymizer
+from stgan_jax.shapes import contour, identity
 
 _FRAMES = flags.DEFINE_integer("frames", 200, "Silhouettes, 240x240.", lower_bound=10)
 timing.define_flags()
@@ -25,20 +26,24 @@ _WALK = 50  # frames, a sequence in ST-GAN
 
 
 def main():
-    masks = np.concatenate([
-        walkers.silhouettes(seed, view, condition, frames=10, fps=5)
-        for seed, view in enumerate(walkers.VIEWS) for condition in identity.CONDITIONS
-    ])[np.arange(_FRAMES.value) % 330]  # fmt: skip
+    masks = np.concatenate(
+        [
+            procedural.silhouettes(seed, view, condition, frames=10, fps=5)
+            for seed, view in enumerate(procedural.VIEWS)
+            for condition in identity.CONDITIONS
+        ]
+    )
+    masks = masks[np.arange(_FRAMES.value) % len(masks)]
     calls: dict[str, Callable] = {"calibration": timing.calibration()}
     for codec in contour.CODECS:
         vectors = contour.encode(masks, codec)
         calls[f"{codec} encode"] = functools.partial(contour.encode, masks, codec)
         calls[f"{codec} decode"] = functools.partial(contour.decode, vectors, codec)
     case = cases.stgan(1, _WALK)
-    model = anonymizer.Model(case.nets, case.params(), "resampled", case.run.alpha)
-    walk, key = contour.to_pixels(contour.fixed_to_unit(case.gaits[0])), jax.random.key(0)
+    model = StganAnonymizer(case.run, case.params())
+    walk = contour.to_pixels(np.asarray(case.batch.unit()[0][0]))
     through = f"{_WALK} frames through G"
-    calls[through] = lambda: anonymizer.anonymize_contours(model, walk, key)
+    calls[through] = functools.partial(model._shapes, [walk], [jax.random.key(0)])
     times = timing.interleaved(calls, flags.FLAGS.runs)
     seconds = timing.spreads(times)
     milliseconds = {

@@ -17,10 +17,12 @@ import numpy as np
 import timing
 from absl import flags
 
-from stgan_jax import coloring
-from stgan_jax.color_settings import ColorSettings
-from stgan_jax.errors import InputError
-from stgan_jax.state import TrainState
+from stgan_jax.methods.color.examples import ColorBatch
+from stgan_jax.methods.color.networks import SIZE, ColorNet
+from stgan_jax.methods.color.settings import ColorSettings
+from stgan_jax.methods.color.step import color_loss
+from stgan_jax.training.state import TrainState
+from stgan_jax.util.errors import InputError
 
 _PEERS = ("torch", "torch_compile")
 _PEER = flags.DEFINE_list("peer", [], f"Which of {', '.join(_PEERS)} to time beside.")
@@ -29,27 +31,27 @@ _ACCUMULATE = flags.DEFINE_integer("accumulate", 4, "Slices of a batch.", lower_
 timing.define_flags()
 
 
-def batch(count: int, size: int = 128) -> np.ndarray:
+def batch(count: int, size: int = SIZE) -> ColorBatch:
     """Random colours, and silhouettes of about a person's area, that overlap by most of it."""
     rng = np.random.default_rng(0)
-    out = rng.integers(0, 256, (count, size, size, coloring.CHANNELS), dtype=np.uint8)
-    out[..., 6:] = 0
-    for example in out:
+    # One array for all: the generator's order decides the numbers.
+    both = rng.integers(0, 256, (count, size, size, 8), dtype=np.uint8)
+    masks = np.zeros((2, count, size, size), np.uint8)
+    for example in masks.swapaxes(0, 1):
         top, left = rng.integers(0, size // 16), rng.integers(size // 4, size // 2)
-        for channel in (6, 7):
+        for mask in example:
             shift, width = rng.integers(-4, 5), rng.integers(size // 5, size // 3)
-            example[top : top + 7 * size // 8, left + shift : left + shift + width, channel] = 255
-    return out
+            mask[top : top + 7 * size // 8, left + shift : left + shift + width] = 255
+    return ColorBatch(both[..., :3].copy(), both[..., 3:6].copy(), *masks)
 
 
 def main():
     if unknown := [name for name in _PEER.value if name not in _PEERS]:
         raise InputError(f"--peer={unknown[0]}: choose from {', '.join(_PEERS)}")
     run = ColorSettings(batch_size=_BATCH.value, accumulate=_ACCUMULATE.value, jitter=0.0)
-    examples = batch(_BATCH.value)
-    net = run.net()
-    shown = jnp.zeros((1, 128, 128, 3)), jnp.zeros((1, 128, 128))
-    params = jax.jit(net.init)(jax.random.key(0), *shown)
+    examples, net = batch(_BATCH.value), run.net()
+    zeros = jnp.zeros((1, SIZE, SIZE, 3)), jnp.zeros((1, SIZE, SIZE))
+    params = jax.jit(net.init)(jax.random.key(0), *zeros)
     step = functools.partial(_step, run=run, net=net)
     state = TrainState.create(0, {"gen": jax.tree.map(jnp.copy, params)}, run.optimizers())
     candidates: dict[str, Any] = {"ours": timing.Step(step, state, examples)}
@@ -65,23 +67,25 @@ def main():
     for name in _PEER.value:
         ratios |= timing.ratios(times, name, "ours")
     timing.report(
-        {"shape": examples.shape, "seconds": timing.spreads(times),
-         "compiled": {n: s.about for n, s in candidates.items() if s.about}},
+        {
+            "shape": examples.colors.shape,
+            "seconds": timing.spreads(times),
+            "compiled": {name: each.about for name, each in candidates.items() if each.about},
+        },
         ratios,
-    )  # fmt: skip
+    )
 
 
-def _step(state: TrainState, examples: jax.Array, run: ColorSettings, net):
-    """`coloring.color_step` on batches that are neither mirrored nor tinted."""
-    x = examples.astype(jnp.float32) / 255.0
-    inputs = x[..., :3], x[..., 3:6], x[..., 6], x[..., 7]
+def _step(state: TrainState, examples: ColorBatch, run: ColorSettings, net: ColorNet):
+    """`color_step` on batches that are neither mirrored nor tinted."""
+    inputs = [x.astype(jnp.float32) / 255.0 for x in examples]
 
-    def cost(params, *inputs):
-        return coloring.color_cost(net, run.loss(), params, run.alpha, *inputs)
+    def of_params(params, *inputs):
+        return color_loss(net, run.loss(), params, run.alpha, *inputs)
 
-    grads, metrics = run.options().gradients(cost, state.params["gen"], *inputs, unrolled=True)
-    state, norms = state.updated({"gen": grads}, run.optimizers())
-    return state.replace(step=state.step + 1), {**metrics, **norms}
+    grads, metrics = run.options().gradients(of_params, state.params["gen"], *inputs, unrolled=True)
+    state, norms = state.finish_step("gen", grads, run.optimizers(), run.ema)
+    return state, {**metrics, **norms}
 
 
 if __name__ == "__main__":

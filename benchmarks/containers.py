@@ -1,12 +1,12 @@
-"""Is what comes out as long, as fast and as loud as what goes in? FFmpeg's own programs say.
+"""Is an anonymised video as long, as fast and as loud as the original? FFmpeg's programs say.
 
     python benchmarks/containers.py [--ffprobe=COMMAND] [--ffmpeg=COMMAND] [--out=FILE.md]
 
 Writes a video of every kind that the tests know, and some more, with two rendered people in it,
-anonymises all of them, and compares what `ffprobe` tells of each before and after: frames, when
-each is shown, rate, duration, samples of sound. `ffmpeg` decodes the sound, to compare it sample by
-sample. Neither is a part of this package, nor of PyAV, which has libraries of its own. Exit code 1
-where something differs that should not.
+anonymises all of them, and compares what `ffprobe` reports before and after: frames, when each is
+shown, rate, duration, samples of sound. `ffmpeg` decodes the sound, to compare it sample by sample.
+Neither is a part of this package, nor of PyAV, which has libraries of its own. Exit code 1 if
+something differs that should not.
 """
 
 import hashlib
@@ -25,9 +25,9 @@ import numpy as np
 from absl import app, flags
 
 import stgan_jax
-from stgan_jax import files
-from stgan_jax.data.scenes import Scene
-from stgan_jax.errors import InputError, one_sentence, parse_flags
+from stgan_jax.data.walkers.scenes import Scene
+from stgan_jax.util import files
+from stgan_jax.util.errors import InputError, one_sentence, parse_flags
 
 _FFPROBE = flags.DEFINE_string("ffprobe", "ffprobe", "Its command, with flags if need be.")
 _FFMPEG = flags.DEFINE_string("ffmpeg", "ffmpeg", "Its command, with flags if need be.")
@@ -40,7 +40,7 @@ _MORE: dict[str, dict[str, Any]] = {
     "tape.ts": {"codec": "mpeg2video", "sound": "mp2"},
 }
 _SHIFT = 0.0011  # seconds by which a frame may be shown at another time: .mkv holds milliseconds
-_TECHNICAL = {  # tags that tell of the container alone
+_TECHNICAL = {  # tags that describe the container alone
     "encoder", "major_brand", "minor_version", "compatible_brands", "handler_name", "vendor_id",
     "language", "duration", "software",
 }  # fmt: skip
@@ -81,34 +81,32 @@ def _compared() -> tuple[list[list[Any]], list[str]]:
         sources = []
         for kind, how in (clips.KINDS | _MORE).items():
             images = scenes[239, 321] if kind == "odd.mkv" else scenes[240, 320]
-            if turn := how.get("turn", 0):  # as a phone does that is held upright
+            if turn := how.get("turn", 0):  # as from a phone that is held upright
                 images = [np.ascontiguousarray(np.rot90(image, -turn // 90)) for image in images]
             sources.append(clips.write(folder / kind, images, metadata=clips.PRIVATE, **how))
         report = stgan_jax.anonymize(sources, folder / "out", seed=0)
-        for source, told in zip(sources, report["files"], strict=True):
-            if "error" in told:
-                wrong.append(f"{source.name}: {told['error']}")
+        for source, result in zip(sources, report["files"], strict=True):
+            if "error" in result:
+                wrong.append(f"{source.name}: {result['error']}")
                 continue
-            row, faults = _row(source, Path(told["output"]))
-            rows.append([*row, told["exit_code"]])
+            row, faults = _row(source, Path(result["output"]))
+            rows.append([*row, result["exit_code"]])
             wrong += [f"{source.name}: {fault}" for fault in faults]
     return rows, wrong
 
 
 def _row(source: Path, output: Path) -> tuple[list[Any], list[str]]:
     before, after = _about(source), _about(output)
-    faults = [
-        f"{what}: {before[what]} before, {after[what]} after"
-        for what in ("frames", "sounds") if before[what] != after[what]
-    ]  # fmt: skip
-    if after["tags"]:
-        faults.append(f"tags that are left: {after['tags']}")
+    faults = [f"tags that are left: {after['tags']}"] if after["tags"] else []
+    for what in ("frames", "sounds"):
+        if before[what] != after[what]:
+            faults.append(f"{what}: {before[what]} before, {after[what]} after")
     shift = float("nan")
     if before["frames"] == after["frames"]:
         shift = float(np.abs(np.subtract(before["times"], after["times"])).max())
         if shift > _SHIFT:
             faults.append(f"a frame is shown {shift:.4f} s earlier or later")
-    # The container's own length, to a tenth of a frame; rates as it tells them, to a thousandth.
+    # The container's own length, to a tenth of a frame, and its own rate, to a thousandth.
     if abs(before["seconds"] - after["seconds"]) > 0.011:
         faults.append(f"{before['seconds']} s before, {after['seconds']} s after")
     if abs(before["fps"] / after["fps"] - 1) > 1e-3:
@@ -120,14 +118,17 @@ def _row(source: Path, output: Path) -> tuple[list[Any], list[str]]:
     if copied and not same:
         faults.append("the sound is not the same")
     return [
-        source.name, output.suffix, _change(before["frames"], after["frames"]),
+        source.name,
+        output.suffix,
+        _change(before["frames"], after["frames"]),
         _change(f"{before['fps']:.3f}", f"{after['fps']:.3f}"),
-        _change(f"{before['seconds']:.3f}", f"{after['seconds']:.3f}"), f"{1000 * shift:.2f}",
+        _change(f"{before['seconds']:.3f}", f"{after['seconds']:.3f}"),
+        f"{1000 * shift:.2f}",
         _change(before["sounds"], after["sounds"]),
         _change(_joined(before["samples"]), _joined(after["samples"])),
         ("yes" if same else "no, encoded anew") if before["sounds"] else "",
         _change(len(before["tags"]), len(after["tags"])),
-    ], faults  # fmt: skip
+    ], faults
 
 
 def _change(before: Any, after: Any) -> str:
@@ -140,30 +141,29 @@ def _joined(samples: list[int]) -> str:
 
 def _about(path: Path) -> dict[str, Any]:
     """What FFmpeg's programs find in a file; times from its first frame on."""
-    told = json.loads(_run(
-        _FFPROBE.value, "-v", "error", "-show_format", "-show_streams", "-show_entries",
-        "frame=stream_index,best_effort_timestamp_time,nb_samples", "-of", "json", str(path),
-    ))  # fmt: skip
-    video, *others = sorted(told["streams"], key=lambda one: one["codec_type"] != "video")
+    entries = "frame=stream_index,best_effort_timestamp_time,nb_samples"
+    shown = ["-show_format", "-show_streams", "-show_entries", entries, "-of", "json"]
+    probed = json.loads(_run(_FFPROBE.value, "-v", "error", *shown, str(path)))
+    video, *others = sorted(probed["streams"], key=lambda one: one["codec_type"] != "video")
     sounds = [one["index"] for one in others if one["codec_type"] == "audio"]
     times = [
         float(frame["best_effort_timestamp_time"])
-        for frame in told["frames"] if frame["stream_index"] == video["index"]
-    ]  # fmt: skip
-    tags = [told["format"].get("tags", {}), *(one.get("tags", {}) for one in told["streams"])]
-    raw = [
-        _run(_FFMPEG.value, "-v", "error", "-i", str(path), "-map", f"0:a:{number}", "-f", "s16le",
-             "-c:a", "pcm_s16le", "-")
-        for number in range(len(sounds))
-    ]  # fmt: skip
+        for frame in probed["frames"]
+        if frame["stream_index"] == video["index"]
+    ]
+    tags = [probed["format"].get("tags", {}), *(one.get("tags", {}) for one in probed["streams"])]
+    to_raw, raw = ["-f", "s16le", "-c:a", "pcm_s16le", "-"], []
+    for number in range(len(sounds)):
+        stream = ["-i", str(path), "-map", f"0:a:{number}"]
+        raw.append(_run(_FFMPEG.value, "-v", "error", *stream, *to_raw))
     return {
         "frames": len(times),
         "times": np.subtract(times, times[0]),
         "fps": float(Fraction(video["avg_frame_rate"])),
-        "seconds": float(told["format"]["duration"]),
+        "seconds": float(probed["format"]["duration"]),
         "sounds": len(sounds),
         "samples": [
-            sum(int(f["nb_samples"]) for f in told["frames"] if f["stream_index"] == index)
+            sum(int(f["nb_samples"]) for f in probed["frames"] if f["stream_index"] == index)
             for index in sounds
         ],
         "hashes": [hashlib.sha256(data).hexdigest() for data in raw],
@@ -183,13 +183,16 @@ def _lines(rows: list[list[Any]]) -> list[str]:
     version = _run(_FFPROBE.value, "-version").decode().splitlines()[0].split(" Copyright")[0]
     decoder = _run(_FFMPEG.value, "-version").decode().splitlines()[0].split(" Copyright")[0]
     return [
-        "# Before and after, as FFmpeg's own programs see it", "",
+        "# Before and after, as FFmpeg's own programs see it",
+        "",
         f"`benchmarks/containers.py`, by {version} and {decoder}. `a -> b`: a before, b after. "
         "Tags: metadata but those that tell of the container alone. Exit code: 3 where "
-        "somebody is covered at times.", "",
-        f"| {' | '.join(_COLUMNS)} |", "| --- " * len(_COLUMNS) + "|",
+        "somebody is covered at times.",
+        "",
+        f"| {' | '.join(_COLUMNS)} |",
+        "| --- " * len(_COLUMNS) + "|",
         *(f"| {' | '.join(map(str, row))} |" for row in rows),
-    ]  # fmt: skip
+    ]
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 
 class Work(NamedTuple):
-    """What a piece needs at least."""
+    """The least work of a piece."""
 
     flops: int
     bytes: int
@@ -26,7 +26,7 @@ class Work(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Size:
-    """What is trained: symbols as above; `width` is of an activation's number, in bytes."""
+    """Sizes of the networks and their batch, symbols as above; `width` is bytes a number."""
 
     batch: int = 8
     frames: int = 50
@@ -130,9 +130,13 @@ def optimizer(s: Size) -> Work:
 def step(s: Size) -> Work:
     """All of it, G's forward pass once. Reads uint16 gaits, and weights and moments both ways."""
     pieces = (
-        gen_gradients, spatial_gradients, spatial_inputs,
-        temporal_gradients, temporal_inputs, optimizer,
-    )  # fmt: skip
+        gen_gradients,
+        spatial_gradients,
+        spatial_inputs,
+        temporal_gradients,
+        temporal_inputs,
+        optimizer,
+    )
     noise = 4 * s.points // s.frames
     numbers = sum(s.weights.values())
     return Work(sum(piece(s).flops for piece in pieces), 2 * s.points + noise + 6 * 4 * numbers)

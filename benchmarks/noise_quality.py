@@ -1,9 +1,9 @@
-"""Do the noise contours pass for people? Beside real walkers nobody trained on.
+"""Do the noise contours pass for people? Compared with real walkers nobody trained on.
 
     python benchmarks/noise_quality.py [--checkpoint=runs/noise]
 
 Of G_N's samples (`noise="gan"`) and of frames of noise gaits (`noise="gait"`: walks of subjects
-21-30 with somebody else's body), prints the mean of each contour's best intersection over union
+21-30 with another person's body), prints the mean of each contour's best intersection over union
 with all 220,000 silhouettes of subjects 85-124 (11 views, ten walks, every frame); how alike they
 are among each other; and the share that is one piece and does not cross itself. Real walkers, of
 subjects 31-50, show how much can be asked for.
@@ -15,12 +15,14 @@ import numpy as np
 from absl import app, flags
 from tqdm import tqdm
 
-from stgan_jax import contour, weights
-from stgan_jax.data import walkers
-from stgan_jax.errors import one_sentence, parse_flags
-from stgan_jax.evaluation import naturalness, noise
-from stgan_jax.retarget import Retargeter
-from stgan_jax.settings import NoiseSettings
+from stgan_jax.data.walkers import procedural
+from stgan_jax.evaluation import naturalness
+from stgan_jax.methods import weights
+from stgan_jax.methods.retarget.anonymizer import RetargetAnonymizer
+from stgan_jax.methods.stgan.settings import NoiseSettings
+from stgan_jax.shapes import contour, likeness
+from stgan_jax.util import grids
+from stgan_jax.util.errors import one_sentence, parse_flags
 
 _CHECKPOINT = flags.DEFINE_string("checkpoint", "noise", "Weights or --workdir of noise.py.")
 _GAIT = flags.DEFINE_string("gait", "retarget", "Weights or --workdir of retarget.py.")
@@ -32,21 +34,21 @@ _SAMPLES = 512
 
 def _contours(subjects: range, walks: tuple[str, ...]) -> np.ndarray:
     """Resampled contours (walks, 50, 4000) of real walkers, in fixed point, people in order."""
-    return walkers.contours(subjects, walkers.VIEWS, walks, 50, "resampled")
+    return procedural.contours(subjects, procedural.VIEWS, walks, 50, "resampled")
 
 
 def _in_step() -> np.ndarray:
     """Frames of noise gaits, as many as samples."""
-    model = Retargeter.load(_GAIT.value)
+    model = RetargetAnonymizer.load(_GAIT.value)
     gaits = _contours(range(21, 31), _SOME)
     frames, chosen = 10, np.random.default_rng(1).permutation(len(gaits))
     chosen = chosen[: -(-_SAMPLES // frames)]
     keys = jax.random.split(jax.random.key(8), len(chosen))
-    made = [
+    noise = [
         model.noise_gait(np.asarray(contour.fixed_to_unit(gaits[i])), key)[:: 50 // frames]
         for i, key in tqdm([*zip(chosen, keys, strict=True)], "noise gaits", unit="walk")
     ]
-    return np.concatenate(made)[:_SAMPLES]
+    return np.concatenate(noise)[:_SAMPLES]
 
 
 def _unit(contours: np.ndarray) -> np.ndarray:
@@ -59,7 +61,7 @@ def _silhouettes(contours: np.ndarray) -> np.ndarray:
 
 def main(_):
     with one_sentence():
-        settings, params = weights.trained(_CHECKPOINT.value, NoiseSettings)
+        settings, params = weights.load_as(_CHECKPOINT.value, NoiseSettings)
         samples = settings.nets().sample(params, jax.random.key(7), _SAMPLES)
         real = _unit(_contours(range(31, 51), _SOME)[:, ::10])
         chosen = np.random.default_rng(0).permutation(len(real))[:_SAMPLES]
@@ -70,18 +72,19 @@ def main(_):
         for own in tqdm(everybody, "comparing", unit="person"):
             people = _silhouettes(_unit(own))
             for name, drawn in masks.items():
-                near = noise.best_iou(drawn[:, ::2, ::2], people[:, ::2, ::2])
+                near = likeness.best_iou(drawn[:, ::2, ::2], people[:, ::2, ::2])
                 best[name] = np.maximum(best[name], near)
         for name, drawn in masks.items():
             crossing = naturalness.self_crossing(contour.to_pixels(contours[name]))
             whole = naturalness.one_piece(drawn) & (crossing == 0)
+            alike = likeness.pairwise_iou(drawn[:, ::2, ::2])
             print(
-                f"{name:8} best IoU {best[name].mean():.3f}, among each other "
-                f"{noise.pairwise_iou(drawn[:, ::2, ::2]):.3f}, whole and simple {whole.mean():.3f}"
+                f"{name:8} best IoU {best[name].mean():.3f}, among each other {alike:.3f}, "
+                f"whole and simple {whole.mean():.3f}"
             )
         if _PICTURE.value:
             worst = np.argsort(best["G_N"])[:32]
-            cv2.imwrite(_PICTURE.value, noise.grid(masks["G_N"][worst]))
+            cv2.imwrite(_PICTURE.value, grids.grid(masks["G_N"][worst]))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """ST-GAN's networks by flax's own layers: what one writes who does not think of memory traffic.
 
-The parameters have the package's names and shapes, and `steps.stgan_step` runs them.
+The parameters have the package's names and shapes, and `stgan_step` runs them.
 """
 
 import dataclasses
@@ -8,23 +8,25 @@ import dataclasses
 import jax.numpy as jnp
 from flax import linen as nn
 
-from stgan_jax import steps
-from stgan_jax.models import stgan
+from stgan_jax.methods.stgan import networks
+from stgan_jax.methods.stgan.step import StganNets
 
 
-class Generator(stgan.Generator):
+class Generator(networks.Generator):
     """G with two encoders: (B, T, 4000) and (B, 4000) -> (B, T, 4000)."""
 
     @nn.compact
     def __call__(self, contours, noise):
-        conv = lambda n, name: nn.Conv(n, (self.kernel,), dtype=self.dtype, name=name)  # noqa: E731
+        def conv(features, name):
+            return nn.Conv(features, (self.kernel,), dtype=self.dtype, name=name)
+
         hidden = nn.relu(conv(self.features, "encoder")(2.0 * contours[..., None] - 1.0))
         noise = 2.0 * noise[:, None, :, None] - 1.0
         hidden = hidden + nn.relu(conv(self.features, "noise_encoder")(noise))
         return nn.relu(conv(1, "decoder")(hidden))[..., 0].astype(contours.dtype)
 
 
-class SpatialDiscriminator(stgan.SpatialDiscriminator):
+class SpatialDiscriminator(networks.SpatialDiscriminator):
     """D_S: (B, T, 4000) -> logits (B, T)."""
 
     @nn.compact
@@ -36,7 +38,7 @@ class SpatialDiscriminator(stgan.SpatialDiscriminator):
         return x[..., 0].astype(contours.dtype)
 
 
-class TemporalDiscriminator(stgan.TemporalDiscriminator):
+class TemporalDiscriminator(networks.TemporalDiscriminator):
     """D_T: (B, T, 4000) -> logits (B,)."""
 
     @nn.compact
@@ -48,7 +50,7 @@ class TemporalDiscriminator(stgan.TemporalDiscriminator):
         return x[..., 0].astype(contours.dtype)
 
 
-def nets(ours: steps.StganNets) -> steps.StganNets:
+def nets(ours: StganNets) -> StganNets:
     """Networks of the same sizes."""
     gen, judge, temporal = ours.gen, ours.spatial_disc, ours.temporal_disc
     return dataclasses.replace(

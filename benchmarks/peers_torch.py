@@ -1,8 +1,8 @@
 """ST-GAN's training step in PyTorch: the same networks, losses, updates and their order.
 
-It is given every fair advantage: contours come as floats on its device, the noise encoder runs
-once a sequence, G once for both updates, real and fake go through a discriminator together,
-Adam is fused, and no metrics but the losses are computed.
+It has every fair advantage: contours are floats on its device, the noise encoder runs once a
+sequence, G once for both updates, real and fake go through a discriminator together, Adam is fused,
+and no metrics but the losses are computed.
 """
 
 import os
@@ -18,7 +18,8 @@ from cases import Case
 from torch import nn
 from torch.nn import functional
 
-from stgan_jax import contour
+from stgan_jax.methods.stgan.losses import StganLoss
+from stgan_jax.shapes import contour
 
 
 class Generator(nn.Module):
@@ -82,33 +83,29 @@ class Step:
     def __init__(self, case: Case, compile: bool = False):
         """Takes the case's parameters over; `compile` puts all but the LSTM under torch.compile."""
         run, self._alpha = case.run, case.run.alpha
-        if run.distance != "l2" or run.saturating or run.share_encoder:
-            raise ValueError("written for the default losses and networks alone")
+        loss = run.loss_parts()
+        self._weight = loss.adversarial_weight
+        if loss != StganLoss("l2", False, self._weight, "printed") or run.share_encoder:
+            raise ValueError("written for the losses and networks of `cases.stgan` alone")
         torch.set_num_threads(len(os.sched_getaffinity(0)))
         torch.set_float32_matmul_precision("high")  # on a GPU TF32, as in JAX; no less on a CPU
         self._device = "cpu" if jax.default_backend() == "cpu" else "cuda"
         self._bfloat16 = run.compute_dtype == "bfloat16"
-        self._weight = run.adversarial_weight
         self.gen = Generator(run.features, run.kernel)
-        self.discs = nn.ModuleList([
-            SpatialDiscriminator(run.features, run.kernel),
-            TemporalDiscriminator(run.lstm_units, case.gaits.shape[1]),
-        ])  # fmt: skip
+        spatial = SpatialDiscriminator(run.features, run.kernel)
+        temporal = TemporalDiscriminator(run.lstm_units, case.shape[1])
+        self.discs = nn.ModuleList([spatial, temporal])
         _load(self.gen, self.discs, jax.device_get(case.params()))
         for network in (self.gen, self.discs):
             network.to(self._device, memory_format=torch.channels_last)
-        adam = lambda network, rate, beta1: torch.optim.Adam(  # noqa: E731
-            [p for p in network.parameters() if p.requires_grad],
-            rate, (beta1, 0.999), eps=1e-8, fused=True,
-        )  # fmt: skip
-        self._gen_tx = adam(self.gen, run.gen_learning_rate, 0.9)
-        self._disc_tx = adam(self.discs, run.disc_learning_rate, 0.5)
+        self._gen_tx = _adam(self.gen, run.gen_learning_rate, 0.9)
+        self._disc_tx = _adam(self.discs, run.disc_learning_rate, 0.5)
         self._trained = [p for p in self.discs.parameters() if p.requires_grad]
-        self._real = torch.tensor(np.asarray(contour.fixed_to_unit(case.gaits))).to(self._device)
+        self._real = torch.tensor(np.asarray(case.batch.unit()[0])).to(self._device)
         self._noise = torch.tensor(case.noise).to(self._device)
         wrap: Any = torch.compile if compile else lambda function: function
-        self._made, self._disc_loss, self._gen_loss = (
-            wrap(function) for function in (self.gen.forward, self._judged, self._cost)
+        self._generate, self._disc_loss, self._gen_loss = (
+            wrap(function) for function in (self.gen.forward, self._of_discs, self._of_gen)
         )
         self.about: dict[str, Any] = {}
         self._losses: dict[str, torch.Tensor] = {}
@@ -116,7 +113,7 @@ class Step:
     def __call__(self) -> None:
         """One step, to its end."""
         with torch.autocast(self._device, torch.bfloat16, enabled=self._bfloat16):
-            fake = self._made(self._real, self._noise)
+            fake = self._generate(self._real, self._noise)
             parts = self._disc_loss(self._real, fake.detach())
         self._disc_tx.zero_grad()
         sum(parts.values()).backward()
@@ -134,7 +131,7 @@ class Step:
         if self._device == "cuda":
             torch.cuda.synchronize()
 
-    def _judged(self, real, fake):
+    def _of_discs(self, real, fake):
         both = torch.cat([real, fake])
         parts = {}
         for name, disc in zip(("spatial", "temporal"), self.discs, strict=True):
@@ -143,7 +140,7 @@ class Step:
             parts[f"loss/{name}_disc"] = value
         return parts
 
-    def _cost(self, real, fake, noise):
+    def _of_gen(self, real, fake, noise):
         fake = fake.float()
         spatial, temporal = (functional.softplus(-disc(fake).float()).mean() for disc in self.discs)
         rec = (real - fake).square().sum(-1).mean()
@@ -157,6 +154,11 @@ class Step:
         return {name: float(value.detach()) for name, value in self._losses.items()}
 
 
+def _adam(network: nn.Module, rate: float, beta1: float) -> torch.optim.Adam:
+    params = [p for p in network.parameters() if p.requires_grad]
+    return torch.optim.Adam(params, rate, (beta1, 0.999), eps=1e-8, fused=True)
+
+
 def _load(gen: Generator, discs: nn.ModuleList, params: dict[str, Any]) -> None:
     """Takes our parameters over: kernels (taps, in, out) as (out, in, 1, taps), gates stacked."""
     spatial, temporal = discs
@@ -166,9 +168,10 @@ def _load(gen: Generator, discs: nn.ModuleList, params: dict[str, Any]) -> None:
     _fill_conv(spatial.conv, tree["spatial_disc"]["Conv_0"])
     _fill_dense(spatial.dense, tree["spatial_disc"]["Dense_0"])
     cell = tree["temporal_disc"]["OptimizedLSTMCell_0"]
-    stack = lambda side, part: np.concatenate(  # noqa: E731
-        [np.asarray(cell[side + gate][part]).T for gate in "ifgo"]
-    )
+
+    def stack(side, part):
+        return np.concatenate([np.asarray(cell[side + gate][part]).T for gate in "ifgo"])
+
     _fill(
         temporal.lstm,
         weight_ih_l0=stack("i", "kernel"),

@@ -1,8 +1,7 @@
 """The colour network's training step in PyTorch: the same network, losses and update.
 
-As straightforward as PyTorch's own layers make it, and given what helps there: channels last,
-strided convolutions where ours fold pixels into channels, one einsum over the
-masks, fused Adam.
+By PyTorch's own layers, and with what helps there: channels last, strided convolutions where ours
+fold pixels into channels, one einsum over the masks, fused Adam.
 """
 
 import itertools
@@ -18,12 +17,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from stgan_jax import color_losses
-from stgan_jax.color_settings import ColorSettings
+from stgan_jax.methods.color import losses
+from stgan_jax.methods.color.examples import ColorBatch
+from stgan_jax.methods.color.settings import ColorSettings
 
 
 class ColorNet(nn.Module):
-    """`models.color.ColorNet` in its form "transfer"."""
+    """`methods.color.networks.ColorNet` in its form "transfer"."""
 
     def __init__(self, widths):
         """With PyTorch's own start; see `load`."""
@@ -38,19 +38,17 @@ class ColorNet(nn.Module):
         self.last = nn.Conv2d(widths[0], 4, 1)
 
     def forward(self, colors, anonymized):
-        active = lambda x: functional.leaky_relu(x, 0.1, inplace=True)  # noqa: E731
         both = torch.cat([2.0 * colors - 1.0, anonymized[:, None]], 1)
-        x = active(self.first(both))
+        x = _active(self.first(both))
         skips = []
         for narrow, inner in zip(self.narrow, self.inner, strict=True):
             skips.append(x)
-            x = active(inner(active(narrow(x))))
-        even = lambda x: x * torch.rsqrt(x.square().mean(1, keepdim=True) + 1e-6)  # noqa: E731
+            x = _active(inner(_active(narrow(x))))
         for widen, outer in zip(self.widen, self.outer, strict=True):
-            x = active(outer(active(_grown(widen(even(x))) + skips.pop())))
-        x = _grown(self.last(even(x))).sigmoid()
-        made, kept = x[:, :3], x[:, 3:]
-        return (made + kept * (colors - made)) * anonymized[:, None]
+            x = _active(outer(_active(_grown(widen(_even(x))) + skips.pop())))
+        x = _grown(self.last(_even(x))).sigmoid()
+        drawn, kept = x[:, :3], x[:, 3:]
+        return (drawn + kept * (colors - drawn)) * anonymized[:, None]
 
     def load(self, params: dict[str, Any]) -> None:
         """Takes our parameters over."""
@@ -85,15 +83,24 @@ def _fill(layer: nn.Module, kernel: np.ndarray, bias: np.ndarray) -> None:
         layer.bias.copy_(torch.tensor(np.array(bias)))
 
 
+def _active(x):
+    return functional.leaky_relu(x, 0.1, inplace=True)
+
+
+def _even(x):
+    """Features of mean square 1."""
+    return x * torch.rsqrt(x.square().mean(1, keepdim=True) + 1e-6)
+
+
 def _grown(x):
     return functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 
 
 class Step:
-    """The training step, as `timing.Step` is ours; mirrored and tinted batches are given."""
+    """The training step, as `timing.Step` is ours; it neither mirrors nor tints the batch."""
 
-    def __init__(self, run: ColorSettings, params: Any, batch: np.ndarray, compile: bool = False):
-        """Takes our parameters over; `batch` is (B, S, S, 8) uint8."""
+    def __init__(self, run: ColorSettings, params: Any, batch: ColorBatch, compile: bool = False):
+        """Takes our parameters over."""
         torch.set_num_threads(len(os.sched_getaffinity(0)))
         torch.set_float32_matmul_precision("high")
         self._device = "cpu" if jax.default_backend() == "cpu" else "cuda"
@@ -102,45 +109,44 @@ class Step:
         self.net.to(self._device, memory_format=torch.channels_last)
         self._tx = torch.optim.Adam(self.net.parameters(), run.learning_rate, fused=True)
         self._run = run
-        masks = color_losses.patch_masks(batch.shape[1])
+        masks = losses.patch_masks(batch.own.shape[1])
         self._masks = torch.tensor(masks).to(self._device)
         place = np.indices(masks.shape[1:]).reshape(2, -1)
         middles = masks.reshape(len(masks), -1) @ place.T / masks.sum((1, 2))[:, None]
         apart = np.linalg.norm(middles[:, None] - middles[None], axis=-1)
         self._apart = torch.tensor(apart, dtype=torch.float32).to(self._device)
-        self._batch = torch.tensor(batch).to(self._device)
-        wrap: Any = torch.compile if compile else lambda function: function
-        self._cost = wrap(self._plain)
+        used = batch.colors, batch.anonymized, batch.own
+        self._batch = [torch.tensor(x).to(self._device) for x in used]
+        self._loss = torch.compile(self._terms) if compile else self._terms
         self.about: dict[str, Any] = {}
         self._losses: dict[str, torch.Tensor] = {}
 
     def __call__(self) -> None:
         """One step, to its end."""
-        self._losses = self._cost(self._batch)
+        self._losses = self._loss(*self._batch)
         self._tx.zero_grad()
         self._losses["loss/gen"].backward()
         self._tx.step()
         if self._device == "cuda":
             torch.cuda.synchronize()
 
-    def _plain(self, batch):
-        x = batch.float().mul(1 / 255.0).permute(0, 3, 1, 2)
-        colors = x[:, :3].contiguous(memory_format=torch.channels_last)
-        new, own = x[:, 6], x[:, 7]
-        made = self.net(colors, new)
+    def _terms(self, *batch):
+        colors, new, own = (x.float().mul(1 / 255.0) for x in batch)
+        colors = colors.permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
+        generated = self.net(colors, new)
         size = 2 * self._run.radius + 1
         padded = functional.pad(new * own, (self._run.radius,) * 4)
         center = -functional.max_pool2d(-padded[:, None], size, 1)[:, 0]
         edge = new - center
-        error = functional.huber_loss(made, colors, reduction="none", delta=0.05).sum(1) / 0.05
+        error = functional.huber_loss(generated, colors, reduction="none", delta=0.05).sum(1) / 0.05
         rec = ((center * error).sum((1, 2)) / center.sum((1, 2)).clamp(min=1.0)).mean()
         wanted, areas = self._grams(colors, center)
-        got, sizes = self._grams(made, edge)
+        drawn, sizes = self._grams(generated, edge)
         there = areas >= 6.0
         cost = torch.where(there[:, None], self._apart[None], torch.inf)
         aim = wanted.gather(1, cost.argmin(-1)[..., None, None].expand(-1, -1, 4, 4))
         counts = (sizes > 0.5) & there.any(-1, keepdim=True)
-        apart = (aim - got).abs().sum((-2, -1))
+        apart = (aim - drawn).abs().sum((-2, -1))
         style = torch.where(counts, apart, 0.0).sum(-1).mean()
         total = rec + self._run.alpha * style
         return {"loss/gen": total, "loss/gen_rec": rec, "loss/gen_style": style}

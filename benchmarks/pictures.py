@@ -1,4 +1,4 @@
-"""Draws the pictures of the README: python benchmarks/pictures.py [--demo=runs/demo]
+"""Draws the pictures of the README and of docs: python benchmarks/pictures.py [--demo=runs/demo]
 
 walkers.png, recorded.png, color_walks.jpg and scenes.jpg from the renderers; retarget.png,
 heads.png and the contact sheet of a rendered scene by the weights in the package; the noise samples
@@ -18,20 +18,29 @@ import numpy as np
 from absl import app, flags
 
 import stgan_jax
-from stgan_jax import anonymizer, contour
-from stgan_jax.data import color_walks, recording, walkers
-from stgan_jax.data.scenes import Scene
-from stgan_jax.retarget import Retargeter
+from stgan_jax.data.walkers import color_walks, procedural, recording
+from stgan_jax.data.walkers.scenes import Scene
+from stgan_jax.methods import catalog
+from stgan_jax.shapes import contour
 
 _DEMO = flags.DEFINE_string("demo", "runs/demo", "Folder of a finished demo.")
 _VIDEO = flags.DEFINE_string("video", None, "A real video from a static camera.")
 _FOLDER = Path(__file__).parent / "pictures"
+# Subject, view and condition.
+_IDEAL = ((12, 0, "nm"), (7, 54, "nm"), (21, 90, "nm"), (3, 90, "bg"), (8, 126, "cl"))
+_RECORDED = ((12, 0, "nm"), (21, 90, "nm"), (8, 126, "cl"))
+# Subject, view, textural clothes, complete silhouettes.
+_COLORED = (
+    (51, 36, False, True),
+    (52, 90, True, True),
+    (65, 126, False, False),
+    (75, 90, True, False),
+)
 
 
 def _retargeted() -> np.ndarray:
     """Recorded walks, and each with two other walkers beneath, in step and not turned."""
-    model = Retargeter.load("retarget")
-    model.in_step, model.turn = True, 0.0
+    model = catalog.load("retarget").with_options(in_step=True, turn=0.0)
     rows = []
     for seed, view in ((91, 0), (92, 54), (93, 90)):
         own = recording.silhouettes(seed, view, "nm", 5, 50)
@@ -44,15 +53,15 @@ def _retargeted() -> np.ndarray:
 def _heads() -> np.ndarray:
     """The upper third of walks towards and away from the camera, anonymised in two ways.
 
-    Recorded; 0.7 own and 0.3 somebody else's padded contour, index by index; `stgan`.
+    Rows: recorded; 0.7 of the own and 0.3 of another padded contour, index by index; `stgan`.
     """
-    model, rows = anonymizer.load_model("stgan"), []
+    model, rows = catalog.load("stgan"), []
     for seed, view in ((91, 0), (95, 180)):
         own, other = (recording.silhouettes(s, view, "nm", 5, 50)[::6] for s in (seed, seed + 1))
         mixed = 0.7 * contour.encode(own, "padded") + 0.3 * contour.encode(other, "padded")
         walk = recording.silhouettes(seed, view, "nm", 5, 50)
-        made = anonymizer.anonymize_silhouettes(model, walk, jax.random.key(seed))[::6]
-        rows += [255 * own, 170 * contour.decode(mixed, "padded"), 170 * made]
+        anonymized = model(walk, jax.random.key(seed))[::6]
+        rows += [255 * own, 170 * contour.decode(mixed, "padded"), 170 * anonymized]
     cells = np.vstack([np.hstack(list(row[:, 4:84, 72:168])) for row in rows])
     return 255 - cells
 
@@ -67,16 +76,8 @@ def _sheet(video: str) -> np.ndarray:
 
 def main(_):
     _FOLDER.mkdir(exist_ok=True)
-    ideal = [
-        walkers.silhouettes(seed, view, condition, frames=10, fps=10)
-        for seed, view, condition in (
-            (12, 0, "nm"), (7, 54, "nm"), (21, 90, "nm"), (3, 90, "bg"), (8, 126, "cl"),
-        )
-    ]  # fmt: skip
-    recorded = [
-        recording.silhouettes(seed, view, condition, frames=50)[::5]
-        for seed, view, condition in ((12, 0, "nm"), (21, 90, "nm"), (8, 126, "cl"))
-    ]
+    ideal = [procedural.silhouettes(*walk, frames=10, fps=10) for walk in _IDEAL]
+    recorded = [recording.silhouettes(*walk, frames=50)[::5] for walk in _RECORDED]
     for name, sequences in (("walkers", ideal), ("recorded", recorded)):
         rows = np.vstack([np.hstack(list(sequence)) for sequence in sequences])
         small = cv2.resize(255 * (1 - rows), None, fx=0.42, fy=0.42, interpolation=cv2.INTER_AREA)
@@ -85,11 +86,8 @@ def main(_):
     cv2.imwrite(f"{_FOLDER}/heads.png", _heads())
     colored = [
         color_walks.render(seed, view, "nm", 1, textural, complete)
-        for seed, view, textural, complete in (
-            (51, 36, False, True), (52, 90, True, True), (65, 126, False, False),
-            (75, 90, True, False),
-        )
-    ]  # fmt: skip
+        for seed, view, textural, complete in _COLORED
+    ]
     pairs = [
         np.hstack([walk.frames[t], np.repeat(255 * walk.silhouettes[t][..., None], 3, -1)])
         for walk in colored

@@ -19,15 +19,12 @@ import optax
 import timing
 from absl import flags
 
-from stgan_jax import contour
-from stgan_jax.models import stgan
+from stgan_jax.ops.convolution import CONVOLUTIONS
 
 _BATCH = flags.DEFINE_integer("batch", 8, "Sequences a step.", lower_bound=1)
 _FRAMES = flags.DEFINE_integer("frames", 50, "Frames a sequence.", lower_bound=1)
 _DTYPE = flags.DEFINE_enum("dtype", "float32", ("float32", "bfloat16"), "Computed in.")
-_CONVOLUTION = flags.DEFINE_enum(
-    "convolution", "auto", stgan.CONVOLUTIONS, "How G and D_S are computed."
-)
+_CONVOLUTION = flags.DEFINE_enum("convolution", "auto", CONVOLUTIONS, "How G and D_S are computed.")
 timing.define_flags()
 
 _MATRIX, _COPIED = 2048, 2**26  # a matrix' side; numbers to copy, far more than fit in a cache
@@ -37,15 +34,14 @@ def main():
     case = cases.stgan(_BATCH.value, _FRAMES.value, _DTYPE.value)
     case = dataclasses.replace(case, nets=cases.convolved(case.nets, _CONVOLUTION.value))
     run = case.run
-    size = counts.Size(
-        _BATCH.value, _FRAMES.value, contour.DIM, run.features, run.kernel, run.lstm_units,
-        jnp.dtype(run.compute_dtype).itemsize,
-    )  # fmt: skip
+    batch, frames, coordinates = case.shape
+    number = jnp.dtype(run.compute_dtype).itemsize
+    size = counts.Size(batch, frames, coordinates, run.features, run.kernel, run.lstm_units, number)
     calls = pieces(case)
     kind = jnp.dtype(_DTYPE.value)
     matrix = jnp.ones((_MATRIX, _MATRIX), kind)
     calls["matrix product"] = timing.piece(jnp.matmul, matrix, matrix)
-    # In its argument's place: new pages would cost the system's time and not the memory's.
+    # In place: new pages would cost the system's time and not the memory's.
     calls["copy"] = timing.Step(lambda x: (x + 1, ()), jnp.ones(_COPIED, jnp.float32))
     seconds = timing.spreads(timing.interleaved(calls, flags.FLAGS.runs))
     rates = {
@@ -64,10 +60,9 @@ def main():
     }
     rows = {name: row(work, seconds[name]["least"], rates) for name, work in least.items()}
     print(table(rows))
-    shape = [_BATCH.value, _FRAMES.value, contour.DIM]
     timing.report(
         {
-            "shape": shape,
+            "shape": case.shape,
             "dtype": _DTYPE.value,
             "convolution": _CONVOLUTION.value,
             "rates": rates,
@@ -79,9 +74,9 @@ def main():
 
 
 def pieces(case: cases.Case) -> dict[str, Any]:
-    """Calls of each piece alone, by the package's networks, inputs and results in memory."""
+    """A call of each piece alone, by the package's networks, inputs and results in memory."""
     nets, params = case.nets, case.params()
-    real = jnp.asarray(contour.fixed_to_unit(case.gaits))
+    real = jnp.asarray(case.batch.unit()[0])
     noise, both = jnp.asarray(case.noise), jnp.concatenate([real, 1.0 - real])
     gen, spatial, temporal = nets.gen, nets.spatial_disc, nets.temporal_disc
 
@@ -96,15 +91,14 @@ def pieces(case: cases.Case) -> dict[str, Any]:
         "G forward": timing.piece(gen.apply, params["gen"], real, noise),
         "G gradients": gradients(gen, "gen", (real, noise), real),
     }
-    for title, net, name in (
-        ("D_S", spatial, "spatial_disc"), ("D_T", temporal, "temporal_disc"),
-    ):  # fmt: skip
+    discs = (("D_S", spatial, "spatial_disc"), ("D_T", temporal, "temporal_disc"))
+    for title, net, name in discs:
         logits = net.apply(params[name], both)
         calls[f"{title} gradients"] = gradients(net, name, (both,), jnp.ones_like(logits))
         half = jnp.ones_like(logits[: len(real)])
         calls[f"{title} inputs"] = gradients(net, name, (real,), half, by=1)
     calls["optimiser"] = _optimizer(case)
-    calls["whole step"] = timing.Step(case.step(), case.state(), case.gaits, case.run.alpha)
+    calls["whole step"] = timing.Step(case.step(), case.state(), case.batch, case.run.alpha)
     return calls
 
 

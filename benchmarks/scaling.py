@@ -4,7 +4,7 @@
 
 Batches of 1, 2, 4, ... to --most or to what does not fit, on one device; then the largest that
 fitted on each of 1, 2, 4, ... devices, as much on each. --fake_devices=8 makes devices out of a
-CPU, which proves the path and says nothing of speed: they share its cores.
+CPU, which shows that it runs and not how fast: they share its cores.
 """
 
 import os
@@ -27,17 +27,24 @@ timing.define_flags(runs=3)
 
 def main():
     if _FAKE.value:  # before JAX looks for devices
-        os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={_FAKE.value}"
+        os.environ["XLA_FLAGS"] = " ".join(
+            (
+                f"--xla_force_host_platform_device_count={_FAKE.value}",
+                # Devices that wait for a core are late; XLA ends the process after 40 seconds.
+                "--xla_cpu_collective_call_warn_stuck_timeout_seconds=600",
+                "--xla_cpu_collective_call_terminate_timeout_seconds=600",
+            )
+        )
     devices = jax.devices()[: _DEVICES.value]
     by_batch: dict[str, Any] = {}
     batch = fitted = 1
-    while batch <= _MOST.value and (told := measured(batch, devices[:1])):
-        by_batch[str(batch)], fitted = told, batch
+    while batch <= _MOST.value and (figures := measured(batch, devices[:1])):
+        by_batch[str(batch)], fitted = figures, batch
         batch *= 2
     by_devices = {}
     count = 2
-    while count <= len(devices) and (told := measured(fitted * count, devices[:count])):
-        by_devices[str(count)] = told
+    while count <= len(devices) and (figures := measured(fitted * count, devices[:count])):
+        by_devices[str(count)] = figures
         count *= 2
     if by_devices:
         by_devices["1"] = by_batch[str(fitted)]
@@ -59,7 +66,7 @@ def main():
 
 
 def measured(batch: int, devices: Sequence[Any]) -> dict[str, Any] | None:
-    """Sequences a second of a batch that is shared by devices; None where it does not fit."""
+    """Sequences a second of a batch that devices share; None if it does not fit."""
     mesh = jax.make_mesh(
         (len(devices),), ("data",), axis_types=(AxisType.Auto,), devices=list(devices)
     )
@@ -69,7 +76,7 @@ def measured(batch: int, devices: Sequence[Any]) -> dict[str, Any] | None:
         step = timing.Step(
             case.step(),
             jax.device_put(case.state(), everywhere),
-            jax.device_put(case.gaits, shared),
+            jax.device_put(case.batch, shared),
             case.run.alpha,
         )
         times = timing.interleaved({"step": step}, flags.FLAGS.runs)

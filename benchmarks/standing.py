@@ -1,12 +1,11 @@
-"""Is somebody who stands still all the while found, and what of the scene is covered for nothing?
+"""Are people who stand still from end to end found, and what of empty scenes is covered?
 
     python benchmarks/standing.py [--input=FILE] [--each=4] [--scenes=20] [--out=FILE.json]
 
-Of a real video from a static camera: people who walk alone are cut out of some frames each and put
-into the video's empty scene where they were, which is then what a video shows of somebody who
-stood there from end to end. Who is half behind a pole counts, too. And rendered people, one a
-scene. A person is covered if all of their silhouette is. Also: the share of the empty scenes that
-is covered.
+In a real video from a static camera, people who walk alone are cut out of some frames each and put
+into the video's empty scene where they were: a picture of somebody who stood there from end to end.
+People half behind a pole count, too. And rendered people, one a scene. A person is covered if all
+of their silhouette is. Also: the share of the empty scenes that is covered.
 """
 
 import json
@@ -18,13 +17,13 @@ import numpy as np
 from absl import app, flags
 from tqdm import tqdm
 
-from stgan_jax import files
-from stgan_jax.data.scenes import Scene
-from stgan_jax.errors import one_sentence, parse_flags
-from stgan_jax.footage import masks, people
-from stgan_jax.footage.source import Source
-from stgan_jax.video import background, io, standing
-from stgan_jax.video.shelf import Shelf
+from stgan_jax.data.walkers.scenes import Scene
+from stgan_jax.media import background, containers
+from stgan_jax.util import files
+from stgan_jax.util.errors import one_sentence, parse_flags
+from stgan_jax.video.people import anonymizing, masks, standing
+from stgan_jax.video.people.shelf import Shelf
+from stgan_jax.video.source import ClipSource
 
 _INPUT = flags.DEFINE_string("input", None, "Video from a static camera in which people walk.")
 _EACH = flags.DEFINE_integer("each", 4, "Frames of each person.", lower_bound=1)
@@ -39,15 +38,15 @@ def main(_) -> None:
     with one_sentence():
         if _OUT.value:
             files.check_output(_OUT.value)
-        told = {}
+        figures = {}
         if _INPUT.value:
             empty, cases = _real(_INPUT.value)
-            told["real"] = _measured(cases, [empty])
+            figures["real"] = _measured(cases, [empty])
         size = (480, 640)
         seeds = range(_SEED.value, _SEED.value + _SCENES.value)
         empties = [Scene(seed, people=0, frames=1, size=size).background for seed in seeds]
-        told["rendered"] = _measured([_rendered(seed, size) for seed in seeds], empties)
-        text = json.dumps(told, indent=2)
+        figures["rendered"] = _measured([_rendered(seed, size) for seed in seeds], empties)
+        text = json.dumps(figures, indent=2)
         print(text)
         if _OUT.value:
             with files.replacing(_OUT.value) as beside:
@@ -64,47 +63,49 @@ def _measured(cases: list[Case], empties: list[np.ndarray]) -> dict:
         "covered": sum(share == 1 for share in shares),
         "covered by half or more": sum(share >= 0.5 for share in shares),
         "others, (share covered, pixels in height)": [
-            (round(share, 2), tall) for share, tall in zip(shares, heights, strict=True)
+            (round(share, 2), tall)
+            for share, tall in zip(shares, heights, strict=True)
             if share < 1
         ],
         "pixels in height, least and most": [min(heights, default=0), max(heights, default=0)],
         "share of empty scenes covered": [
             round(float(standing.people_in(empty).mean()), 4) for empty in empties
         ],
-    }  # fmt: skip
+    }
 
 
 def _rendered(seed: int, size: tuple[int, int]) -> Case:
-    """Of one who crosses a scene: where most of them is seen, whole."""
+    """The frame of a person who crosses a scene in which they are largest and whole."""
 
-    def seen(frame) -> int:
+    def visible(frame) -> int:
         person = frame.people > 0
         whole = not (person[:, [0, -1]].any() or person[[0, -1]].any())
         return int(whole and person.sum())
 
-    best = max(Scene(seed, people=1, frames=21, size=size), key=seen)
+    best = max(Scene(seed, people=1, frames=21, size=size), key=visible)
     return best.image, (best.people > 0).astype(np.uint8)
 
 
 def _real(path: str) -> tuple[np.ndarray, list[Case]]:
-    source = Source(path, io.Cut())
+    source = ClipSource(path, containers.Cut())
     scene = background.scene_behind(source.samples())
     detector = masks.ByBackground(scene.threshold)
     shelf = Shelf(tempfile.gettempdir())
-    seen: list[np.ndarray] = []
+    packed: list[np.ndarray] = []  # masks of everybody, a frame each
 
-    def found() -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    def detected() -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
         light = background.Light(scene.empty, float(source.info.fps))
         for number, frame in enumerate(source.frames()):
-            mask = detector(number, frame.image, light.see(frame.image))
-            seen.append(np.packbits(mask))
+            mask = detector(number, frame.image, light.update(frame.image))
+            packed.append(np.packbits(mask))
             yield number, frame.image, mask
 
     picks: dict[int, list[np.ndarray]] = {}
-    for track in people.follow(found(), source.shape, shelf, people.Blanks()):
+    blanks = anonymizing.Blanks()
+    for track in anonymizing.track_people(detected(), source.shape, shelf, blanks):
         alone = []
         for one in track.sightings[2:-2]:
-            everybody = np.unpackbits(seen[one.frame], count=source.shape[0] * source.shape[1])
+            everybody = np.unpackbits(packed[one.frame], count=source.shape[0] * source.shape[1])
             own = one.on(source.shape)
             if _is_alone(own, one.box, everybody.reshape(source.shape)):
                 alone.append((one.frame, own))
@@ -122,7 +123,7 @@ def _real(path: str) -> tuple[np.ndarray, list[Case]]:
 
 
 def _is_alone(own: np.ndarray, box: np.ndarray, everybody: np.ndarray) -> bool:
-    """Whether a silhouette is one upright person's as far as can be told, and nobody is near."""
+    """Whether a silhouette is shaped as one upright person's, and nobody is near."""
     height, width = box[2:] - box[:2]
     inside = (box[:2] > 2).all() and (box[2:] < np.array(own.shape) - 2).all()
     upright = 0.25 < width / height < 0.62 and own.sum() >= 0.4 * height * width

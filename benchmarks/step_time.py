@@ -26,11 +26,14 @@ import timing
 from absl import flags
 from timing import require_same_losses
 
-from stgan_jax import settings, steps
-from stgan_jax.contour import DIM
-from stgan_jax.errors import InputError
-from stgan_jax.models.noise import ContourBasis
-from stgan_jax.state import TrainState
+from stgan_jax.data.selection import WalkerData
+from stgan_jax.methods.stgan.noise_networks import ContourBasis
+from stgan_jax.methods.stgan.noise_step import noise_step
+from stgan_jax.methods.stgan.settings import NoiseSettings
+from stgan_jax.methods.stgan.step import StganNets
+from stgan_jax.shapes.contour import DIM
+from stgan_jax.training.state import TrainState
+from stgan_jax.util.errors import InputError
 
 WAYS = ("stencil", "plain", "pallas")
 PEERS = ("torch", "torch_compile", "flax", *WAYS)
@@ -54,7 +57,7 @@ def main():
     require_same_losses(candidates, _SAME[_DTYPE.value])
     calls = dict(candidates)
     if not _PEER.value:
-        calls |= {"noise GAN": noise_step(), "calibration": timing.calibration()}
+        calls |= {"noise GAN": noise_gan(), "calibration": timing.calibration()}
     times = timing.interleaved(calls, flags.FLAGS.runs)
     ratios: dict[str, float] = {}
     for name in _PEER.value or ["calibration"]:
@@ -65,7 +68,7 @@ def main():
         ratios["flax / ours, temporary memory"] = bytes_["flax"] / bytes_["ours"]
     timing.report(
         {
-            "shape": case.gaits.shape,
+            "shape": case.shape,
             "dtype": _DTYPE.value,
             "seconds": seconds,
             "sequences_per_second": {
@@ -77,8 +80,8 @@ def main():
     )
 
 
-def _step(case: cases.Case, nets: steps.StganNets | None = None) -> timing.Step:
-    return timing.Step(case.step(nets), case.state(), case.gaits, case.run.alpha)
+def _step(case: cases.Case, nets: StganNets | None = None) -> timing.Step:
+    return timing.Step(case.step(nets), case.state(), case.batch, case.run.alpha)
 
 
 def peer(name: str, case: cases.Case) -> Any:
@@ -94,14 +97,14 @@ def peer(name: str, case: cases.Case) -> Any:
     return peers_torch.Step(case, compile=name == "torch_compile")
 
 
-def noise_step() -> Callable[[], None]:
+def noise_gan() -> Callable[[], None]:
     """The noise GAN's step, batch 256."""
-    run = settings.NoiseSettings(data=settings.WalkerData(1, 1))
+    run = NoiseSettings(data=WalkerData(1, 1))
     nets, rng = run.nets(), np.random.default_rng(0)
     basis = ContourBasis.fit(rng.random((100, DIM), np.float32), run.basis_size)
     state = TrainState.create(0, nets.init(jax.random.key(0), basis), run.optimizers())
     step = functools.partial(
-        steps.noise_step, nets=nets, optimizers=run.optimizers(), options=run.options()
+        noise_step, nets=nets, optimizers=run.optimizers(), options=run.options()
     )
     return timing.Step(step, state, rng.integers(0, 61184, (run.batch_size, DIM), dtype=np.uint16))
 

@@ -13,7 +13,7 @@ import numpy as np
 import timing
 from absl import flags
 
-from stgan_jax import parallel
+from stgan_jax.training import parallel
 
 _LANES = flags.DEFINE_integer("lanes", 8, "K.", lower_bound=1)
 _BATCH = flags.DEFINE_integer("batch", 8, "Sequences a step.", lower_bound=1)
@@ -27,12 +27,10 @@ def main():
     alphas, rows = np.linspace(0.1, 0.8, count, dtype=np.float32), np.zeros(count, np.int32)
     state = jax.device_get(case.state())
     single = parallel.compiled(case.parallel_step, _BATCH.value)
-    many = parallel.lanes_compiled(case.parallel_step, count)
-    one = timing.Step(single.step, single.put_state(state), single.put_batch(case.gaits), alphas[0])
-    lanes = timing.Step(
-        many.step, many.put_state(parallel.stacked([state] * count)),
-        many.put_batch(case.gaits[None]), rows, alphas,
-    )  # fmt: skip
+    many = parallel.lanes_compiled(case.parallel_step, rows)
+    one = timing.Step(single.step, single.put_state(state), single.put_batch(case.batch), alphas[0])
+    stacked = many.put_state(parallel.stacked([state] * count))
+    lanes = timing.Step(many.step, stacked, many.put_batch(case.batch), alphas)
 
     def singles():
         for _ in range(count):
@@ -42,7 +40,7 @@ def main():
     times = timing.interleaved(calls, flags.FLAGS.runs)
     timing.report(
         {
-            "shape": case.gaits.shape,
+            "shape": case.shape,
             "dtype": _DTYPE.value,
             "seconds": timing.spreads(times),
             "compiled": {"single": one.about, "lanes": lanes.about},

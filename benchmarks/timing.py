@@ -1,9 +1,8 @@
-"""How things are timed here: candidates by turns in one run, compilation apart, and on what.
+"""Timing: candidates by turns in one process, compilation apart, ratios of medians.
 
-A machine's other work moves absolute times by the minute and ratios less. So whatever is to be
-compared runs by turns in one process, ratios of medians are what counts, and `--check` compares
-them alone with those of a stored run. On CPUs the processor time that all threads of a call took
-stands beside the time on the clock: other work moves it least.
+A machine's other work changes absolute times by the minute and ratios less. So candidates run by
+turns in one process, and `--check` compares only the ratios of medians with those of a stored run.
+On CPUs the processor time of all threads is measured as well: other work changes it least.
 """
 
 import json
@@ -23,10 +22,10 @@ import jax.numpy as jnp
 import numpy as np
 from absl import app, flags
 
-from stgan_jax import files
-from stgan_jax.errors import InputError, one_sentence, parse_flags
+from stgan_jax.util import files
+from stgan_jax.util.errors import InputError, one_sentence, parse_flags
 
-# Memory peaks tell what is needed, and peers in this process get what they need.
+# So that memory peaks are what is needed, and peers in this process get what they need.
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
 
@@ -38,7 +37,7 @@ class Times(NamedTuple):
 
 
 def define_flags(runs: int = 10) -> None:
-    """The flags that every benchmark has."""
+    """Defines the flags that every benchmark has."""
     flags.DEFINE_integer("runs", runs, "Timed turns; their median counts.", lower_bound=1)
     flags.DEFINE_string("out", None, "JSON file to write.")
     flags.DEFINE_string("check", None, "JSON file of an earlier --out: fail if a ratio fell.")
@@ -46,11 +45,11 @@ def define_flags(runs: int = 10) -> None:
 
 
 def run(main: Callable[[], None]) -> None:
-    """Runs a benchmark: what is wrong with its input is told in one sentence."""
+    """Runs a benchmark; invalid input ends it with one sentence."""
 
     def guarded(_):
         with one_sentence():
-            # What cannot be written or compared is told before minutes of work.
+            # Outputs and files to compare with are checked before minutes of work.
             if flags.FLAGS.out:
                 files.check_output(flags.FLAGS.out)
             if flags.FLAGS.check:
@@ -61,11 +60,11 @@ def run(main: Callable[[], None]) -> None:
 
 
 def compiled(function: Callable, *arguments, **fixed) -> tuple[Callable, dict[str, Any]]:
-    """Compiles a function for its arguments: a pure one, or one that jit has made already.
+    """Compiles a pure or jitted function for its arguments.
 
     Returns:
-      it, and what it took: `compile_seconds`, and `temporary_bytes`, what it needs beyond its
-      arguments and results, where the backend can tell.
+      the program, and what it took: `compile_seconds`, and `temporary_bytes`, the memory beyond
+      its arguments and results, if the backend knows it.
     """
     started = time.perf_counter()
     staged = function if hasattr(function, "lower") else jax.jit(function, **fixed)
@@ -76,7 +75,7 @@ def compiled(function: Callable, *arguments, **fixed) -> tuple[Callable, dict[st
 
 
 class Step:
-    """A compiled training step (state, ...) -> (state, metrics) that goes on from call to call.
+    """A compiled training step (state, ...) -> (state, metrics); each call goes on from the last.
 
     Attributes:
       about: see `compiled`.
@@ -84,7 +83,7 @@ class Step:
     """
 
     def __init__(self, step: Callable, state, *rest):
-        """Compiles it. The state is taken over."""
+        """Compiles the step. The state is taken over."""
         self._program, self.about = compiled(step, state, *rest, donate_argnums=0)
         self._state, self._rest = state, rest
         self.metrics: Mapping[str, Any] = {}
@@ -99,7 +98,7 @@ class Step:
 
 
 def require_same_losses(candidates: Mapping[str, Any], tolerance: float) -> None:
-    """Two steps of each, to be sure that all do the same work as "ours".
+    """Runs two steps of each candidate and compares their losses with those of "ours".
 
     The second step's losses are those of the updated networks, so that gradients and updates
     are compared as well.
@@ -121,23 +120,28 @@ def require_same_losses(candidates: Mapping[str, Any], tolerance: float) -> None
 
 
 def piece(function: Callable, *arguments) -> Callable[[], Any]:
-    """A pure function compiled for its arguments, as a call that ends when its result is there."""
+    """A pure function compiled for its arguments, as a call that waits for its result."""
     program, _ = compiled(function, *arguments)
     return lambda: jax.block_until_ready(program(*arguments))
 
 
 def calibration() -> Callable[[], Any]:
-    """A fixed piece of work, a matrix product and a copy: what has no peer is compared with it."""
+    """A fixed piece of work, a matrix product and a copy, for ratios of what has no peer."""
     matrix, long = jnp.ones((1024, 1024)), jnp.ones(2**23)
     return piece(lambda a, b: (a @ a, b + 1), matrix, long)
 
 
 def interleaved(candidates: Mapping[str, Callable[[], Any]], runs: int, before: int = 1) -> Times:
-    """Times some calls, which take turns; in each, `before` calls go before the one that counts.
+    """Times candidates by turns.
 
     In use a step follows one of its own. What the candidate before it did to caches and to the
     system's memory is not its own: 910 MB that one peer gives back make the next call a third
     slower, whoever's it is.
+
+    Args:
+      candidates: calls by name.
+      runs: turns of each.
+      before: calls that are not timed, in each turn before the timed one.
     """
     times = Times({name: [] for name in candidates}, {name: [] for name in candidates})
     for _ in range(runs):
@@ -152,7 +156,7 @@ def interleaved(candidates: Mapping[str, Callable[[], Any]], runs: int, before: 
 
 
 def _processor_time() -> float:
-    """Seconds of all threads, and of commands that were called and have ended."""
+    """Seconds of all threads, and of child processes that have ended."""
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     return time.process_time() + children.ru_utime + children.ru_stime
 
@@ -171,10 +175,7 @@ def spreads(times: Times) -> dict[str, dict[str, float]]:
 
 
 def ratios(times: Times, of: str, to: str) -> dict[str, float]:
-    """Median seconds of one candidate by those of another: how many times as fast `to` is.
-
-    On CPUs, of processor time too.
-    """
+    """Median seconds of `of` over those of `to`; on CPUs also of processor time."""
     kinds = {f"{of} / {to}": times.clock}
     if jax.default_backend() == "cpu":
         kinds[f"{of} / {to}, processor time"] = times.processor
@@ -185,7 +186,7 @@ def ratios(times: Times, of: str, to: str) -> dict[str, float]:
 
 
 def by_calibration(times: Times) -> dict[str, float]:
-    """Ratios of the `calibration` among the candidates to each of the others."""
+    """`ratios` of "calibration" to each other candidate."""
     found: dict[str, float] = {}
     for name in times.clock.keys() - {"calibration"}:
         found |= ratios(times, "calibration", name)
@@ -193,7 +194,7 @@ def by_calibration(times: Times) -> dict[str, float]:
 
 
 def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
+    """Device, cores, load and versions that figures are measured on."""
     device = jax.devices()[0]
     versions = {}
     for name in ("jax", "jaxlib", "flax", "numpy", "torch"):
@@ -218,8 +219,8 @@ def report(results: Mapping[str, Any], ratios: Mapping[str, float]) -> None:
     """Prints results as JSON, writes them for --out, and compares ratios for --check.
 
     Args:
-      results: what was measured.
-      ratios: names and how many times as fast as something else in this run ours is.
+      results: figures, as JSON has them.
+      ratios: by name, how many times as fast as something else in this run ours is.
     """
     whole = {"machine": machine(), **results, "ratios": dict(ratios)}
     text = json.dumps(whole, indent=2)
@@ -234,7 +235,7 @@ def report(results: Mapping[str, Any], ratios: Mapping[str, float]) -> None:
 
 
 def stored(path: str) -> dict[str, Any]:
-    """What an earlier run left with --out. Raises `InputError` where it is no such file."""
+    """Reads the --out of an earlier run. Raises `InputError` if the file is none."""
     try:
         values = json.loads(Path(path).read_text())
         values["ratios"], values["machine"]["device"]
@@ -244,7 +245,7 @@ def stored(path: str) -> dict[str, Any]:
 
 
 def check(now: Mapping[str, Any], then: Mapping[str, Any], tolerance: float) -> str:
-    """Says which ratios fell by more than `tolerance` of themselves; "" where none did.
+    """Names the ratios that fell by more than `tolerance` of themselves; "" if none did.
 
     Raises:
       InputError: another device, or a stored ratio that was not measured now.

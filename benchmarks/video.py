@@ -2,12 +2,13 @@
 
     python benchmarks/video.py [--input=FILE] [--peer=deface] [--deface=COMMAND] [--out=FILE.json]
 
-Both run as their users run them, as commands, by turns: start, model loading and writing count.
-Without --input a scene with walkers is rendered; without --checkpoint the package's own weights are
-used. deface wants an OpenCV that does not go with ours: install it in an
-environment of its own (pipx install deface) and name its command if it is not on the PATH.
+Both run as commands, as their users run them, by turns: start, model loading and writing count.
+Without --input a scene with walkers is rendered. deface wants an OpenCV that does not go with ours:
+install it in an environment of its own (pipx install deface) and name its command if it is not on
+the PATH.
 """
 
+import functools
 import os
 import shlex
 import shutil
@@ -20,16 +21,16 @@ from pathlib import Path
 import timing
 from absl import flags
 
-from stgan_jax.data import scenes
-from stgan_jax.errors import InputError, numbers
-from stgan_jax.video import io
+from stgan_jax.data.walkers import scenes
+from stgan_jax.media import containers
+from stgan_jax.util.errors import InputError, numbers
 
 _INPUT = flags.DEFINE_string("input", None, "Video from a static camera. Default: rendered.")
 _FRAMES = flags.DEFINE_integer("frames", 250, "Of the rendered scene.", lower_bound=30)
 _SIZE = flags.DEFINE_list("size", ["640", "480"], "Its width, height.")
 _PEOPLE = flags.DEFINE_integer("people", 5, "In the rendered scene.", lower_bound=1)
 _CHECKPOINT = flags.DEFINE_string(
-    "checkpoint", None, "Of a training. Default: weights of the package."
+    "checkpoint", None, "Weights or --workdir of a training. Default: the package's own."
 )
 _PEER = flags.DEFINE_list("peer", [], "deface, to time it beside.")
 _DEFACE = flags.DEFINE_string("deface", "deface", "Its command, with flags if need be.")
@@ -47,16 +48,16 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         source = _INPUT.value or _rendered(f"{folder}/scene.mp4")
         weights = [f"--checkpoint={_CHECKPOINT.value}"] if _CHECKPOINT.value else []
-        frames = sum(1 for _ in io.read_frames(source))
+        frames = sum(1 for _ in containers.read_frames(source))
+        command = [sys.executable, _LAUNCHER, f"--input={source}", f"--output={folder}/ours.mp4"]
+        command += [*weights, "--seed=0", "--overwrite"]
         calls: dict[str, Callable] = {
-            "ours": lambda: _run(
-                sys.executable, _LAUNCHER, f"--input={source}", f"--output={folder}/ours.mp4",
-                *weights, "--seed=0", "--overwrite", good=(0, 3),
-            ),
+            "ours": functools.partial(_run, *command, good=(0, 3)),
             "calibration": timing.calibration(),
-        }  # fmt: skip
+        }
         if _PEER.value:
-            calls["deface"] = lambda: _run(*peer, source, "--output", f"{folder}/deface.mp4")
+            command = [*peer, source, "--output", f"{folder}/deface.mp4"]
+            calls["deface"] = functools.partial(_run, *command)
         times = timing.interleaved(calls, flags.FLAGS.runs, before=0)  # each starts afresh
     seconds = timing.spreads(times)
     rates = {n: frames / seconds[n]["median"] for n in calls if n != "calibration"}
@@ -76,7 +77,7 @@ def _run(*command, good: tuple[int, ...] = (0,)) -> None:
 def _rendered(path: str) -> str:
     width, height = numbers("--size", _SIZE.value)
     scene = scenes.Scene(6, people=_PEOPLE.value, frames=_FRAMES.value, size=(height, width))
-    with io.video_writer(path, scene.size, io.Fraction(scene.fps)) as append:
+    with containers.video_writer(path, scene.size, containers.Fraction(scene.fps)) as append:
         for frame in scene:
             append(frame.image)
     return path

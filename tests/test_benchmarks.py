@@ -1,4 +1,4 @@
-"""What the benchmarks' figures rest on: turns, ratios, counts, and peers that do the same work."""
+"""Turns, ratios and counts of the benchmarks, and peers that do the same work."""
 
 import json
 import subprocess
@@ -15,7 +15,7 @@ import pytest
 import step_time
 import timing
 
-from stgan_jax.errors import InputError
+from stgan_jax.util.errors import InputError
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
@@ -39,7 +39,7 @@ def figures(device="cpu", **ratios):
     return {"machine": {"device": device}, "ratios": ratios}
 
 
-def test_check_tells_what_fell_beyond_the_tolerance():
+def test_check_names_what_fell_beyond_the_tolerance():
     now = figures(a=3.0, b=1.4, c=9.0)
     assert timing.check(now, figures(a=4.0, b=2.0), 0.25) == "b 1.40 in place of 2.00"
     assert timing.check(now, figures(a=4.0, b=2.0), 0.31) == ""
@@ -76,7 +76,7 @@ def test_check_fails_the_command_on_a_regression_alone(tmp_path, before, code):
     assert ("peer / ours 1.00 in place of 4.00" in done.stderr) == bool(code)
 
 
-def test_unknown_peer_is_told_in_a_sentence():
+def test_unknown_peer_is_refused_in_a_sentence():
     done = command("step_time.py", "--peer=flax,tensorflow")
     assert done.returncode == 2
     assert done.stderr == (
@@ -98,7 +98,7 @@ def test_missing_peer_says_what_to_install(monkeypatch):
         step_time.peer("torch", None)
 
 
-class Told:
+class FixedLosses:
     def __init__(self, *losses):
         self._losses, self._calls = losses, 0
 
@@ -115,9 +115,11 @@ def test_pallas_is_not_timed_on_a_cpu(case):
 
 
 def test_peer_with_other_losses_is_not_timed():
-    step_time.require_same_losses({"ours": Told(5.0, 3.0), "peer": Told(5.0, 3.0001)}, 1e-4)
+    ours, same = FixedLosses(5.0, 3.0), FixedLosses(5.0, 3.0001)
+    step_time.require_same_losses({"ours": ours, "peer": same}, 1e-4)
+    ours, other = FixedLosses(5.0, 3.0), FixedLosses(5.0, 3.1)
     with pytest.raises(InputError, match=r"--peer=peer: loss/gen is 3.1 in step 2 and ours 3"):
-        step_time.require_same_losses({"ours": Told(5.0, 3.0), "peer": Told(5.0, 3.1)}, 1e-4)
+        step_time.require_same_losses({"ours": ours, "peer": other}, 1e-4)
 
 
 @pytest.fixture(scope="module")
@@ -159,17 +161,19 @@ def test_counts_are_near_those_of_the_compiler_and_not_above(piece):
     size = counts.Size(2, frames, 400, units=32)
     real, noise = jnp.ones((2, frames, 400)), jnp.ones((2, 400))
     both = jnp.concatenate([real, real])
+    spatial, temporal = peers_flax.SpatialDiscriminator(16, 3), peers_flax.TemporalDiscriminator(32)
     net, inputs, count = {
         "G forward": (peers_flax.Generator(16, 3), (real, noise), counts.gen_forward),
-        "D_S gradients": (
-            peers_flax.SpatialDiscriminator(16, 3), (both,), counts.spatial_gradients,
-        ),
-        "D_T gradients": (peers_flax.TemporalDiscriminator(32), (both,), counts.temporal_gradients),
-        "D_T inputs": (peers_flax.TemporalDiscriminator(32), (real,), counts.temporal_inputs),
-    }[piece]  # fmt: skip
+        "D_S gradients": (spatial, (both,), counts.spatial_gradients),
+        "D_T gradients": (temporal, (both,), counts.temporal_gradients),
+        "D_T inputs": (temporal, (real,), counts.temporal_inputs),
+    }[piece]
     params = net.init(jax.random.key(0), *inputs)
     by = {"forward": None, "gradients": 0, "inputs": 1}[piece.split()[1]]
-    total = lambda *arguments: net.apply(*arguments).sum()  # noqa: E731
+
+    def total(*arguments):
+        return net.apply(*arguments).sum()
+
     found = xla_flops(net.apply if by is None else jax.grad(total, by), params, *inputs)
     assert 0.7 * found < count(size).flops < found
 
@@ -178,7 +182,7 @@ def test_flax_peer_has_our_losses_and_gradients(case):
     """By SGD, whose updates are the gradients times a rate."""
     ends, start = [], case.state()
     for nets in (case.nets, peers_flax.nets(case.nets)):
-        end, metrics = jax.jit(case.step(nets))(start, case.gaits, case.run.alpha)
+        end, metrics = jax.jit(case.step(nets))(start, case.batch, case.run.alpha)
         moved = {
             name: jax.tree.map(jnp.subtract, end.params[name], start.params[name])
             for name in case.run.optimizers()
@@ -193,5 +197,5 @@ def test_flax_peer_has_our_losses_and_gradients(case):
 def test_torch_peer_has_our_losses_in_two_steps():
     pytest.importorskip("torch")
     case = cases.stgan(2, 3, lstm_units=8, features=4)
-    ours = timing.Step(case.step(), case.state(), case.gaits, case.run.alpha)
+    ours = timing.Step(case.step(), case.state(), case.batch, case.run.alpha)
     step_time.require_same_losses({"ours": ours, "torch": step_time.peer("torch", case)}, 1e-4)

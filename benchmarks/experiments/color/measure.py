@@ -1,4 +1,4 @@
-"""Measures colourings of anonymised walks, a walk at a time, and goes on where it was stopped:
+"""Measures colourings of anonymised walks, walk by walk; a stopped run goes on:
 
     python benchmarks/experiments/color/measure.py --part=tables --color=color \
         --baseline=runs/color_baseline --data_dir=data --out=runs/color_measured
@@ -7,14 +7,14 @@ Parts, each a file of a line a walk in --out, summed up by --part=summary:
 
 * tables: PSNR and SSIM (Colour 2020, tables I and II) against the original frame, of the test
   people's walks in synthetic_walkers/rgb, with their own silhouettes as they were segmented.
-* truth: the same against what is right: the other body rendered in the same clothes; and how
-  unsteady the colours are.
+* truth: the same against the other body rendered in the same clothes; and how unsteady the
+  colours are.
 * matched: whether colouring changes what a recogniser finds: energy images of silhouettes cut out
   of coloured frames, against recorded walks of synthetic_walkers/full in --gallery_dir.
 * pictures: people of each of the four sets, side by side.
 * broken: how often broken silhouettes come out in one piece, from the 2019 anonymiser
-  (--silhouette; as drawn, and its largest part without holes, as in use) and by way of contours
-  (--contour).
+  (--silhouette; all that it draws, and the largest part without holes, as in use) and by way of
+  contours (--contour).
 """
 
 import functools
@@ -29,14 +29,19 @@ import jax
 import numpy as np
 from absl import app, flags
 
-from stgan_jax import anonymizer, color_examples, contour
-from stgan_jax.data import color_walks, datasets, records, splits
-from stgan_jax.dcgan import SilhouetteAnonymizer
-from stgan_jax.errors import one_sentence, parse_flags
-from stgan_jax.evaluation import gei, naturalness
+from stgan_jax.data.datasets import built, records, splits
+from stgan_jax.data.datasets.names import WalkName
+from stgan_jax.data.walkers import color_walks
+from stgan_jax.evaluation import naturalness
 from stgan_jax.evaluation.image_quality import image_quality
-from stgan_jax.recolor import Recolorer
-from stgan_jax.retarget import Retargeter
+from stgan_jax.methods import catalog, weights
+from stgan_jax.methods.api import Anonymizer
+from stgan_jax.methods.color import examples
+from stgan_jax.methods.color.anonymizer import Recolorer
+from stgan_jax.methods.silhouette.anonymizer import SilhouetteAnonymizer
+from stgan_jax.methods.silhouette.settings import SilhouetteSettings
+from stgan_jax.shapes import contour, cropping, gei
+from stgan_jax.util.errors import one_sentence, parse_flags
 
 PARTS = ("tables", "truth", "matched", "broken", "pictures", "summary")
 _PART = flags.DEFINE_enum("part", "summary", PARTS, "What to measure.")
@@ -52,101 +57,98 @@ _FRAMES = flags.DEFINE_integer("frames", 3, "Of each walk, for tables.", lower_b
 _PEOPLE = flags.DEFINE_integer("people", 40, "How many of the test people.", lower_bound=1)
 _OUT = flags.DEFINE_string("out", "runs/color_measured", "Folder.")
 
-Painter = Callable[[color_examples.Crops], np.ndarray]
+Painter = Callable[[examples.Crops], np.ndarray]
 
 
+@functools.cache
 def painters() -> dict[str, Painter]:
     """Colourings by name: crops -> anonymised gaits on black."""
     named = {"baseline": _BASELINE.value, "transfer": _COLOR.value}
     named |= dict(entry.split("=", 1) for entry in _MORE.value)
-    out: dict[str, Painter] = {"nearest": color_examples.nearest}
+    out: dict[str, Painter] = {"nearest": examples.nearest_colors}
     for name, source in named.items():
         out[name] = functools.partial(_by_network, Recolorer.load(source))
     return out
 
 
-def _by_network(model: Recolorer, crop: color_examples.Crops) -> np.ndarray:
+def _by_network(model: Recolorer, crop: examples.Crops) -> np.ndarray:
     return model(crop.colors, crop.anonymized)
 
 
-def on_scene(crop: color_examples.Crops, colored: np.ndarray) -> np.ndarray:
+def on_scene(crop: examples.Crops, colored: np.ndarray) -> np.ndarray:
     """Coloured gaits in front of the empty scene."""
     return np.where(crop.anonymized[..., None] > 0, colored, crop.background)
 
 
-def walks() -> Iterator[tuple[datasets.Walk, Callable[[], records.ColorWalk], int]]:
+def walks() -> Iterator[tuple[WalkName, Callable[[], records.ColorWalk], int]]:
     """The test people's colour walks, and a number that keys their noise."""
     views = [int(view) for view in _VIEWS.value]
-    sequences = datasets.Sequences(
-        "synthetic_walkers/rgb", _DATA_DIR.value,
-        splits.subjects("stgan/test")["test"][: _PEOPLE.value], views,
-    )  # fmt: skip
+    people = splits.subjects("stgan/test")["test"][: _PEOPLE.value]
+    sequences = built.Sequences("synthetic_walkers/rgb", _DATA_DIR.value, people, views)
     for i, walk in enumerate(sequences.walks):
         number = ((walk.subject * 181) + walk.view) * 10 + walk.repetition
         yield walk, functools.partial(sequences.color, i), number
 
 
 @functools.cache
-def retargeter() -> Retargeter:
-    """What makes the binary anonymised gaits."""
-    model = Retargeter.load("retarget")
-    model.in_step, model.turn = True, 0.0  # as the original frame, which it is compared with
-    return model
+def retargeter() -> Anonymizer:
+    """Draws the binary anonymised gaits, in the pose of the original frame around them."""
+    return catalog.load("retarget").with_options(in_step=True, turn=0.0)
 
 
 def anonymized(walk: records.ColorWalk, number: int) -> tuple[np.ndarray, np.ndarray]:
-    """New silhouettes in their crops, of silhouettes as segmented, and the crops' squares."""
-    places = color_examples.squares(walk.silhouettes)
-    own = [contour.crop_mask(m, p) for m, p in zip(walk.silhouettes, places, strict=True)]
+    """A walk's new silhouettes, from those as segmented, and the squares of their crops."""
+    places = examples.squares(walk.silhouettes)
+    own = [cropping.crop_mask(m, p) for m, p in zip(walk.silhouettes, places, strict=True)]
     return retargeter()(np.stack(own), jax.random.key(number)), places
 
 
-def tables(name: datasets.Walk, walk: records.ColorWalk, number: int) -> dict[str, Any]:
+def tables(name: WalkName, walk: records.ColorWalk, number: int) -> dict[str, Any]:
     """Figures of each colouring against the original frame."""
     new, places = anonymized(walk, number)
     every = np.linspace(0, len(new) - 1, _FRAMES.value + 2)[1:-1].astype(int)
-    crop = color_examples.crops(walk, new, places, every)
+    crop = examples.crops(walk, new, places, every)
     assert walk.masks is not None
     visible = [
-        contour.crop_mask(walk.masks[t] * (1 - walk.occluder), places[t], crop.own.shape[1])
+        cropping.crop_mask(walk.masks[t] * (1 - walk.occluder), places[t], crop.own.shape[1])
         for t in every
     ]
     body = np.stack(visible)
     out = {}
-    for method, paint in paint_all(crop).items():
-        whole = image_quality(crop.colors, paint, body | crop.anonymized)
-        both = image_quality(crop.colors, paint, body & crop.anonymized)
+    for method, image in paint_all(crop).items():
+        whole = image_quality(crop.colors, image, body | crop.anonymized)
+        both = image_quality(crop.colors, image, body & crop.anonymized)
         out[method] = {
-            "psnr": whole["psnr"], "ssim": whole["ssim"],
-            "psnr_union": whole["psnr_person"], "ssim_union": whole["ssim_person"],
-            "psnr_overlap": both["psnr_person"], "ssim_overlap": both["ssim_person"],
-        }  # fmt: skip
+            "psnr": whole["psnr"],
+            "ssim": whole["ssim"],
+            "psnr_union": whole["psnr_person"],
+            "ssim_union": whole["ssim_person"],
+            "psnr_overlap": both["psnr_person"],
+            "ssim_overlap": both["ssim_person"],
+        }
     return out
 
 
-def paint_all(crop: color_examples.Crops) -> dict[str, np.ndarray]:
-    """What each colouring makes of crops, on the scene; and "untouched", the original frame."""
-    made = {name: on_scene(crop, paint(crop)) for name, paint in all_painters().items()}
-    return made | {"untouched": crop.colors}
+def paint_all(crop: examples.Crops) -> dict[str, np.ndarray]:
+    """Each colouring of crops, on the scene; and "untouched", the original frame."""
+    images = {name: on_scene(crop, paint(crop)) for name, paint in painters().items()}
+    return images | {"untouched": crop.colors}
 
 
-all_painters = functools.cache(painters)
-
-
-def truth(name: datasets.Walk, _, number: int) -> dict[str, Any]:
+def truth(name: WalkName, _, number: int) -> dict[str, Any]:
     """Figures against the right answer: another body, rendered in the same clothes."""
     textural, complete = name.clothes == "textural", name.completeness == "complete"
-    given = name.subject, name.view, name.condition, name.repetition, textural, complete
-    own = color_walks.render(*given, frames=12)
-    other = color_walks.render(*given, frames=12, body_of=500_000 + number)
-    places = color_examples.squares(own.silhouettes)
+    which = name.subject, name.view, name.condition, name.repetition, textural, complete
+    own = color_walks.render(*which, frames=12)
+    other = color_walks.render(*which, frames=12, body_of=500_000 + number)
+    places = examples.squares(own.silhouettes)
     assert other.masks is not None
-    body = np.stack([contour.crop_mask(m, p) for m, p in zip(other.masks, places, strict=True)])
+    body = np.stack([cropping.crop_mask(m, p) for m, p in zip(other.masks, places, strict=True)])
     every = np.arange(3, 9)
-    crop = color_examples.crops(own, body, places, every)
+    crop = examples.crops(own, body, places, every)
     size = crop.own.shape[1]
-    right = np.stack([contour.crop(other.frames[t], places[t], size) for t in every])
-    front = np.stack([contour.crop_mask(own.occluder, places[t], size) for t in every])
+    right = np.stack([cropping.crop(other.frames[t], places[t], size) for t in every])
+    front = np.stack([cropping.crop_mask(own.occluder, places[t], size) for t in every])
     region = crop.anonymized & (1 - front)
     out = {}
     for method, image in paint_all(crop).items():
@@ -154,27 +156,26 @@ def truth(name: datasets.Walk, _, number: int) -> dict[str, Any]:
         error = image.astype(float) - right
         steady = (region[1:] & region[:-1]) > 0
         out[method] = {
-            "psnr_truth": figures["psnr_person"], "ssim_truth": figures["ssim_person"],
+            "psnr_truth": figures["psnr_person"],
+            "ssim_truth": figures["ssim_person"],
             "psnr_edge": _psnr(error, region & (1 - crop.own)),
             "unsteadiness": float(np.abs(np.diff(error, axis=0))[steady].mean()),
-        }  # fmt: skip
+        }
     return out
 
 
 def _psnr(error: np.ndarray, where: np.ndarray) -> float:
     at = where > 0
-    return (
-        float(20 * np.log10(255) - 10 * np.log10(np.square(error[at]).mean()))
-        if at.any()
-        else np.nan
-    )
+    if not at.any():
+        return np.nan
+    return float(20 * np.log10(255) - 10 * np.log10(np.square(error[at]).mean()))
 
 
-def matched(name: datasets.Walk, walk: records.ColorWalk, number: int) -> dict[str, Any]:
-    """Energy images of the walk before, of its new silhouettes, and as cut out of each result."""
+def matched(name: WalkName, walk: records.ColorWalk, number: int) -> dict[str, Any]:
+    """Energy images of the walk before, of its new silhouettes, and cut out of each result."""
     new, places = anonymized(walk, number)
     every = np.arange(0, len(new), 2)
-    crop = color_examples.crops(walk, new, places, every)
+    crop = examples.crops(walk, new, places, every)
     found = {"original": crop.own, "silhouettes": crop.anonymized}
     for method, image in paint_all(crop).items():
         if method != "untouched":
@@ -192,38 +193,40 @@ def _largest(mask: np.ndarray) -> np.ndarray:
 
 
 @functools.cache
-def reshapers() -> tuple[SilhouetteAnonymizer, Any]:
+def anonymizers() -> tuple[SilhouetteAnonymizer, Anonymizer]:
     """The anonymiser of 2019 and an ST-GAN."""
-    return SilhouetteAnonymizer.load(_SILHOUETTE.value), anonymizer.load_model(_CONTOUR.value)
+    silhouette = SilhouetteAnonymizer(*weights.load_as(_SILHOUETTE.value, SilhouetteSettings))
+    return silhouette, catalog.load(_CONTOUR.value)
 
 
-def broken(name: datasets.Walk, walk: records.ColorWalk, number: int) -> dict[str, Any]:
-    """Of frames whose silhouette is in pieces: what comes out, and how near to what should."""
-    places = color_examples.squares(walk.silhouettes)
-    cut = lambda masks: np.stack(  # noqa: E731
-        [contour.crop_mask(m, p) for m, p in zip(masks, places, strict=True)]
-    )
+def broken(name: WalkName, walk: records.ColorWalk, number: int) -> dict[str, Any]:
+    """Frames whose silhouette is in pieces: how many come out whole, and overlap as they should."""
+    places = examples.squares(walk.silhouettes)
+
+    def cut(masks):
+        return np.stack([cropping.crop_mask(m, p) for m, p in zip(masks, places, strict=True)])
+
     own, whole = cut(walk.silhouettes), cut(walk.masks)
     pieces = ~naturalness.one_piece(own) & own.any((1, 2))
-    silhouette, stgan = reshapers()
+    silhouette, stgan = anonymizers()
     key = jax.random.key(number)
 
     def by_field(masks):
-        made = silhouette.drawn(masks, key)
-        fine = [cv2.resize(f, (contour.SIZE,) * 2, interpolation=cv2.INTER_CUBIC) for f in made]
+        drawn = silhouette.draw(masks, key)
+        fine = [cv2.resize(f, (contour.SIZE,) * 2, interpolation=cv2.INTER_CUBIC) for f in drawn]
         return (np.stack(fine) > 0).astype(np.uint8)
 
     out: dict[str, Any] = {}
-    ways = {
+    ways: dict[str, Callable[[np.ndarray], np.ndarray]] = {
         "dcgan": by_field,
-        "dcgan, largest part": lambda m: silhouette(m, key),
-        "contour": lambda m: anonymizer.anonymize_walks(stgan, [m], [key])[0],
+        "dcgan, largest part": functools.partial(silhouette, key=key),
+        "contour": functools.partial(stgan, key=key),
     }
     for way, apply in ways.items():
-        made, aim = apply(own), apply(whole)
-        shared = (made & aim).sum((1, 2)) / np.maximum((made | aim).sum((1, 2)), 1)
-        one = naturalness.one_piece(made)
-        strict = np.array([cv2.connectedComponents(m)[0] == 2 for m in made])
+        drawn, aim = apply(own), apply(whole)
+        shared = (drawn & aim).sum((1, 2)) / np.maximum((drawn | aim).sum((1, 2)), 1)
+        one = naturalness.one_piece(drawn)
+        strict = np.array([cv2.connectedComponents(m)[0] == 2 for m in drawn])
         out[way] = {
             "frames": int(pieces.sum()),
             "one_piece": int(one[pieces].sum()),
@@ -247,10 +250,10 @@ def pictures(people: int = 4) -> np.ndarray:
         for walk, read, number in chosen[7 :: len(chosen) // people][:people]:
             shown = read()
             new, places = anonymized(shown, number)
-            crop = color_examples.crops(shown, new, places, np.array([len(new) // 2]))
+            crop = examples.crops(shown, new, places, np.array([len(new) // 2]))
             masks = [np.repeat(255 * m[0][..., None], 3, -1) for m in (crop.own, crop.anonymized)]
-            made = paint_all(crop)
-            rows.append([crop.colors[0], *masks, *(made[name][0] for name in all_painters())])
+            images = paint_all(crop)
+            rows.append([crop.colors[0], *masks, *(images[name][0] for name in painters())])
             print(f"{walk.subject:03d} {walk.view:3d}", *kind)
     cut = [np.hstack([cell[:, 20:108] for cell in row]) for row in rows]
     return np.hstack([np.vstack(cut[::2]), np.vstack(cut[1::2])]).astype(np.uint8)
@@ -288,7 +291,7 @@ def main(_):
 
 
 def _in_turns(every: list) -> Iterator:
-    """One view of all people after the other, so that a run that is stopped has seen everybody."""
+    """View by view, all people in each, so that a stopped run has measured everybody."""
     order = sorted(range(len(every)), key=lambda i: (every[i][0].view, every[i][0].subject))
     groups = [list(g) for _, g in itertools.groupby(order, key=lambda i: every[i][0].view)]
     return (every[i] for group in groups for i in group)

@@ -1,4 +1,4 @@
-"""Sums up what measure.py has written, as tables of Markdown."""
+"""Sums up the files of measure.py in tables of Markdown."""
 
 import json
 from collections.abc import Iterable
@@ -6,15 +6,19 @@ from pathlib import Path
 
 import numpy as np
 
-from stgan_jax.data import datasets
-from stgan_jax.evaluation import gei
+from stgan_jax.data.datasets import built
+from stgan_jax.shapes import gei
 
-SETS = {"plain": "clothes", "textural": "clothes", "complete": "completeness",
-        "incomplete": "completeness"}  # fmt: skip
+SETS = {
+    "plain": "clothes",
+    "textural": "clothes",
+    "complete": "completeness",
+    "incomplete": "completeness",
+}
 
 
 def text(folder: Path, gallery_dir: str) -> str:
-    """All tables of which there are measurements."""
+    """All tables that there are measurements for."""
     out = []
     for part, columns in (
         ("tables", ("psnr", "ssim", "psnr_overlap", "ssim_overlap")),
@@ -36,7 +40,7 @@ def text(folder: Path, gallery_dir: str) -> str:
 
 
 def read(path: Path) -> list[dict]:
-    """Lines of a part, none where it has not been measured."""
+    """Lines of a part; none if it was not measured."""
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
@@ -56,7 +60,7 @@ def success(rows: list[dict], gallery_dir: str) -> str:
     """Share of walks not recognised any more of those that were (Eq. 5), and rank-1, by set."""
     subjects = sorted({int(row["walk"][:3]) for row in rows})
     views = sorted({int(row["walk"][-3:]) for row in rows})
-    gallery = datasets.Sequences(
+    gallery = built.Sequences(
         "synthetic_walkers/full", gallery_dir, subjects, views, ("nm-05", "nm-06")
     )
     images = np.stack([gei.energy_image(gallery.silhouettes(i)) for i in range(len(gallery))])

@@ -4,25 +4,27 @@
         "--more=wifs:wifs 1=runs/experiment/wifs_resampled/seed=0/alpha=1,seed=0"
 
 Unprotected walks, people blurred as a whole, the package's ST-GAN and retargeting over alpha, and
-trainings named by --more. Figures are kept in --out: stopped, the same command goes on. With
---families=retarget the other rows of the table stay as they are.
+trainings named by --more. Figures are kept in --out: a stopped run goes on by the same command.
+With --families=retarget the other rows of the table stay as they are.
 """
 
 import csv
-import dataclasses
 from collections.abc import Collection
 from pathlib import Path
 
 import cv2
+import jax
 import matplotlib.figure
 import numpy as np
 from absl import app, flags
 
-from stgan_jax import contour, evaluate, files, methods
-from stgan_jax.errors import InputError, numbers, one_sentence, parse_flags
-from stgan_jax.evaluation import report
-from stgan_jax.material import Walks
-from stgan_jax.retarget import Retargeter
+from stgan_jax.evaluation import report, run
+from stgan_jax.evaluation.walks import Walks
+from stgan_jax.methods import catalog
+from stgan_jax.methods.api import Anonymizer, Silhouettes
+from stgan_jax.shapes import contour
+from stgan_jax.util import files
+from stgan_jax.util.errors import InputError, numbers, one_sentence, parse_flags
 
 _DATASET = flags.DEFINE_string("dataset", "synthetic_walkers/full", "What is measured on.")
 _DATA_DIR = flags.DEFINE_string("data_dir", "data", "Folder of built datasets.")
@@ -32,41 +34,48 @@ _ALPHAS = flags.DEFINE_list("alphas", ["0", "0.25", "0.5", "0.75", "1"], "Of ret
 _BLUR = flags.DEFINE_list("blur", ["0.05", "0.1"], "Standard deviations, of the stature.")
 _FAMILIES = flags.DEFINE_list("families", [], "Those measured: blur, stgan, ...; all by default.")
 _MORE = flags.DEFINE_multi_string("more", [], "FAMILY:NAME=WORKDIR of further trainings.")
-_WALKS = flags.DEFINE_integer("natural_walks", 40, "A view, that naturalness is taken of.")
+_WALKS = flags.DEFINE_integer("natural_walks", 40, "A view, for naturalness.")
 _OUT = flags.DEFINE_string("out", "runs/corner", "Folder of what is kept.")
 _TABLE = Path(__file__).with_name("corner.csv")
-_CROP = (contour.SIZE, contour.SIZE)
 _STATURE = 0.9 * contour.SIZE  # of a silhouette in its crop, about
 
 
-def _blurred(share: float) -> methods.Method:
-    """People blurred as a whole, cut out again where they cover half of what is behind them."""
+class Blur(Anonymizer):
+    """People blurred as a whole, cut out again where they cover half of what is behind them.
 
-    def apply(own, walks, seed):
-        before = contour.decode(contour.to_pixels(own), "resampled").reshape(-1, *_CROP)
-        soft = [cv2.GaussianBlur(m.astype(np.float32), (0, 0), share * _STATURE) for m in before]
-        after = (np.stack(soft) > 0.5).astype(np.uint8).reshape(*own.shape[:2], *_CROP)
-        return contour.to_unit(contour.encode(after, "resampled"))
+    Attributes:
+      alpha: standard deviation of the blur, of the stature.
+    """
 
-    return methods.Method(f"blur {share:g}", "blur", "resampled", apply, share, f"blur {share:g}")
+    kind = "blur"
+
+    def __init__(self, share: float):
+        """Takes the standard deviation, of the stature."""
+        self.alpha, self._deviation = share, share * _STATURE
+        self.name = self.digest = f"blur {share:g}"
+
+    def __call__(self, silhouettes: Silhouettes, key: jax.Array) -> Silhouettes:
+        """See `Anonymizer.__call__`; the key does not matter."""
+        sigma = self._deviation
+        soft = [cv2.GaussianBlur(m.astype(np.float32), (0, 0), sigma) for m in silhouettes]
+        return (np.stack(soft) > 0.5).astype(np.uint8)
 
 
-def _methods() -> dict[str, list[methods.Method]]:
+def _methods() -> dict[str, list[Anonymizer]]:
     """By family, in order of strength."""
-    model, digest = Retargeter.load("retarget"), methods.trained("retarget").digest
-    families = {
-        "blur": [_blurred(x) for x in numbers("--blur", _BLUR.value, float)],
-        "stgan": [methods.trained(name) for name in ("stgan_mild", "stgan", "stgan_strong")],
+    model = catalog.load("retarget")
+    families: dict[str, list[Anonymizer]] = {
+        "blur": [Blur(share) for share in numbers("--blur", _BLUR.value, float)],
+        "stgan": [catalog.load(name) for name in ("stgan_mild", "stgan", "stgan_strong")],
         "retarget": [
-            methods.retargeted(f"retarget {alpha:g}", model, alpha, digest)
+            model.with_options(alpha=alpha).named(f"retarget {alpha:g}")
             for alpha in numbers("--alphas", _ALPHAS.value, float)
         ],
     }
     for entry in _MORE.value:
         name, workdir = entry.split("=", 1)
         family, label = name.split(":")
-        method = methods.trained(workdir)
-        families.setdefault(family, []).append(dataclasses.replace(method, name=label))
+        families.setdefault(family, []).append(catalog.load(workdir).named(label))
     for name in _FAMILIES.value:
         if name not in families:
             raise InputError(f"--families: no {name} is there, but {', '.join(families)}")
@@ -104,37 +113,43 @@ def _draw(rows: list[dict], path: Path) -> None:
         figure.savefig(beside, dpi=110)
 
 
+def _row(family: str, method: dict, views: str) -> dict:
+    """A method's row of the table, of its part of the evaluation's report."""
+    (by,) = method["privacy"].values()
+    rank1 = {name: each["conditions"]["nm"]["rank1"]["accuracy"] for name, each in by.items()}
+    natural = method["naturalness"]["measures"]
+    return {
+        "family": family,
+        "method": method["name"],
+        "alpha": method["alpha"] or 0.0,
+        "views": views,
+        **rank1,
+        "rank1": max(rank1.values()),
+        "swing": natural["leg_amplitude_ratio"],
+        "whole": natural["one_piece"] * (1 - (natural["self_crossing"] or 0.0)),
+        "flicker": natural["flicker"],
+        "distance_to_real": natural["distance_to_real"],
+    }
+
+
 def main(_):
     with one_sentence():
         files.check_output(_TABLE)
-        views = numbers("--views", _VIEWS.value)
-        walks = Walks.of_dataset(_DATASET.value, _DATA_DIR.value, views or None)
-        chosen = evaluate.Options(
+        degrees = numbers("--views", _VIEWS.value)
+        walks = Walks.of_dataset(_DATASET.value, _DATA_DIR.value, degrees or None)
+        settings = run.EvaluationSettings(
             _RECOGNIZERS.value, ("semi-informed",), False, _WALKS.value, recovery_walks=0
         )
-        families = _methods()
-        kept = _kept(
-            ["unprotected", *families], " ".join(map(str, sorted(set(walks.view.tolist()))))
-        )
+        families, views = _methods(), " ".join(map(str, walks.views()))
+        kept = _kept(["unprotected", *families], views)
         every = [method for group in families.values() for method in group]
-        told, pictures = evaluate.evaluate(every, walks, chosen, _OUT.value, _DATASET.value)
-        report.write(Path(_OUT.value) / "report", told, pictures)
+        result, pictures = run.evaluate(every, walks, settings, _OUT.value, _DATASET.value)
+        report.write(Path(_OUT.value) / "report", result, pictures)
         family_of = {m.name: family for family, group in families.items() for m in group}
-        rows = []
-        for method in told["methods"]:
-            (by,) = method["privacy"].values()
-            found = {
-                name: seen["conditions"]["nm"]["rank1"]["accuracy"] for name, seen in by.items()
-            }
-            natural = method["naturalness"]["measures"]
-            crossing = natural["self_crossing"] or 0.0
-            rows.append({
-                "family": family_of.get(method["name"], "unprotected"), "method": method["name"],
-                "alpha": method["alpha"] or 0.0, "views": " ".join(map(str, told["views"])),
-                **found, "rank1": max(found.values()), "swing": natural["leg_amplitude_ratio"],
-                "whole": natural["one_piece"] * (1 - crossing), "flicker": natural["flicker"],
-                "distance_to_real": natural["distance_to_real"],
-            })  # fmt: skip
+        rows = [
+            _row(family_of.get(method["name"], "unprotected"), method, views)
+            for method in result["methods"]
+        ]
         rows += kept
         files.write_table(_TABLE, rows, 4)
         _draw(rows, _TABLE.with_suffix(".png"))

@@ -1,28 +1,30 @@
-"""Can two runs on one recording be linked by who walks? And by how much does the kept walk do that?
+"""Can two results of one recording be linked, and how much of that is due to the kept walk?
 
     python benchmarks/experiments/retarget/linking.py --data_dir=data
 
-Walks nm-05 of the test people, retargeted with other keys again and again: each run's are looked
-for among another run's of the same view, by recognisers that learnt from retargeted walks of other
-people; means over all pairs of runs, and of how many pairs the own interval holds chance. "In
-step": without what retargeting does against it. With --tempo, which changes the cadence as well.
-Beside it the same of ideal silhouettes: strangers rendered in each recording's steps, faultlessly,
-so that nothing links them but the walk itself.
+Walks nm-05 of the test people, retargeted in several runs with other keys: each run's walks are
+looked for among another run's of the same view, by recognisers that learnt from retargeted walks of
+other people; means over all pairs of runs, and the share of pairs whose own interval holds chance.
+"In step": without what retargeting does against it. With --tempo, which changes the cadence as
+well. And the same with ideal silhouettes: strangers rendered in each recording's steps,
+faultlessly, so that nothing links them but the walk itself.
 """
 
 import itertools
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
 from absl import app, flags
 
-from stgan_jax import files, methods
-from stgan_jax.data import identity, walkers
-from stgan_jax.errors import numbers, one_sentence, parse_flags
-from stgan_jax.evaluation import gaits, privacy, recognizers
-from stgan_jax.material import FRAMES, Walks
-from stgan_jax.retarget import Retargeter, stranger_seed
+from stgan_jax.data.walkers import procedural
+from stgan_jax.evaluation import attacks, gaits, recognizers
+from stgan_jax.evaluation.walks import FRAMES, Walks
+from stgan_jax.methods.retarget.anonymizer import RetargetAnonymizer, stranger_seed
+from stgan_jax.shapes import identity
+from stgan_jax.util import files
+from stgan_jax.util.errors import numbers, one_sentence, parse_flags
 
 _MODEL = flags.DEFINE_string("checkpoint", "retarget", "Weights, or the --workdir of retarget.py.")
 _DATASET = flags.DEFINE_string("dataset", "synthetic_walkers/full", "A built dataset.")
@@ -36,66 +38,70 @@ _REPETITION = 5
 _RUNS, _TRAINING = (0, 1, 3, 4), 2  # seeds
 
 
-def _ideal(walks: Walks, index: np.ndarray, manner: float, run: int) -> gaits.Gaits:
+def _ideal(walks: Walks, index: np.ndarray, manner: float, run: int) -> gaits.AlignedGaits:
     """The same steps, each by a stranger of the run."""
 
     def drawn(i: int) -> np.ndarray:
-        walk, seed = walks.named[i], stranger_seed(jax.random.key((run << 24) + i))
-        return walkers.silhouettes(
-            walk.subject, walk.view, walk.condition, walk.repetition, FRAMES,
-            body_of=identity.sample_identity(seed, manner),
-        )  # fmt: skip
+        walk, seed = walks.names[i], stranger_seed(jax.random.key((run << 24) + i))
+        which = walk.subject, walk.view, walk.condition, walk.repetition
+        stranger = identity.sample_identity(seed, manner)
+        return procedural.silhouettes(*which, FRAMES, body_of=stranger)
 
-    return gaits.collect((walks.named[i], drawn(i)) for i in index.tolist())
+    return gaits.collect((walks.names[i], drawn(i)) for i in index.tolist())
+
+
+def _row(
+    name: str, recognizer: recognizers.Recognizer, runs: list[gaits.AlignedGaits], chance: float
+) -> dict[str, Any]:
+    """How well a recogniser links the runs of one kind of walks."""
+    each = [
+        attacks.matching(recognizer.distances, one, other, False)
+        for one, other in itertools.combinations(runs, 2)
+    ]
+    found = np.mean([matching.same_view() for matching in each], 0)
+    scores = [np.concatenate(s) for s in zip(*(m.scores() for m in each), strict=True)]
+    low, high = attacks.interval(found, each[0].probe_subject)
+    lows = [attacks.interval(m.same_view(), m.probe_subject)[0] for m in each]
+    return {
+        "walks": name,
+        "recognizer": recognizer.name,
+        "rank1": float(found.mean()),
+        "rank1_low": low,
+        "rank1_high": high,
+        "pairs_at_chance": float(np.mean(np.array(lows) <= chance)),
+        "eer": attacks.equal_error_rate(*scores),
+        "linkability": attacks.linkability(*scores),
+    }
 
 
 def main(_):
     with one_sentence():
         files.check_output(_OUT.value)
-        walks = Walks.of_dataset(
-            _DATASET.value, _DATA_DIR.value, numbers("--views", _VIEWS.value) or None
-        )
+        views = numbers("--views", _VIEWS.value)
+        walks = Walks.of_dataset(_DATASET.value, _DATA_DIR.value, views or None)
         training, test = walks.roles()
         chosen = walks.of(test) & (walks.condition == "nm") & (walks.repetition == _REPETITION)
-        model, digest = Retargeter.load(_MODEL.value), methods.trained(_MODEL.value).digest
-        tempo = _TEMPO.value
-        in_step = Retargeter(model.settings, model.params)
-        in_step.in_step, in_step.turn = True, 0.0
-        still, plain, other = (
-            methods.retargeted(name, network, 1.0, digest, largest)
-            for name, network, largest in (
-                ("in step", in_step, 0.0), ("retargeted", model, 0.0),
-                (f"tempo {tempo:g}", model, tempo),
-            )
-        )  # fmt: skip
-        learnt = walks.gaits(plain, walks.of(training), _TRAINING, "to learn from")
-        attackers = [recognizers.cached(_CACHE.value, name, learnt) for name in _RECOGNIZERS.value]
+        model, tempo = RetargetAnonymizer.load(_MODEL.value), _TEMPO.value
+        plain = model.named("retargeted")
+        methods = (
+            model.with_options(in_step=True, turn=0.0).named("in step"),
+            plain,
+            model.with_options(tempo=tempo).named(f"tempo {tempo:g}"),
+        )
+        material = walks.gaits(plain, walks.of(training), _TRAINING, "to learn from")
+        attackers = [
+            recognizers.cached(_CACHE.value, name, material) for name in _RECOGNIZERS.value
+        ]
         runs = {
             method.name: [walks.gaits(method, chosen, run, f"run {run}") for run in _RUNS]
-            for method in (still, plain, other)
+            for method in methods
         }
-        index = np.flatnonzero(chosen)
-        runs["ideal silhouettes"] = [
-            _ideal(walks, index, model.settings.manner, run) for run in _RUNS
-        ]
+        index, manner = np.flatnonzero(chosen), model.options.manner
+        runs["ideal silhouettes"] = [_ideal(walks, index, manner, run) for run in _RUNS]
         rows = []
-        for name, made in runs.items():
+        for name, each in runs.items():
             for recognizer in attackers:
-                each = [
-                    privacy.matching(recognizer.distances, one, other, False)
-                    for one, other in itertools.combinations(made, 2)
-                ]
-                found = np.mean([matching.same_view() for matching in each], 0)
-                scores = [np.concatenate(s) for s in zip(*(m.scores() for m in each), strict=True)]
-                low, high = privacy.interval(found, each[0].probe_subject)
-                lows = [privacy.interval(m.same_view(), m.probe_subject)[0] for m in each]
-                rows.append({
-                    "walks": name, "recognizer": recognizer.name, "rank1": float(found.mean()),
-                    "rank1_low": low, "rank1_high": high,
-                    "pairs_at_chance": float(np.mean(np.array(lows) <= 1 / len(test))),
-                    "eer": privacy.equal_error_rate(*scores),
-                    "linkability": privacy.linkability(*scores),
-                })  # fmt: skip
+                rows.append(_row(name, recognizer, each, 1 / len(test)))
                 print(rows[-1])
         files.write_table(_OUT.value, rows, 4)
 

@@ -1,11 +1,11 @@
-"""Does a folder of OpenGait's 64x64 silhouettes do as well as input? Measured at what comes out.
+"""Do OpenGait's 64x64 silhouettes do as input? Measures privacy and naturalness of the output.
 
     python benchmarks/experiments/retarget/opengait.py --data_dir=data --views=54,90
 
-Walks of `synthetic_walkers/full` become trees of pickles as OpenGait's pretreatment writes them,
-what `stgan-anonymize` runs for datasets makes the same trees of them, and attackers and measures
-of naturalness see what is read back. Trees are kept in --out: stopped, the same command goes on;
-for other weights name another folder.
+Walks of `synthetic_walkers/full` become trees of pickles as OpenGait's pretreatment writes them.
+These are anonymised as `stgan-anonymize` does with datasets, and attackers and measures of
+naturalness take what is read back. Trees are kept in --out: a stopped run goes on by the same
+command; for other weights name another folder.
 """
 
 import os
@@ -17,12 +17,15 @@ import numpy as np
 from absl import app, flags
 from tqdm import tqdm
 
-from stgan_jax import evaluate, files
-from stgan_jax.data import casia_b, datasets, records
-from stgan_jax.errors import numbers, one_sentence, parse_flags
-from stgan_jax.evaluation import gaits, gei, naturalness, privacy, recognizers
-from stgan_jax.footage.walks import anonymize_dataset
-from stgan_jax.material import FRAMES, Walks
+from stgan_jax.data.datasets import built, casia_b, records
+from stgan_jax.data.datasets.names import WalkName
+from stgan_jax.evaluation import attacks, gaits, naturalness, recognizers
+from stgan_jax.evaluation.attackers import ATTACKS
+from stgan_jax.evaluation.walks import FRAMES, Walks
+from stgan_jax.shapes import gei
+from stgan_jax.util import files
+from stgan_jax.util.errors import numbers, one_sentence, parse_flags
+from stgan_jax.video.walks import anonymize_dataset
 
 _DATASET = flags.DEFINE_string("dataset", "synthetic_walkers/full", "A built dataset.")
 _DATA_DIR = flags.DEFINE_string("data_dir", "data", "Where it lies.")
@@ -48,9 +51,10 @@ def _pretreated(mask: np.ndarray) -> np.ndarray | None:
     return np.pad(small, ((0, 0), (_SIDE // 2, _SIDE // 2)))[:, middle : middle + _SIDE]
 
 
-def _write(walks: Walks, stored: datasets.Sequences, chosen: np.ndarray, tree: Path) -> None:
+def _write(walks: Walks, stored: built.Sequences, chosen: np.ndarray, tree: Path) -> None:
+    """Writes a pickle for each chosen walk, unless it is there."""
     for i in tqdm(np.flatnonzero(chosen), f"pickles: {tree.name}", unit="walk"):
-        walk = walks.named[i]
+        walk = walks.names[i]
         folder = tree / f"{walk.subject:03d}" / walk.name / f"{walk.view:03d}"
         path = folder / f"{walk.view:03d}.pkl"
         if path.exists():
@@ -69,70 +73,69 @@ def _read(tree: Path) -> dict[str, np.ndarray]:
     return found
 
 
-def _gaits(found: dict[str, np.ndarray]) -> gaits.Gaits:
-    named = ((datasets.Walk(*records.parsed(name), len(x)), x) for name, x in found.items())
-    return gaits.collect(named)
+def _gaits(found: dict[str, np.ndarray]) -> gaits.AlignedGaits:
+    return gaits.collect((WalkName(*records.parsed(name), len(x)), x) for name, x in found.items())
 
 
 def main(_):
     with one_sentence():
         files.check_output(_TABLE)
-        out, views = Path(_OUT.value), [int(v) for v in numbers("--views", _VIEWS.value)]
+        out, views = Path(_OUT.value), numbers("--views", _VIEWS.value)
         walks = Walks.of_dataset(_DATASET.value, _DATA_DIR.value, views)
         everybody = sorted(set(walks.subject.tolist()))
-        stored = datasets.Sequences(
+        stored = built.Sequences(
             _DATASET.value, _DATA_DIR.value, everybody, views, least_frames=FRAMES
         )
         training, test = walks.roles()
         is_gallery, is_probe = gei.gallery_and_probes(walks.condition, walks.repetition)
         chosen = (walks.of(test) & is_probe, walks.of(test) & is_gallery, walks.of(training))
-        clean, made = {}, {}
+        clean, anonymized = {}, {}
         for seed, (role, mask) in enumerate(zip(_ROLES, chosen, strict=True)):
             tree, result = out / role, out / f"{role}-anonymized"
             _write(walks, stored, mask, tree)
-            told = anonymize_dataset(tree, result, None, seed, jobs=os.cpu_count() or 1)
-            print(f"{role}: {told['walks']} walks, not anonymised: {told['errors']}")
-            clean[role], made[role] = _read(tree), _read(result)
-        known, seen = ({k: _gaits(v) for k, v in x.items()} for x in (clean, made))
-        rows = [
-            _row("clean", known["training"], known["gallery"], known["probes"]),
-            *(
-                _row(attack, learnt["training"], gallery["gallery"], seen["probes"])
-                for attack, learnt, gallery in zip(
-                    evaluate.ATTACKS, (known, known, seen), (known, seen, seen), strict=True
-                )
-            ),
-        ]
-        before: list[list[float]] = []
-        after: list[list[float]] = []
-        for name, original in tqdm(clean["probes"].items(), "naturalness", unit="walk"):
-            anonymized = made["probes"][name]
-            if len(anonymized) != len(original):
-                print(f"{name}: {len(original)} frames came back as {len(anonymized)}")
-            elif records.parsed(name)[1] == "nm":
-                for each, walk in ((before, original), (after, anonymized)):
-                    told = naturalness.walk_figures(original, walk)
-                    each.append([told[k] for k in _NATURAL])
-        first, *others = rows
-        table = [first | _means(before), *(row | _means(after) for row in others)]
-        print(f"{len(after)} walks:", {k: round(v, 4) for k, v in _means(after).items()})
+            report = anonymize_dataset(tree, result, None, seed, jobs=os.cpu_count() or 1)
+            print(f"{role}: {report['walks']} walks, not anonymised: {report['errors']}")
+            clean[role], anonymized[role] = _read(tree), _read(result)
+        before, after = ({k: _gaits(v) for k, v in x.items()} for x in (clean, anonymized))
+        rows = [_row("clean", before["training"], before["gallery"], before["probes"])]
+        for attack, knows in ATTACKS.items():
+            material, gallery = (after if known else before for known in knows)
+            rows.append(_row(attack, material["training"], gallery["gallery"], after["probes"]))
+        natural = _natural(clean["probes"], anonymized["probes"])
+        means = [{k: float(v) for k, v in zip(_NATURAL, x, strict=True)} for x in natural]
+        table = [row | means[min(number, 1)] for number, row in enumerate(rows)]
+        print({k: round(v, 4) for k, v in means[1].items()})
         files.write_table(_TABLE, table, 4)
 
 
-def _means(walks: list[list[float]]) -> dict[str, float]:
-    return {k: float(v) for k, v in zip(_NATURAL, np.nanmean(walks, 0), strict=True)}
+def _natural(clean: dict[str, np.ndarray], anonymized: dict[str, np.ndarray]) -> np.ndarray:
+    """Means of `_NATURAL` over normal walks, before and after (2, 4)."""
+    walks = []
+    for name, original in tqdm(clean.items(), "naturalness", unit="walk"):
+        if len(anonymized[name]) != len(original):
+            print(f"{name}: {len(original)} frames came back as {len(anonymized[name])}")
+        elif records.parsed(name)[1] == "nm":
+            both = [naturalness.walk_figures(original, x) for x in (original, anonymized[name])]
+            walks.append([[figures[k] for k in _NATURAL] for figures in both])
+    print(f"{len(walks)} walks")
+    return np.nanmean(walks, 0)
 
 
-def _row(attack: str, learnt: gaits.Gaits, gallery: gaits.Gaits, probes: gaits.Gaits) -> dict:
+def _row(
+    attack: str,
+    training: gaits.AlignedGaits,
+    gallery: gaits.AlignedGaits,
+    probes: gaits.AlignedGaits,
+) -> dict:
     row: dict = {"attack": attack}
     for name in _RECOGNIZERS.value:
-        knowing = recognizers.cached(Path(_OUT.value) / "recognizers", name, learnt)
-        matching = privacy.matching(knowing.distances, gallery, probes)
-        told = privacy.figures(matching, matching, False)
-        found = told["conditions"]["nm"]["rank1"]
-        low, high = found["interval"]
-        row |= {name: found["accuracy"], f"{name} low": low, f"{name} high": high}
-        row[f"{name} eer"] = told["eer"]
+        recognizer = recognizers.cached(Path(_OUT.value) / "recognizers", name, training)
+        matching = attacks.matching(recognizer.distances, gallery, probes)
+        figures = attacks.figures(matching, matching, False)
+        rank1 = figures["conditions"]["nm"]["rank1"]
+        low, high = rank1["interval"]
+        row |= {name: rank1["accuracy"], f"{name} low": low, f"{name} high": high}
+        row[f"{name} eer"] = figures["eer"]
     print(row)
     return row
 

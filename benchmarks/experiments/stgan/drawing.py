@@ -1,10 +1,10 @@
-"""What run.py shows of its report: curves and a table."""
+"""Curves and a table of run.py's report."""
 
 from pathlib import Path
 
 import matplotlib.figure
 
-from stgan_jax import files
+from stgan_jax.util import files
 
 NATURAL = {
     "leg_amplitude_ratio": "swing of the legs that is kept",
@@ -57,8 +57,8 @@ def table(report: dict, path: Path) -> None:
     for method in report["methods"]:
         row = {"method": method["name"], "alpha": method["alpha"]}
         for attack, by in method["privacy"].items():
-            for name, seen in by.items():
-                row[f"{attack} {name}"] = round(seen["conditions"]["nm"]["rank1"]["accuracy"], 4)
+            for name, each in by.items():
+                row[f"{attack} {name}"] = round(each["conditions"]["nm"]["rank1"]["accuracy"], 4)
         measures = method["naturalness"]["measures"]
         row |= {k: None if v is None else round(v, 4) for k, v in measures.items()}
         if "recovery" in method:

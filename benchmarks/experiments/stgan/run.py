@@ -4,9 +4,9 @@
     python benchmarks/experiments/stgan/run.py --data_dir=data --out=runs/experiment --ablation \
         --attacks=ignorant --recognizers=gei,zheng --views=0,54,90
 
-Wants `launch/build_data.py --dataset=synthetic_walkers/full`. Whatever stops it, the same command
-goes on: trainings, recognisers and figures are kept in --out. Without --attacks and --recognizers
-all of it, which takes days on 2 cores; README.md says what was run. --ablation compares short
+Wants `launch/build_data.py --dataset=synthetic_walkers/full`. A stopped run goes on by the same
+command: trainings, recognisers and figures are kept in --out. Without --attacks and --recognizers
+it does all, which takes days on 2 cores; README.md says what was run. --ablation compares short
 trainings instead, each with one setting changed.
 """
 
@@ -19,8 +19,12 @@ from pathlib import Path
 import drawing
 from absl import app, flags
 
-from stgan_jax import checkpoint, methods, settings
-from stgan_jax.errors import numbers, one_sentence, parse_flags
+from stgan_jax.methods import catalog
+from stgan_jax.methods.api import Anonymizer
+from stgan_jax.methods.stgan.settings import StganSettings
+from stgan_jax.training import checkpoint
+from stgan_jax.training.settings import RunSettings
+from stgan_jax.util.errors import numbers, one_sentence, parse_flags
 
 _DATASET = flags.DEFINE_string("dataset", "synthetic_walkers/full", "What is measured on.")
 _DATA_DIR = flags.DEFINE_string("data_dir", "data", "Folder of built datasets.")
@@ -38,8 +42,8 @@ _JOBS = flags.DEFINE_integer("jobs", 1, "Processes that share the evaluation.")
 _SHARE = flags.DEFINE_string("share", "", "2/3: takes a third of the figures, and no more.")
 _ABLATION = flags.DEFINE_bool("ablation", False, "Single changes instead of alphas.")
 _NOISE = flags.DEFINE_string("noise", "noise", "Of noise.py, for the ablation: weights, training.")
-_WALKS = flags.DEFINE_integer("natural_walks", 40, "A view, that naturalness is taken of.")
-_RECOVERY = flags.DEFINE_integer("recovery_walks", 50, "A view, that are computed back; 0: none.")
+_WALKS = flags.DEFINE_integer("natural_walks", 40, "A view, for naturalness.")
+_RECOVERY = flags.DEFINE_integer("recovery_walks", 50, "A view, for the recovery attack; 0: none.")
 _CONFIGS = Path(__file__).parents[3] / "configs"
 
 _CHANGES: dict[str, dict] = {
@@ -61,80 +65,89 @@ _CHANGES: dict[str, dict] = {
 _ROWS = flags.DEFINE_multi_enum("row", [*_CHANGES], [*_CHANGES], "One of the ablation; again.")
 
 
-def _config(name: str, *arguments: str) -> settings.Settings:
-    return settings.from_config(runpy.run_path(str(_CONFIGS / name))["get_config"](*arguments))
+def _settings(name: str, *arguments: str) -> RunSettings:
+    """The settings of a config file."""
+    get_config = runpy.run_path(str(_CONFIGS / name))["get_config"]
+    return catalog.settings_of_config(get_config(*arguments))
 
 
-def _trained(seed: int) -> list[methods.Method]:
-    """All trainings with a seed, made where they are not there."""
-    from stgan_jax import sweep
+def _trained(seed: int) -> list[Anonymizer]:
+    """All models of a seed; those that are not in --out are trained."""
+    from stgan_jax.training import sweep
 
-    out, made = Path(_OUT.value), []
-    runs = [("stgan", _config("stgan.py"), _ALPHAS.value)]
+    out, models = Path(_OUT.value), []
+    runs = [("stgan", _settings("stgan.py"), _ALPHAS.value)]
     for codec in _CODECS.value if _WIFS.value else []:
-        config = dataclasses.replace(_config("wifs.py", codec), steps=_WIFS_STEPS.value)
-        runs.append((f"wifs {codec}", config, _WIFS.value))
-    for name, config, alphas in runs:
+        settings = dataclasses.replace(_settings("wifs.py", codec), steps=_WIFS_STEPS.value)
+        runs.append((f"wifs {codec}", settings, _WIFS.value))
+    for name, settings, texts in runs:
+        alphas = [float(text) for text in texts]
         folder = out / name.replace(" ", "_") / f"seed={seed}"
-        sweep.sweep(config, [float(a) for a in alphas], [seed], folder)
+        sweep.sweep(settings, catalog.prepare, alphas, [seed], folder)
         for alpha in alphas:
-            method = methods.trained(folder / f"alpha={float(alpha):g},seed={seed}")
-            made.append(dataclasses.replace(method, name=f"{name} {float(alpha):g}"))
-    return made
+            model = catalog.load(folder / f"alpha={alpha:g},seed={seed}")
+            models.append(model.named(f"{name} {alpha:g}"))
+    return models
 
 
-def _ablated(seed: int, views: tuple[int, ...]) -> list[methods.Method]:
+def _ablated(seed: int, views: tuple[int, ...]) -> list[Anonymizer]:
     """Short trainings on these views, alike but for what their names say."""
-    from stgan_jax import train
+    from stgan_jax.training import loop
 
-    base = _config("stgan.py")
-    assert isinstance(base, settings.StganSettings)
+    base = _settings("stgan.py")
+    assert isinstance(base, StganSettings)
+    data = dataclasses.replace(base.data, views=views or base.data.views)
     base = dataclasses.replace(
-        base, seed=seed, steps=400, batch_size=4, gen_learning_rate=0.01,
-        schedule="cosine", save_every=400, evaluate_every=400, picture_every=400,
-    )  # fmt: skip
-    if views:
-        base = dataclasses.replace(base, data=dataclasses.replace(base.data, views=views))
-    made = []
+        base,
+        data=data,
+        seed=seed,
+        steps=400,
+        batch_size=4,
+        gen_learning_rate=0.01,
+        schedule="cosine",
+        save_every=400,
+        evaluate_every=400,
+        picture_every=400,
+    )
+    models = []
     for name in _ROWS.value:
         change = _CHANGES[name]
         change = {k: _NOISE.value if v is _NOISE else v for k, v in change.items()}
         folder = Path(_OUT.value) / f"ablation-seed={seed}" / name.replace(" ", "_")
         if checkpoint.latest_step(folder) != base.steps:
-            train.train(dataclasses.replace(base, **change), folder)
-        made.append(dataclasses.replace(methods.trained(folder), name=name))
-    return made
+            loop.train(dataclasses.replace(base, **change), catalog.prepare, folder)
+        models.append(catalog.load(folder).named(name))
+    return models
 
 
 def main(_):
     with one_sentence():
-        from stgan_jax import evaluate
-        from stgan_jax.evaluation import report
-        from stgan_jax.material import Walks
+        from stgan_jax.evaluation import report, run
+        from stgan_jax.evaluation.shares import in_shares
+        from stgan_jax.evaluation.walks import Walks
 
         out = Path(_OUT.value)
         out.mkdir(parents=True, exist_ok=True)
-        views = tuple(int(view) for view in numbers("--views", _VIEWS.value))
+        views = tuple(numbers("--views", _VIEWS.value))
         walks = Walks.of_dataset(_DATASET.value, _DATA_DIR.value, views or None)
         for seed in map(int, _SEEDS.value):
-            chosen = evaluate.options(
-                recognizers=_RECOGNIZERS.value, attacks=_ATTACKS.value, seed=seed
+            settings = dataclasses.replace(
+                run.settings(recognizers=_RECOGNIZERS.value, attacks=_ATTACKS.value, seed=seed),
+                natural_walks=_WALKS.value,
+                recovery_walks=_RECOVERY.value,
             )
-            chosen = dataclasses.replace(
-                chosen, natural_walks=_WALKS.value, recovery_walks=_RECOVERY.value
-            )
-            made = _ablated(seed, views) if _ABLATION.value else _trained(seed)
-            made = made[evaluate.in_shares(_JOBS.value, _SHARE.value)]
-            told, pictures = evaluate.evaluate(made, walks, chosen, out / "kept", _DATASET.value)
+            models = _ablated(seed, views) if _ABLATION.value else _trained(seed)
+            models = models[in_shares(_JOBS.value, _SHARE.value)]
+            result, pictures = run.evaluate(models, walks, settings, out / "kept", _DATASET.value)
             if _SHARE.value:
                 continue
             folder = out / f"{'ablation-' * _ABLATION.value}report-seed={seed}"
-            report.write(folder, told, pictures)
-            told = json.loads((folder / "report.json").read_text())
-            drawing.table(told, folder / "table.csv")
+            report.write(folder, result, pictures)
+            written = json.loads((folder / "report.json").read_text())
+            drawing.table(written, folder / "table.csv")
             if not _ABLATION.value:
                 for measure in drawing.NATURAL:
-                    drawing.curves(told, folder / f"curves-{measure}.png", measure)
+                    drawing.curves(written, folder / f"curves-{measure}.png", measure)
             print(f"{folder}{os.sep}report.html, table.csv")
 
 
