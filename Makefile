@@ -1,5 +1,6 @@
 # make demo: train briefly, anonymise a video, see what it hides    make test: run the tests
-# make soak: the tests that take long    make lint: style and types    make bench: figures of speed
+# make soak: the tests that take long    make coverage: which code the tests run
+# make lint: style and types    make bench: figures of speed
 # make docs: the documents as a site, in site/    make clean: remove what these made
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -7,18 +8,26 @@ BIN := .venv/bin
 # A browser comes into .venv, with all the rest.
 export PLAYWRIGHT_BROWSERS_PATH := 0
 
-.PHONY: demo test soak lint bench docs clean
+# Those of make test that may run side by side, and those that want the cores for themselves.
+TOGETHER := -n 2 --dist loadfile --no-loadscope-reorder -m "not soak and not processes"
+ALONE := -m "processes and not soak"
+
+.PHONY: demo test soak coverage lint bench docs clean
 
 demo: .venv/train
 	$(BIN)/python launch/demo.py --workdir=runs/demo
 
 test: .venv/dev .venv/browser
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
-	  -m "not soak and not processes"
-	$(BIN)/python -m pytest -m "processes and not soak"
+	$(BIN)/python -m pytest $(TOGETHER)
+	$(BIN)/python -m pytest $(ALONE)
 
 soak: .venv/dev
 	$(BIN)/python -m pytest -m soak
+
+coverage: .venv/dev .venv/browser
+	$(BIN)/python -m pytest $(TOGETHER) --cov --cov-report=
+	$(BIN)/python -m pytest $(ALONE) --cov --cov-append --cov-report=term:skip-covered
+	@echo "branch coverage of stgan_jax: $$($(BIN)/coverage report --format=total --precision=1) %"
 
 lint: .venv/dev
 	$(BIN)/ruff check .
@@ -36,7 +45,7 @@ docs: .venv/docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean:
-	rm -rf .venv runs build dist site *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf .venv runs build dist site *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage*
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/train: EXTRA := train,evaluate

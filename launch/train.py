@@ -1,4 +1,4 @@
-"""Trains a model: python launch/loop.py --config=configs/noise.py --workdir=runs/noise
+"""Trains a model: python launch/train.py --config=configs/noise.py --workdir=runs/noise
 
 Settings are changed on the command line as --config.alpha=0.4. The run is saved in
 --workdir as it goes; the same command goes on where it stopped. All devices are used.

@@ -11,7 +11,9 @@ import shutil
 import tempfile
 
 os.environ["XLA_FLAGS"] = (
-    "--xla_force_host_platform_device_count=2 --xla_cpu_use_fusion_emitters=false"
+    "--xla_force_host_platform_device_count=2 --xla_cpu_use_fusion_emitters=false "
+    # On a busy machine one device may wait long for the other; XLA's own limit, a minute, aborts.
+    "--xla_cpu_collective_call_terminate_timeout_seconds=600"
 )
 os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
 if "PYTEST_XDIST_WORKER" not in os.environ:
@@ -36,9 +38,11 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 
 def pytest_collection_modifyitems(items):
     """The files that take longest come first, so that the workers end about together."""
-    long = ["train", "sweep", "datasets", "steps", "launch", "parallel", "evaluate", "stencil",
-            "kernels", "footage", "retarget", "demo", "recognizers", "study"]  # fmt: skip
-    order = {f"test_{name}.py": rank for rank, name in enumerate(long)}
+    long = (
+        "loop sweep datasets stgan_step launch parallel run stencil kernels clip anonymize batch "
+        "retarget_anonymizer demo recognizers study_report study_server"
+    )
+    order = {f"test_{name}.py": rank for rank, name in enumerate(long.split())}
     items.sort(key=lambda item: order.get(item.path.name, len(order)))
 
 
@@ -56,21 +60,22 @@ def trained(tmp_path_factory):
 
     import small
 
-    from stgan_jax.train import train
+    from stgan_jax.methods.catalog import prepare
+    from stgan_jax.training.loop import train
 
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "trained"
     config = dataclasses.replace(small.STGAN, noise_checkpoint=str(folder / "noise"))
     with open(folder.with_suffix(".lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        train(small.NOISE, folder / "noise")  # at once where another worker has
-        train(config, folder / "stgan")
+        train(small.NOISE, prepare, folder / "noise")  # at once where another worker has
+        train(config, prepare, folder / "stgan")
     return folder
 
 
 @pytest.fixture(scope="session")
 def model(trained):
     """The small ST-GAN, ready for use."""
-    from stgan_jax.anonymizer import load_model
+    from stgan_jax.methods import catalog
 
-    return load_model(trained / "stgan")
+    return catalog.load(trained / "stgan")

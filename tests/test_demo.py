@@ -8,7 +8,7 @@ import cv2
 import small
 
 from stgan_jax import demo
-from stgan_jax.video import io
+from stgan_jax.media import containers
 
 
 def test_demo_leaves_what_it_promises(trained, tmp_path, monkeypatch):
@@ -18,7 +18,9 @@ def test_demo_leaves_what_it_promises(trained, tmp_path, monkeypatch):
     config = dataclasses.replace(small.STGAN, noise_checkpoint=str(tmp_path / "noise"))
     report = demo.run(tmp_path, small.NOISE, config)
     assert json.loads((tmp_path / "report.json").read_text()) == report
-    assert len(list(io.read_frames(tmp_path / "anonymized.mp4"))) == report["video"]["frames"]
+    assert (
+        len(list(containers.read_frames(tmp_path / "anonymized.mp4"))) == report["video"]["frames"]
+    )
     assert cv2.imread(str(tmp_path / "contact_sheet.png")).shape[0] >= 480
     assert cv2.imread(str(tmp_path / "noise_samples.png")).shape == (480, 960, 3)
     for row in report["rank1"]:

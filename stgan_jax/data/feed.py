@@ -16,7 +16,7 @@ from stgan_jax.data.datasets.names import WalkName
 from stgan_jax.shapes import contour
 from stgan_jax.util.errors import InputError
 
-# TensorFlow only feeds data here: it need not tell at length how it would compute.
+# TensorFlow only feeds data here: its messages about how it computes are of no interest.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 import tensorflow as tf
@@ -30,7 +30,7 @@ class ExampleSource:
     """Examples that batches are drawn from.
 
     Attributes:
-      count: N, how many there are.
+      count: N, the number of examples.
       example: what one looks like, a pytree of `jax.ShapeDtypeStruct`.
       fetch: gets some of them.
       walks: what each is called, if it is a walk.
@@ -69,11 +69,11 @@ class ExampleSource:
         processes each gets its share of every batch.
 
         Args:
-          batch_size: B, of all processes together.
-          seed: order of the examples.
+          batch_size: B, examples of all processes together.
+          seed: decides the order of the examples.
           start_step: number of the first batch.
-          process: which process this is, from 0; its share is B / processes examples.
-          processes: how many there are.
+          process: number of this process, from 0; its share is B / processes examples.
+          processes: number of processes.
         """
         share, rest = divmod(batch_size, processes)
         if rest:
@@ -128,10 +128,10 @@ def sequence_source(
     Args:
       sequences: none shorter than `frames`.
       frames: T, the length to take.
-      codec: of `contour.CODECS`.
+      codec: one of `contour.CODECS`.
       window: "last" takes the last frames of a recording (ST-GAN 4), "random" others each time.
       mirror: half of the examples, other ones each time, are mirrored: view v becomes 180 - v.
-      seed: of windows and mirrors.
+      seed: decides windows and mirroring.
     """
     if window not in ("last", "random"):
         raise ValueError(f'unknown window {window!r}: choose "last" or "random"')
@@ -159,12 +159,12 @@ def sequence_source(
 def paired_source(source: ExampleSource, subject: int) -> ExampleSource:
     """`GaitPairs` of an original gait and a noise gait: the WIFS rule (III-E, IV).
 
-    The noise gait of everybody else is the given subject's in the same view, of the same
-    walk if there is one, else of the first one in that view.
+    Everybody else's noise gait is this subject's gait in the same view: of the same walk if
+    there is one, else of the first walk in that view.
 
     Args:
       source: sequences, with their `walks` known.
-      subject: who is the noise.
+      subject: number of the noise subject.
 
     Raises:
       InputError: nobody else is left, or the subject is missing in all views.
@@ -201,12 +201,12 @@ def noise_gait_source(
     make: Callable[[int, Shaped[np.ndarray, "T 4000"]], Shaped[np.ndarray, "T 4000"]],
     keep: bool,
 ) -> ExampleSource:
-    """`GaitPairs` of an original gait and a noise gait that is made from it.
+    """`GaitPairs` of an original gait and a noise gait that is computed from it.
 
     Args:
       source: gaits.
       make: (index of the example, gait) -> noise gait, both fixed-point.
-      keep: whether an example is the same each time, so that its noise is made once and kept.
+      keep: whether an example is the same each time, so that its noise gait is computed once.
     """
     kept: dict[int, Any] = {}
 

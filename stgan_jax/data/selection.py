@@ -1,4 +1,4 @@
-"""Which data a training takes, as plain values: a part of its settings."""
+"""Selections of training data, as plain values: a part of a training's settings."""
 
 import dataclasses
 
@@ -8,7 +8,7 @@ from stgan_jax.util.checked import require, require_positive
 
 @dataclasses.dataclass(frozen=True)
 class WalkerData:
-    """Which sequences are trained on.
+    """Selection of gait sequences to train on.
 
     Attributes:
       first_subject, last_subject: CASIA-B's numbers, 1 to 124, or those of the walkers that stand
@@ -16,7 +16,7 @@ class WalkerData:
       views: degrees.
       walks: CASIA-B's names, such as "nm-01".
       frames: T, the length of a sequence.
-      codec: of `contour.CODECS`.
+      codec: one of `contour.CODECS`.
       dataset: a built dataset, one of `datasets.built.NAMES`; "" renders ideal walkers instead.
       data_dir: where it has been built.
       window: "last" frames of a recording (ST-GAN 4) or "random" ones; of a dataset only.
@@ -61,9 +61,9 @@ class PairData:
     """Rendered walks of two people each, to learn retargeting from.
 
     Attributes:
-      walks: how many to train on.
-      validation_walks: how many others to compute `validation/...` figures on; 0 for none.
-      frames: T, the length of each.
+      walks: number of walks to train on.
+      validation_walks: number of further walks for `validation/...` figures; 0 for none.
+      frames: T, the length of each walk.
     """
 
     walks: int = 5000
@@ -77,12 +77,12 @@ class PairData:
 
 @dataclasses.dataclass(frozen=True)
 class ColorData:
-    """Which frames of colour walks are trained on.
+    """Selection of frames of colour walks to train on.
 
     Attributes:
       first_subject, last_subject: ends included.
       views: degrees; an empty tuple takes all that the dataset has.
-      walks: names of walks; those with complete silhouettes, which tell where centres are.
+      walks: names of walks; those with complete silhouettes, whose centres are known.
       frames: number of frames taken of each walk, evenly spread.
       dataset: a dataset in colour, one of `datasets.built.NAMES`.
       data_dir: where it has been built.

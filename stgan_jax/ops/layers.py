@@ -30,10 +30,10 @@ def weights(
     """A layer's kernel and bias (if any), inside a compact module.
 
     Args:
-      name: of the layer.
-      shape: of the kernel, outputs last.
+      name: the layer's.
+      shape: the kernel's, outputs last.
       start: initialiser of the kernel.
-      dtype: what to cast to; None leaves float32.
+      dtype: dtype to cast to; None leaves float32.
       bias: initial value of the bias; None for no bias.
     """
     return tuple(cast(x, dtype) for x in _Weights(shape, start, bias, name=name)())

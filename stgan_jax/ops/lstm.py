@@ -18,7 +18,7 @@ class Lstm(nn.Module):
 
     Attributes:
       units: size of the hidden state.
-      dtype: what is computed in; None as the inputs are.
+      dtype: dtype of the computation; None as the inputs are.
     """
 
     units: int

@@ -27,7 +27,7 @@ class Conv(NamedTuple):
 
     Attributes:
       kernel: taps, an odd number, by channels; the middle tap is the coordinate itself.
-      bias: of each channel; of one alone where it is the decoder's.
+      bias: one for each channel; a single one in the decoder.
     """
 
     kernel: Float[Array, "taps C"]
@@ -87,7 +87,7 @@ def mixed(
     the same in all frames goes through once.
 
     Args:
-      weights: of G.
+      weights: G's.
       own: coordinates.
       noise: coordinates, N = T, or 1 for the same noise in all frames.
 
@@ -140,13 +140,13 @@ def added(terms: Iterable[Array]) -> Array:
 
 
 def _channel(conv: Conv, c: int, rows: Float[Array, "rows padded"], offset: int, size: int):
-    """Channel c of a convolution of x, given its `_rows`, at i + offset: (rows, D)."""
+    """Channel c of a convolution of x, from its `_rows`, at i + offset: (rows, D)."""
     taps = zip(conv.kernel[:, c], offsets_of(len(conv.kernel)), strict=True)
     return added(weight * _at(rows, offset + k, size) for weight, k in taps) + conv.bias[c]
 
 
 def _channels(conv: Conv, neighbours: Sequence[Float[Array, "1 D"]]) -> Float[Array, "C D"]:
-    """All channels of a convolution of one frame, given shifted by each tap."""
+    """All channels of a convolution of one frame, from it shifted by each tap."""
     taps = zip(conv.kernel, neighbours, strict=True)
     return added(weight[:, None] * near for weight, near in taps) + conv.bias[:, None]
 
@@ -156,10 +156,10 @@ def _summed(
     shape: tuple[int, int, int],
     *arrays: Float[Array, "rows _"],
 ) -> Float[Array, "n C D"]:
-    """Sums over all frames of n terms (C, D), given one frame of each array; of zeros they are 0.
+    """Sums over all frames of n terms (C, D); of frames that are zero they must be 0.
 
     Args:
-      terms: of a row of each array.
+      terms: (a row of each array) -> the n terms.
       shape: (n, C, D).
       arrays: `_rows` of as many frames each.
     """
@@ -302,7 +302,7 @@ def _slope_sums(
 ) -> tuple[Float[Array, "taps C D"], Float[Array, "C D"]]:
     """Sums over frames of the leaky ReLU's slope at conv(x), times each frame's number.
 
-    All gradients of D_S by its weights are made of these: slope(h) h = leaky(h).
+    All gradients of D_S by its weights consist of these: slope(h) h = leaky(h).
 
     Returns:
       the sums with the factor v, or else x, shifted by each tap; the sums without it.

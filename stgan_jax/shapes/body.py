@@ -38,7 +38,7 @@ _SPLINES = {name: _periodic(knots) for name, knots in _CURVES.items()}
 _MIDDLE_PARTS = {
     "head": (("cranium", "brow", "jaw"), "skin"),
     "hair": (("cranium_top", "occiput", "hair_end"), "hair"),
-    "crown": (("crown",), "hair"),  # of the same hair: what of it is seen from the front
+    "crown": (("crown",), "hair"),  # the same hair: the part that shows from the front
     "neck": (("neck", "jaw_root"), "skin"),
     "chest": (("shoulder_L", "shoulder_R", "chest_L", "chest_R", "neck"), "top"),
     "belly": (("chest_L", "chest_R", "waist_L", "waist_R"), "top"),
@@ -65,7 +65,7 @@ _EXTRA_PARTS: dict[str, dict[str, tuple[tuple[str, ...], str]]] = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Part:
+class BodyPart:
     """One rigid-looking piece of the body: the convex hull of `spheres`, wearing `garment`."""
 
     name: str
@@ -73,13 +73,14 @@ class Part:
     garment: str
 
 
-def body_parts(condition: str) -> tuple[Part, ...]:
+def body_parts(condition: str) -> tuple[BodyPart, ...]:
     """The parts drawn for a condition: "nm" normal, "bg" bag or "cl" coat."""
-    parts = [Part(name, *spec) for name, spec in _MIDDLE_PARTS.items()]
+    parts = [BodyPart(name, *spec) for name, spec in _MIDDLE_PARTS.items()]
     for name, (spheres, garment) in _SIDE_PARTS.items():
         for side in "LR":
-            parts.append(Part(f"{name}_{side}", tuple(f"{s}_{side}" for s in spheres), garment))
-    parts += [Part(name, *spec) for name, spec in _EXTRA_PARTS.get(condition, {}).items()]
+            own = tuple(f"{sphere}_{side}" for sphere in spheres)
+            parts.append(BodyPart(f"{name}_{side}", own, garment))
+    parts += [BodyPart(name, *spec) for name, spec in _EXTRA_PARTS.get(condition, {}).items()]
     return tuple(parts)
 
 
@@ -187,7 +188,7 @@ class _Poser:
         return spline, float(solution[waves.shape[1]])
 
     def phases(self, phase: np.ndarray) -> dict[str, np.ndarray]:
-        """Of each leg."""
+        """Gait phase of each leg, in cycles from its heel strike; `phase` is the right one's."""
         return {"L": phase + 0.5 + self.person.asymmetry[2], "R": phase}
 
     def angles(self, side: str, phase: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -249,8 +250,9 @@ class _Poser:
         for side, sign in (("L", 1.0), ("R", -1.0)):
             waist = _turned([0.004, sign * 0.038 * p.hips, 0.075], turn, roll=tilt, pitch=lean)
             spheres[f"waist_{side}"] = (pelvis + waist, 0.058 * p.belly * bulk)
-        spine = lambda height: pelvis + _turned([0.0, 0.0, height], 0.0, pitch=lean)  # noqa: E731
-        chest, neck = spine(0.205), spine(0.305)
+        chest, neck = (
+            pelvis + _turned([0.0, 0.0, height], 0.0, pitch=lean) for height in (0.205, 0.305)
+        )
         for side, sign in (("L", 1.0), ("R", -1.0)):
             out = _turned([0.012, sign * 0.052 * p.shoulders, 0.0], thorax_turn)
             spheres[f"chest_{side}"] = (chest + out, 0.064 * p.chest_depth * bulk)
@@ -267,17 +269,19 @@ class _Poser:
     def _head(self, spheres, top, lean):
         p, size = self.person, self.person.head
         nod = 0.35 * lean
-        at = lambda x, z: top + _turned([x, 0.0, z], 0.0, pitch=nod)  # noqa: E731
-        spheres["jaw_root"] = (at(0.012, 0.050), 0.028)
-        spheres["cranium"] = (at(0.010, 0.112 * size), 0.057 * size)
-        spheres["brow"] = (at(0.031, 0.103 * size), 0.042 * size)
-        spheres["jaw"] = (at(0.033, 0.064), 0.030 * size)
         length, volume = p.hair
-        spheres["cranium_top"] = (at(0.008, 0.120 * size), 0.0585 * size * (0.9 + 0.1 * volume))
-        spheres["crown"] = (at(0.004, 0.133 * size), 0.038 * size)
-        spheres["occiput"] = (at(-0.010, 0.100 * size), 0.054 * size * (0.85 + 0.15 * volume))
-        end = 0.088 - 0.085 * length
-        spheres["hair_end"] = (at(-0.022, end), 0.034 * size * volume)
+        places = {  # (x, z), radius
+            "jaw_root": ((0.012, 0.050), 0.028),
+            "cranium": ((0.010, 0.112 * size), 0.057 * size),
+            "brow": ((0.031, 0.103 * size), 0.042 * size),
+            "jaw": ((0.033, 0.064), 0.030 * size),
+            "cranium_top": ((0.008, 0.120 * size), 0.0585 * size * (0.9 + 0.1 * volume)),
+            "crown": ((0.004, 0.133 * size), 0.038 * size),
+            "occiput": ((-0.010, 0.100 * size), 0.054 * size * (0.85 + 0.15 * volume)),
+            "hair_end": ((-0.022, 0.088 - 0.085 * length), 0.034 * size * volume),
+        }
+        for name, ((x, z), radius) in places.items():
+            spheres[name] = (top + _turned([x, 0.0, z], 0.0, pitch=nod), radius)
 
     def _arm(self, spheres, side, sign, phase, thorax_turn):
         p, m = self.person, self.motion

@@ -1,4 +1,4 @@
-"""Silhouette <-> contour vector, and a person's place in the frame <-> a square crop.
+"""Silhouette <-> contour vector.
 
 A contour vector holds 2000 points of the silhouette's outline as interleaved
 (row, col) pairs in pixels, `[r0, c0, r1, c1, ...]`: 4000 numbers (ST-GAN 3.1-3.2,
@@ -16,7 +16,7 @@ What is defined for every mask, in both codecs:
 * holes are not encoded: a decoded silhouette has none;
 * a mask that touches the image border has that border as part of its outline;
 * an outline of more than 2000 pixels keeps 2000 of them, evenly spaced (padded);
-* a single pixel at (0, 0) cannot be told from padding and counts as empty.
+* a single pixel at (0, 0) cannot be distinguished from padding and counts as empty.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,7 +30,7 @@ POINTS = 2000
 DIM = 2 * POINTS
 CODECS = ("resampled", "padded")
 
-_SHIFT = 6  # fractional bits of the coordinates given to OpenCV
+_SHIFT = 6  # fractional bits of the coordinates passed to OpenCV
 _NO_POINTS = np.zeros((0, 2), np.float32)
 
 
@@ -105,7 +105,7 @@ def decode(
 
     Args:
       vectors: contour vectors in pixels, D = 4000.
-      codec: the codec that made them.
+      codec: the codec that encoded them.
       shape: height and width of the silhouettes.
 
     Raises:
@@ -181,7 +181,7 @@ def _draw(image: np.ndarray, points: np.ndarray) -> None:
 
 
 def to_unit(vectors):
-    """Pixels -> the [0, 1] coordinates that the networks see. Works on NumPy and JAX arrays."""
+    """Pixels -> the [0, 1] coordinates that networks take. Works on NumPy and JAX arrays."""
     return vectors / SIZE
 
 
@@ -205,6 +205,6 @@ def to_fixed(
 
 
 def fixed_to_unit(fixed):
-    """Integers of `to_fixed` -> the float32 [0, 1] coordinates the networks see (on the device)."""
+    """Integers of `to_fixed` -> float32 [0, 1] coordinates that networks take (on the device)."""
     scale = 1 if fixed.dtype == np.uint8 else _FIXED
     return fixed.astype(np.float32) * np.float32(1 / (scale * SIZE))

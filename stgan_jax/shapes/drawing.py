@@ -1,4 +1,4 @@
-"""Bodies of spheres seen from a camera, as outlines of their parts."""
+"""Bodies of spheres before a camera: the outlines of their parts."""
 
 import cv2
 import numpy as np
@@ -7,9 +7,7 @@ from jaxtyping import Float
 from stgan_jax.shapes import body
 
 _CIRCLE = np.stack([f(np.arange(16) * np.pi / 8) for f in (np.sin, np.cos)], -1)  # (row, col)
-
-
-_SHIFT = 4  # fractional bits of the coordinates given to OpenCV
+_SHIFT = 4  # fractional bits of the coordinates passed to OpenCV
 
 
 def project(
@@ -18,7 +16,7 @@ def project(
     """Orthographic view of a body: name -> (centres (T, 2) as (row, col), depth (T,), radius).
 
     Args:
-      spheres: as `body.body_spheres` returns them.
+      spheres: the posed body, see `body.body_spheres`.
       view: degrees between walking direction and the direction to the camera, of the
         whole walk or of each frame; 0 towards the camera, 90 crossing to the image's left,
         180 away, 270 to the right.
@@ -31,11 +29,10 @@ def project(
     right = np.stack([-y, x, 0 * x], -1)
     toward = np.stack([x * np.cos(t), y * np.cos(t), np.sin(t) + 0 * x], -1)
     down = np.cross(right, toward)
-    along = lambda centre, axis: np.sum(centre * axis, -1)  # noqa: E731
     return {
         name: (
-            np.stack([along(centre, down), along(centre, right)], -1),
-            along(centre, toward),
+            np.stack([np.sum(centre * axis, -1) for axis in (down, right)], -1),
+            np.sum(centre * toward, -1),
             radius,
         )
         for name, (centre, radius) in spheres.items()

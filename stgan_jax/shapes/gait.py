@@ -1,7 +1,7 @@
-"""A gait as few numbers: which moment of it, seen from where. What of a walk is left to publish.
+"""A gait as few numbers: its moment, the view, the swing. All of a walk that is left to publish.
 
-Not in the papers. A walk's pose codes, however few, tell two results of one recording from those of
-others; these numbers, smoothed over a second or so and moved, do not.
+Not in the papers. By a walk's pose codes, however few, two results of one recording are recognised
+among others; by these numbers, smoothed over a second or so and moved, they are not.
 """
 
 from typing import NamedTuple
@@ -18,12 +18,12 @@ _LASTING = 20.0  # and for view and swing
 _ANGLES = np.linspace(-np.pi, np.pi, 48, endpoint=False)
 _STEP = 2 * np.pi / 48
 _CADENCES = np.arange(402) / 2009  # cycles a frame, up to those of a run at 10 frames a second
-_USUAL = 80  # of them, if nothing is told: a cycle a second at 25 frames a second
-_SLOWEST = 0.012  # that so few frames tell from standing: of a stroll at 60 frames a second
+_USUAL = 80  # of them, if no phase is read: a cycle a second at 25 frames a second
+_SLOWEST = 0.012  # slower ones look like standing in so few frames: a stroll at 60 a second
 _JUMP, _JUMPS = 0.05, 13  # cycles; frames around it that are drawn anew
-_TOLD = 1.2  # of 2, how surely a phase is read of somebody who stands in mid-step
+_CERTAIN = 1.2  # of 2: strength with which a phase is read of somebody who stands in mid-step
 _WALKS = 0.85  # of a step and more is one
-_STEPS = 0.75  # of one: who swings the legs so far does not stand
+_STEPS = 0.75  # of one: whoever swings the legs so far does not stand
 _SURE = 0.9  # that there is a bag or a coat; one walk misread in both results links them
 _STEEPEST = 25.0  # degrees that `pose_vector` is in units of
 _PITCHES = 6.0, 16.0, 26.0  # degrees; which of them, a walk is seldom misread by
@@ -36,14 +36,14 @@ def pose_vector(
     condition: str,
     pitch: Float[np.ndarray, "*T"] | float,
 ) -> Float[np.ndarray, "T 12"]:
-    """What is known of a walker's pose, as numbers of about one.
+    """A walker's pose as numbers of about one.
 
     Args:
-      phase: in cycles, from the right heel's strike.
+      phase: cycles from the right heel's strike.
       view: degrees.
-      swing: of the legs, 1 for a whole one.
+      swing: swing of the legs, 1 for a whole one.
       condition: "nm", "bg" (bag) or "cl" (coat).
-      pitch: of the camera, degrees downwards.
+      pitch: degrees by which the camera looks down.
 
     Returns:
       phase and its double as (cos, sin), view as (cos, sin, cos 2v, sin 2v), swing, bag, coat,
@@ -60,9 +60,9 @@ class Gait(NamedTuple):
     """A whole walk; see `pose_vector` for all but the shapes.
 
     Attributes:
-      phase, view, swing: of each frame, the first two going on beyond a turn.
-      condition: of all of it.
-      pitch: of all of it.
+      phase, view, swing: one for each frame, the first two going on beyond a turn.
+      condition: one for the whole walk.
+      pitch: one for the whole walk.
     """
 
     phase: Float[np.ndarray, " T"]
@@ -83,7 +83,7 @@ class Gait(NamedTuple):
 
 
 def read(numbers: Float[np.ndarray, "T 12"]) -> Gait:
-    """A walk of what a network reads in each of its frames (`models.retarget.GaitReader`).
+    """The walk that a network reads frame by frame (`methods.retarget.networks.GaitReader`).
 
     Steps come evenly within a second or so, slower or faster before and after, or not at all where
     somebody stands; she has a bag or a coat throughout or not; and nobody takes more than a whole
@@ -134,9 +134,9 @@ def _nearest(
 def _phase(
     once: Complex[np.ndarray, " T"], twice: Complex[np.ndarray, " T"], walks: Bool[np.ndarray, " T"]
 ) -> Float[np.ndarray, " T"]:
-    """Cycles, by the cadence that explains most of what is told around each frame.
+    """Cycles, by the cadence that explains most of what is read around each frame.
 
-    Where legs are hidden nothing is told, which no cadence at all explains best; where one is taken
+    Where legs are hidden nothing is read, which no cadence at all explains best; where one is taken
     for the other a phase does not follow from the one before. Whoever `walks` goes on there.
     """
     away, counts = _around(_NEAR)
@@ -156,7 +156,7 @@ def _phase(
     fit /= signal.convolve(np.ones(len(phase)), counts, "same")
     jumps = np.abs(np.diff(phase) - cadence[1:]) > _JUMP
     astray = ndimage.maximum_filter1d(np.pad(jumps, (1, 0)), _JUMPS)
-    hidden = walks & (astray | ((cadence < _SLOWEST) & (fit < _TOLD)))
+    hidden = walks & (astray | ((cadence < _SLOWEST) & (fit < _CERTAIN)))
     return _going_on(phase, cadence, hidden, every) if hidden.any() else phase
 
 
@@ -167,21 +167,22 @@ def _going_on(
     fits: Float[np.ndarray, " N"],
 ) -> Float[np.ndarray, " T"]:
     """Phases that go on where they are `hidden`, as before and after or as fits the whole walk."""
-    here, told = np.arange(len(phase)), np.flatnonzero(~hidden)
-    if not len(told):
+    here, known = np.arange(len(phase)), np.flatnonzero(~hidden)
+    if not len(known):
         peaks, _ = signal.find_peaks(fits, prominence=0.03 * fits.max())
         peaks = peaks[_CADENCES[peaks] > _SLOWEST]
         usual = peaks[fits[peaks].argmax()] if len(peaks) else _USUAL
         return phase[0] + _CADENCES[usual] * here
-    ahead = np.cumsum(np.interp(here, told, cadence[told]))
-    return ahead + np.interp(here, told, np.unwrap((phase - ahead)[told], period=1.0))
+    ahead = np.cumsum(np.interp(here, known, cadence[known]))
+    return ahead + np.interp(here, known, np.unwrap((phase - ahead)[known], period=1.0))
 
 
 def factor(key: jax.Array, largest: float) -> float:
-    """By how much a gait becomes faster: from 1 / (1 + largest) to 1 + largest.
+    """Factor by which a gait becomes faster: from 1 / (1 + largest) to 1 + largest.
 
-    Uniform in the logarithm, 1 included: who knows how it is drawn then learns least. Away from 1
-    the nearest cadence would be the wrong one, but people could be ruled out in the middle, too.
+    Uniform in the logarithm, 1 included: whoever knows how it is drawn then learns least. Away
+    from 1 the nearest cadence would be the wrong one, but people could be ruled out in the
+    middle, too.
     Note: the papers name cadence as future work.
 
     Args:
@@ -193,7 +194,7 @@ def factor(key: jax.Array, largest: float) -> float:
 
 
 def start(key: jax.Array) -> float:
-    """By how much of a cycle a gait is ahead in the middle of a walk: from -0.5 to 0.5.
+    """Share of a cycle by which a gait is ahead in the middle of a walk: from -0.5 to 0.5.
 
     Which moments of a gait a short recording holds tells it from others, whoever walks in it.
 

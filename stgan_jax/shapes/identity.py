@@ -1,6 +1,7 @@
-"""Who walks and how: identities and their repetitions, drawn from seeds."""
+"""Identities and the repetitions of their walks, drawn from seeds."""
 
 import dataclasses
+import functools
 
 import numpy as np
 from jaxtyping import Float
@@ -12,7 +13,7 @@ FIRST_UNSEEN = 1_000_000_000  # seed of the first person that nothing is trained
 
 @dataclasses.dataclass(frozen=True)
 class Identity:
-    """What makes a walker that walker: build, posture and gait. Factors are relative to 1.
+    """A walker's build, posture and gait. Factors are relative to 1.
 
     Lengths and radii scale the mean body; angles are in radians; `cadence` is in
     gait cycles (two steps) a second; phases are in gait cycles.
@@ -59,14 +60,12 @@ def sample_identity(seed: int, manner: float = 1.0) -> Identity:
     """Draws a plausible person from a seed; the same seed always gives the same person.
 
     Args:
-      seed: who it is.
-      manner: how far the swing of legs, arms and trunk is from the mean one, of what it is in
-        people; the build stays.
+      seed: decides the person.
+      manner: spread of sampled walking styles (swing of legs, arms and trunk): 0 the mean style,
+        1 as in people. The build does not depend on it.
     """
     rng = np.random.default_rng([seed, 0x1D])
-    # No functions, which the tests' type checker would wrap anew for each of thousands of people.
-    about = lambda mean, spread: float(mean + spread * np.clip(rng.normal(), -2.2, 2.2))  # noqa: E731
-    moved = lambda mean, spread: about(mean, manner * spread)  # noqa: E731
+    about, moved = (functools.partial(_drawn, rng, factor) for factor in (1.0, manner))
     mass, frame = about(0.0, 1.0), about(0.0, 1.0)  # shared: heavier, broader-shouldered people
     degree = np.pi / 180
     return Identity(
@@ -108,6 +107,11 @@ def sample_identity(seed: int, manner: float = 1.0) -> Identity:
     )
 
 
+def _drawn(rng: np.random.Generator, factor: float, mean: float, spread: float) -> float:
+    """A Gaussian number, cut off at 2.2 standard deviations of `factor` x `spread`."""
+    return float(mean + factor * spread * np.clip(rng.normal(), -2.2, 2.2))
+
+
 def vector(person: Identity) -> Float[np.ndarray, " 43"]:
     """An identity as numbers: the attributes in order, the bag as one of three."""
     values: list[float] = []
@@ -127,7 +131,7 @@ def statistics(count: int = 2000) -> dict[str, Float[np.ndarray, " 43"]]:
 
 @dataclasses.dataclass(frozen=True)
 class Motion:
-    """How one repetition differs from the person's mean."""
+    """Deviation of one repetition from the person's mean walk."""
 
     start: float  # gait cycles at frame 0
     tempo: float  # factor on cadence
@@ -143,21 +147,23 @@ def sample_motion(seed: int, condition: str, repetition: int, spread: float = 1.
     """The repetition's own variation, a pure function of its arguments.
 
     Args:
-      seed: who walks.
+      seed: decides the person.
       condition: one of `CONDITIONS`.
       repetition: number of the walk.
-      spread: how far repetitions differ; 1 is little.
+      spread: factor on how far repetitions differ; 1 is little.
     """
     rng = np.random.default_rng([seed, 0x2E, CONDITIONS.index(condition), repetition])
     start = rng.uniform()
-    about = lambda deviation: spread * deviation * rng.normal()  # noqa: E731
+    deviations = (0.02, 0.02, 0.06, 0.6, 1.5, 0.5, 0.002)
+    drawn = (spread * deviation * rng.normal() for deviation in deviations)
+    tempo, swing, arm, lean, elbow, abduction, hunch = drawn
     return Motion(
         start=start,
-        tempo=1.0 + about(0.02),
-        swing=1.0 + about(0.02),
-        arm=1.0 + about(0.06),
-        lean=np.radians(about(0.6)),
-        elbow=np.radians(about(1.5)),
-        abduction=np.radians(about(0.5)),
-        hunch=about(0.002),
+        tempo=1.0 + tempo,
+        swing=1.0 + swing,
+        arm=1.0 + arm,
+        lean=np.radians(lean),
+        elbow=np.radians(elbow),
+        abduction=np.radians(abduction),
+        hunch=hunch,
     )

@@ -24,7 +24,7 @@ LATEST, BEST = "checkpoints", "best"  # folders in a run's workdir
 
 @dataclasses.dataclass(frozen=True)
 class Checkpoint:
-    """What `load` gives back: the settings as plain values, and the state's arrays."""
+    """A checkpoint in memory: the settings as plain values, the state's arrays, and its step."""
 
     settings: dict[str, Any]
     state: dict[str, Any]
@@ -85,7 +85,7 @@ class Writer:
         if validation_loss is not None and validation_loss < self.best:
             self.best = validation_loss
             wanted.append(BEST)
-        with self._told():
+        with self._one_sentence():
             for name in wanted:
                 if jax.process_count() > 1:  # orbax's barriers have one name for all managers
                     self._wait()
@@ -112,7 +112,7 @@ class Writer:
 
     def last_saved(self) -> int | None:
         """Step of the newest checkpoint, once it is on disk. Raises `InputError` as `save` does."""
-        with self._told():
+        with self._one_sentence():
             self._wait()
         return latest_step(self._workdir)
 
@@ -127,10 +127,11 @@ class Writer:
             manager.wait_until_finished()
 
     @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
+    def _one_sentence(self) -> Iterator[None]:
+        """Turns whatever orbax raises into an `InputError` that names the last good step."""
         try:
             yield
-        except (OSError, ValueError, RuntimeError) as error:  # as orbax and tensorstore have it
+        except (OSError, ValueError, RuntimeError) as error:  # orbax's and tensorstore's
             text = str(error).strip() or type(error).__name__
             full = any(word in text for word in ("No space left", "RESOURCE_EXHAUSTED"))
             reason = "the disk is full" if full else text.splitlines()[0][:200]

@@ -1,4 +1,4 @@
-"""A training, ready to run: what every method's training is brought to."""
+"""A training, ready to run: the form in which every method hands it to the loop."""
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
@@ -34,7 +34,7 @@ class Experiment:
 
     Attributes:
       settings: all that defines it, completed.
-      source: what it draws its batches from.
+      source: the examples that its batches are drawn from.
       start: seed -> the initial state.
       step: (state, batch, alpha, axis) -> (state, metrics), pure.
       validate: (params, alpha) -> `validation/...` figures, `validation/loss` among them; None
@@ -63,7 +63,7 @@ def step_of(update: Callable, settings: RunSettings, optimizers: Optimizers) -> 
 
     Args:
       update: (state, batch, alpha, *, optimizers, options) -> (state, metrics).
-      settings: of the run.
+      settings: the run's settings.
       optimizers: its update rules.
     """
     options = settings.options()

@@ -96,7 +96,7 @@ def fit(
       state: at step `first`, as the step wants it.
       recorder: what is called as it goes.
       alpha: weight of the noise, one for all or one for each lane.
-      seeds: of the streams of batches.
+      seeds: one for each stream of batches.
       first: number of steps done already.
 
     Returns:

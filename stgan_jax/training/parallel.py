@@ -25,14 +25,14 @@ def initialize(coordinator: str | None, processes: int | None, process: int | No
 
     Args:
       coordinator: "host:port" of process 0; None leaves all to the cluster's environment.
-      processes: how many there are.
-      process: which of them this is, from 0.
+      processes: number of processes.
+      process: number of this one, from 0.
 
     Raises:
       InputError: arguments that do not go together, or processes that do not meet.
     """
-    given = [value is not None for value in (coordinator, processes, process)]
-    if any(given) and not all(given):
+    known = [value is not None for value in (coordinator, processes, process)]
+    if any(known) and not all(known):
         raise InputError("--coordinator, --num_processes and --process_id go together: give all")
     if processes is not None and not 0 <= (process or 0) < processes:
         raise InputError(f"--process_id must be from 0 to {processes - 1}")
@@ -67,8 +67,8 @@ def compiled(step: Step, batch_size: int, mode: str = "jit", held: Any = None) -
 
     Args:
       step: takes (state, batch, alpha, axis).
-      batch_size: of all devices together.
-      mode: of `MODES`. "jit" shards the batch over a mesh and lets the compiler place the
+      batch_size: examples a step, on all devices together.
+      mode: one of `MODES`. "jit" shards the batch over a mesh and lets the compiler place the
         sums; "pmap" runs a copy of the step on each device and averages gradients in it.
       held: all examples (a pytree), to be kept on each device. Then a batch is (K, B) indices of
         examples, a call makes K steps, and metrics have a leading axis of them.

@@ -23,7 +23,7 @@ def on_device(
     Args:
       batches: pytrees of arrays.
       put: sends a batch, without waiting for its arrival.
-      depth: how many batches are on their way.
+      depth: number of batches on their way.
     """
     queue: collections.deque[Any] = collections.deque()
     for batch in batches:

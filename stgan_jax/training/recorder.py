@@ -24,7 +24,7 @@ class Recorder(Protocol):
     """What the training loop calls as it goes.
 
     Attributes:
-      lanes: how many runs a step trains.
+      lanes: number of runs that a step trains.
     """
 
     lanes: int
@@ -39,8 +39,8 @@ class Recorder(Protocol):
         """Called after every call of the step; returns further figures for the log.
 
         Args:
-          number: of the last step.
-          state: after it, as the step has it.
+          number: number of the last step.
+          state: the state after it, as the step has it.
           stopped: whether it is the last one because of a signal.
         """
         ...
@@ -62,7 +62,7 @@ class RunRecorder:
         log: run_log.Log | None,
         before_step: Callable[[int], None],
     ):
-        """Takes where to save and where to log (one of many processes does); see `profiled`."""
+        """Takes a run's writer, its log (None in all processes but one) and `profiled`'s result."""
         self._experiment, self._program = experiment, program
         self._writer, self._log, self.before_step = writer, log, before_step
 

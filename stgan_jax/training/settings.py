@@ -24,12 +24,12 @@ class RunSettings:
     """What every training has.
 
     Attributes:
-      data: what is trained on.
-      seed: of everything random.
-      steps: how many.
+      data: which examples are trained on.
+      seed: root of all randomness.
+      steps: number of steps of the whole run.
       batch_size: examples (sequences, or contours, or frames) a step, on all devices together.
       optimizer: "adam" or "sgd".
-      schedule: of the learning rates: "constant", or "linear" or "cosine" down to 0.
+      schedule: course of the learning rates: "constant", or "linear" or "cosine" down to 0.
       warmup_steps: number of steps over which the rates rise from 0.
       clip_norm: a network's gradients are scaled down to this Euclidean norm; 0 for never.
       ema: decay of an exponential moving average of the generator's weights; 0 for none.
@@ -49,9 +49,14 @@ class RunSettings:
     FORMER: ClassVar[Mapping[str, Any]] = {"disc_steps": 1, "real_label": 1.0, "remat": False}
     # What may change when a run goes on.
     FREE: ClassVar[tuple[str, ...]] = (
-        "steps", "log_every", "save_every", "evaluate_every", "picture_every", "hold",
+        "steps",
+        "log_every",
+        "save_every",
+        "evaluate_every",
+        "picture_every",
+        "hold",
         "steps_per_call",
-    )  # fmt: skip
+    )
     UNIT: ClassVar[str] = "seq"  # an example, in progress bars
     evaluate_every: ClassVar[int] = 0  # a field of those who validate, see `ValidatedSettings`
 

@@ -62,10 +62,10 @@ class TrainState(struct.PyTreeNode):
         """Applies the step's last update, moves the network's EMA and increments `step`.
 
         Args:
-          name: of the network.
-          grads: of its parameters.
-          optimizers: as in `apply_gradients`.
-          decay: of `NAME_ema`, the exponential moving average of its weights, if there is one.
+          name: the network's name.
+          grads: gradients of its parameters.
+          optimizers: see `apply_gradients`.
+          decay: decay of `NAME_ema`, the moving average of its weights, if there is one.
         """
         state, norms = self.apply_gradients({name: grads}, optimizers)
         params, average = dict(state.params), f"{name}_ema"

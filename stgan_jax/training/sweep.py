@@ -62,7 +62,7 @@ def sweep(
     end `sweep.csv` and `sweep.png` lie in `workdir`.
 
     Args:
-      settings: of all lanes, but for alpha and seed.
+      settings: settings of all lanes, but for alpha and seed.
       prepare: gathers what a training needs, such as `methods.catalog.prepare`.
       alphas: different, not negative.
       seeds: different.
@@ -228,7 +228,7 @@ def _report(lanes: list[Lane], workdir: Path) -> None:
     rows: list[dict[str, Any]] = []
     for lane in lanes:
         row: dict[str, Any] = {"alpha": lane.settings.alpha, "seed": lane.settings.seed}
-        for line in run_log.read(lane.folder / "run_log.jsonl"):
+        for line in run_log.read(lane.folder / "metrics.jsonl"):
             row |= {_COLUMNS[name]: value for name, value in line.items() if name in _COLUMNS}
         rows.append(row)
     known = [name for name in _COLUMNS.values() if any(name in row for row in rows)]

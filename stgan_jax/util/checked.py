@@ -42,9 +42,10 @@ def build(cls: Any, values: Mapping[str, Any], path: str) -> Any:
             )
             kwargs[name] = value
     missing = [
-        name for name, field in fields.items()
+        name
+        for name, field in fields.items()
         if name not in kwargs and field.default is dataclasses.MISSING
-    ]  # fmt: skip
+    ]
     if missing:
         raise InputError(f"{path}: {', '.join(missing)} must be set")
     return cls(**kwargs)

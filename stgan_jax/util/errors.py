@@ -13,7 +13,7 @@ from absl import flags, logging
 
 
 class InputError(Exception):
-    """Something given to us cannot be used: one sentence saying what is wrong and what to do."""
+    """Input that cannot be used: one sentence that says what is wrong and what to do."""
 
 
 _SYSTEM = {
@@ -23,7 +23,7 @@ _SYSTEM = {
     errno.EACCES: "permission denied: check the rights of the file and its folder",
     errno.EEXIST: "a file is where a folder is needed: choose another name",
     errno.ENOTDIR: "a file is where a folder is needed: choose another name",
-    errno.ENOENT: "no such file or folder, or none that can be made: check the path",
+    errno.ENOENT: "no such file or folder, and it cannot be created: check the path",
     errno.EROFS: "the file system is read-only: choose another output",
 }
 
@@ -66,20 +66,20 @@ def _leave(sentence: str) -> None:
     os._exit(code)
 
 
-def _unraisable(told: Any) -> None:
-    """Of a failed save, orbax's threads complain one by one; the sentence says it once."""
-    if str(told.exc_value) != "Event loop is closed":
-        sys.__unraisablehook__(told)
+def _unraisable(failure: Any) -> None:
+    """Silences orbax's threads, each of which reports a failed save: the sentence says it once."""
+    if str(failure.exc_value) != "Event loop is closed":
+        sys.__unraisablehook__(failure)
 
 
-def _in_thread(told: Any) -> None:
-    frames = traceback.extract_tb(told.exc_traceback)
+def _in_thread(failure: Any) -> None:
+    frames = traceback.extract_tb(failure.exc_traceback)
     if not any("orbax" in frame.filename for frame in frames):
-        threading.__excepthook__(told)
+        threading.__excepthook__(failure)
 
 
 def numbers(flag: str, texts: Sequence[str], kind: Callable[[str], Any] = int) -> list[Any]:
-    """Numbers given as a list on the command line.
+    """Numbers of a list on the command line.
 
     Raises:
       InputError: something that is no such number.
@@ -95,8 +95,8 @@ def parse_flags(argv: Sequence[str], arguments: int = 0) -> list[str]:
     """For `app.run(main, flags_parser=...)`: says in a line, with exit code 2, what it rejects.
 
     Args:
-      argv: of the command line.
-      arguments: how many it may hold that are no flags.
+      argv: the command line.
+      arguments: number of arguments, besides flags, that it may hold.
 
     Returns:
       argv without the flags: the program's name and its arguments.

@@ -47,19 +47,21 @@ def write_table(
     """Writes rows as CSV, columns in the order in which they first come up.
 
     Args:
-      path: of the file.
+      path: the file to write.
       rows: values by column; what a row lacks is left empty.
-      digits: that numbers are rounded to, all of them by default.
+      digits: number of decimals; all of them by default.
     """
     columns = list(dict.fromkeys(name for row in rows for name in row))
     with replacing(path) as beside, open(beside, "w", newline="") as file:
         table = csv.DictWriter(file, columns, lineterminator="\n")
         table.writeheader()
         for row in rows:
-            table.writerow({
-                name: round(value, digits) if digits and isinstance(value, float) else value
-                for name, value in row.items()
-            })  # fmt: skip
+            table.writerow(
+                {
+                    name: round(value, digits) if digits and isinstance(value, float) else value
+                    for name, value in row.items()
+                }
+            )
 
 
 def sweep(path: str | os.PathLike) -> None:

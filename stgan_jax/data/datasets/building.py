@@ -1,4 +1,4 @@
-"""What the TFDS builders share: a file a subject first, on all cores; then TFDS writes them out."""
+"""Base of the TFDS builders: a file a subject first, on all cores; then TFDS writes them out."""
 
 import contextlib
 import io
@@ -23,8 +23,9 @@ from stgan_jax.shapes import gei
 from stgan_jax.util import files
 from stgan_jax.util.errors import InputError
 
-# A subject's sequences by name, and how often what was dropped for which reason.
+# A subject's sequences by name, and counts of what was dropped, by reason.
 Subject = tuple[dict[str, Any], Counter]
+_SUMMARY = "told"  # key of a part's JSON: its sequences' names and lengths, and what was dropped
 
 
 class SequenceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
@@ -46,7 +47,7 @@ class SequenceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True): 
         raise NotImplementedError
 
     def reader(self) -> Callable[[int], Subject]:
-        """A picklable function that makes or reads one subject's sequences."""
+        """A picklable function that renders or reads one subject's sequences."""
         raise NotImplementedError
 
     def _info(self) -> tfds.core.DatasetInfo:
@@ -58,20 +59,20 @@ class SequenceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True): 
         )
 
     def prepare(self) -> None:
-        """Builds the dataset. See `datasets.build`."""
+        """Builds the dataset. See `built.build`."""
         if self.is_prepared():
             return
         folder = Path(self.data_dir).parent
         for stale in folder.glob(f"incomplete.*_{self.VERSION}"):  # of a killed build
             shutil.rmtree(stale)
-        made = [path for path in (folder, *folder.parents) if not path.exists()]
+        created = [path for path in (folder, *folder.parents) if not path.exists()]
         folder.mkdir(parents=True, exist_ok=True)
         try:
             self._make_parts()
         except InputError:
             shutil.rmtree(self._parts)
             with contextlib.suppress(OSError):  # not empty: something else is kept there
-                for path in made:
+                for path in created:
                     path.rmdir()
             raise
         tfds.disable_progress_bar()  # four bars a split are more than there is to see
@@ -121,11 +122,12 @@ class SequenceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True): 
         images = []
         for subject in self.subjects():
             with np.load(self._part(subject)) as part:
-                told = json.loads(str(part["told"]))
-                images += [part[f"{key}/gei"] for key, *_ in told["frames"] if f"{key}/gei" in part]
-            if told["frames"]:
-                sequences[f"s{subject:03d}"] = told["frames"]
-            dropped.update(told["dropped"])
+                summary = json.loads(str(part[_SUMMARY]))
+                keys = [f"{name}/gei" for name, *_ in summary["frames"]]
+                images += [part[key] for key in keys if key in part]
+            if summary["frames"]:
+                sequences[f"s{subject:03d}"] = summary["frames"]
+            dropped.update(summary["dropped"])
         names = [records.parsed(entry[0]) for split in sequences.values() for entry in split]
         matching = gei.calibration(np.stack(images), names) if images else {}
         self.info.metadata.update(sequences=sequences, dropped=dropped, matching=matching)
@@ -134,23 +136,24 @@ class SequenceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True): 
 
     def _generate_examples(self, subject: int, bar: tqdm) -> Iterator[tuple[str, dict[str, Any]]]:
         with np.load(self._part(subject)) as part:
-            for key, *_ in json.loads(str(part["told"]))["frames"]:
+            for key, *_ in json.loads(str(part[_SUMMARY]))["frames"]:
                 yield key, _unpacked(part, key)
         bar.update()
 
 
 def _make_part(read: Callable[[int], Subject], kind: records.Kind, subject: int, path: str) -> None:
     sequences, dropped = read(subject)
-    told: dict[str, Any] = {"frames": [], "dropped": dropped}
+    summary: dict[str, Any] = {"frames": [], "dropped": dropped}
     arrays: dict[str, Any] = {}
     for key, sequence in sequences.items():
-        told["frames"].append([key, *kind.summary(sequence)])
+        summary["frames"].append([key, *kind.summary(sequence)])
         for name, value in kind.example(key, sequence).items():
             arrays |= _packed(f"{key}/{name}", value)
         if kind == records.SILHOUETTES:
             arrays[f"{key}/gei"] = gei.energy_image(sequence)
+    arrays[_SUMMARY] = np.array(json.dumps(summary))
     with files.replacing(path) as beside:
-        np.savez_compressed(beside, told=np.array(json.dumps(told)), **arrays)
+        np.savez_compressed(beside, **arrays)
 
 
 def _packed(name: str, value: Any) -> dict[str, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Built datasets: making them, and random access to their sequences."""
+"""Built datasets: how they are built, and random access to their sequences."""
 
 import logging
 import os
@@ -31,7 +31,7 @@ def build(
 
     Args:
       dataset: one of `NAMES`.
-      data_dir: folder for built datasets, made where it does not exist.
+      data_dir: folder for built datasets, created if it does not exist.
       source: casia_b: where the user's copy lies, see `casia_b.open_source`.
 
     Returns:
@@ -56,7 +56,7 @@ class Sequences:
     """Some of a built dataset's sequences, read from disk as they are asked for.
 
     Attributes:
-      walks: what each is, in a fixed order.
+      walks: the name of each, in a fixed order.
     """
 
     def __init__(
@@ -95,9 +95,9 @@ class Sequences:
         stored = builder.info.metadata["sequences"]
         splits = [f"s{subject:03d}" for subject in subjects if f"s{subject:03d}" in stored]
         everything = [
-            WalkName(*records.parsed(name), *told)
+            WalkName(*records.parsed(name), *summary)
             for split in splits
-            for name, *told in stored[split]
+            for name, *summary in stored[split]
         ]
         self._chosen = [
             i

@@ -13,6 +13,7 @@ downloaded or passed on.
 import dataclasses
 import functools
 import itertools
+import operator
 import os
 import re
 import tarfile
@@ -146,8 +147,8 @@ Key = tuple[str, int, int]  # condition, repetition, view
 def _sequences(path: Path) -> Iterator[tuple[Key, Frames, bool]]:
     """A subject's (key, frames, whether height-normalised), in the keys' order."""
     files = _in_archive(path) if path.is_file() else _in_folder(path)
-    by_key = lambda entry: entry[0]  # noqa: E731
-    for key, group in itertools.groupby(sorted(files, key=lambda e: e[:2]), by_key):
+    files.sort(key=operator.itemgetter(0, 1))
+    for key, group in itertools.groupby(files, operator.itemgetter(0)):
         frames: Frames = []
         normalized = False
         for _, name, read in group:

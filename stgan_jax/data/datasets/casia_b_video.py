@@ -17,7 +17,7 @@ from stgan_jax.util.errors import InputError
 
 _WALK = re.compile(r"(\d{3})-(nm|bg|cl)-(\d{2})-(\d{3})\.avi", re.IGNORECASE)
 _EMPTY = re.compile(r"(\d{3})-bkgrd-(\d{3})\.avi", re.IGNORECASE)
-_PERSON = 0.004  # share of a frame's pixels below which nobody is seen
+_PERSON = 0.004  # share of a frame's pixels below which a region is no person
 _LEVELS = 5  # folders that are looked through
 
 

@@ -1,11 +1,20 @@
-"""What a sequence of a dataset is called."""
+"""Names of a dataset's sequences."""
 
 import dataclasses
 
 
 @dataclasses.dataclass(frozen=True)
 class WalkName:
-    """What is known of a stored sequence without reading it."""
+    """What is known of a stored sequence without reading it.
+
+    Attributes:
+      subject: number of the person.
+      condition: "nm", "bg" (bag) or "cl" (coat).
+      repetition: number of the walk in its condition, from 1.
+      view: degrees.
+      frames: length.
+      clothes, completeness: see `records.ColorWalk`; "unknown" outside colour sets.
+    """
 
     subject: int
     condition: str

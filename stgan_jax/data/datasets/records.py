@@ -1,4 +1,4 @@
-"""What a stored gait sequence is made of: one spec for silhouettes and one for colour.
+"""What a stored gait sequence consists of: one spec for silhouettes and one for colour.
 
 Every dataset here, rendered or recorded, has the one or the other.
 """
@@ -33,12 +33,12 @@ class ColorWalk:
     Attributes:
       frames: RGB.
       background: RGB, the scene without the person.
-      silhouettes: what a segmentation sees of the person, 0 or 1.
+      silhouettes: the person as a segmentation finds it, 0 or 1.
       masks: the person's true pixels, 0 or 1, also where something stands in front; None
         where nobody knows them.
       occluder: 1 where something stands in front of whoever passes there.
-      clothes: of `CLOTHES`: of one colour each, or patterned.
-      completeness: of `COMPLETENESS`: whether silhouettes are seamless or miss parts of the body.
+      clothes: one of `CLOTHES`: of one colour each, or patterned.
+      completeness: one of `COMPLETENESS`: whether silhouettes are seamless or lack parts.
     """
 
     frames: UInt8[np.ndarray, "T H W 3"]
@@ -57,7 +57,7 @@ class Kind:
     Attributes:
       features: the spec.
       example: (key, sequence) -> a dict in the form of the spec.
-      summary: sequence -> what the dataset's metadata tell of it.
+      summary: sequence -> its entry in the dataset's metadata.
     """
 
     features: Callable[[], tfds.features.FeaturesDict]
@@ -132,13 +132,12 @@ def example(key: str, silhouettes: UInt8[np.ndarray, "T 240 240"]) -> dict[str, 
 
 def color_example(key: str, walk: ColorWalk) -> dict[str, Any]:
     """One walk in the form of `color_features`, pictures encoded."""
-    color = lambda image: np.ascontiguousarray(image[..., ::-1])  # noqa: E731 (OpenCV's BGR)
     masks = [] if walk.masks is None else list(walk.masks)
     quality = [cv2.IMWRITE_JPEG_QUALITY, 88]
     return {
         **_named(key),
-        "frames": [_encoded(".jpg", color(frame), quality) for frame in walk.frames],
-        "background": _encoded(".png", color(walk.background), []),
+        "frames": [_encoded(".jpg", _bgr(frame), quality) for frame in walk.frames],
+        "background": _encoded(".png", _bgr(walk.background), []),
         "silhouettes": [_png(mask) for mask in walk.silhouettes],
         "masks": [_png(mask) for mask in masks],
         "occluder": _png(walk.occluder),
@@ -149,12 +148,11 @@ def color_example(key: str, walk: ColorWalk) -> dict[str, Any]:
 
 def color_walk(record: Mapping[str, Any]) -> ColorWalk:
     """A stored walk."""
-    stack = lambda name: np.stack(list(record[name]))  # noqa: E731
     return ColorWalk(
-        frames=stack("frames"),
+        frames=_stacked(record, "frames"),
         background=record["background"],
-        silhouettes=_binary(stack("silhouettes")),
-        masks=_binary(stack("masks")) if len(record["masks"]) else None,
+        silhouettes=_binary(_stacked(record, "silhouettes")),
+        masks=_binary(_stacked(record, "masks")) if len(record["masks"]) else None,
         occluder=_binary(record["occluder"]),
         clothes=CLOTHES[record["clothes"]],
         completeness=COMPLETENESS[record["completeness"]],
@@ -163,7 +161,16 @@ def color_walk(record: Mapping[str, Any]) -> ColorWalk:
 
 def silhouettes(record: Mapping[str, Any]) -> UInt8[np.ndarray, "T H W"]:
     """The silhouettes of a stored sequence, 0 or 1."""
-    return _binary(np.stack(list(record["silhouettes"])))
+    return _binary(_stacked(record, "silhouettes"))
+
+
+def _stacked(record: Mapping[str, Any], name: str) -> np.ndarray:
+    return np.stack(list(record[name]))
+
+
+def _bgr(image: np.ndarray) -> np.ndarray:
+    """RGB as OpenCV wants it."""
+    return np.ascontiguousarray(image[..., ::-1])
 
 
 def _binary(images: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ WALKS = ("nm-01", "nm-02", "nm-03", "nm-04", "nm-05", "nm-06", "bg-01", "bg-02",
 
 @dataclasses.dataclass(kw_only=True)
 class WalkersConfig(tfds.core.BuilderConfig):
-    """Who walks how, seen from where. Subject n is the same person in every config."""
+    """People, views and walks of a config. Subject n is the same person in every config."""
 
     people: range = range(0)
     views: tuple[int, ...] = ()

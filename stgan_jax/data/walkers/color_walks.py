@@ -38,8 +38,10 @@ def render(
 ) -> ColorWalk:
     """Renders one walk across the middle of the picture.
 
+    Many arguments because four name the walk and each of the others is a free choice about it.
+
     Args:
-      seed: who walks; the person and its motion are those of `recording.silhouettes`.
+      seed: decides the person and its motion, which are those of `recording.silhouettes`.
       view: degrees in mid-walk; perspective changes it a little as the person passes.
       condition: "nm", "bg" (bag) or "cl" (coat).
       repetition: which of the person's walks.
@@ -47,15 +49,15 @@ def render(
       complete: seamless silhouettes; otherwise patches and limbs are missing, and in half of
         the walks something stands in front of the path.
       frames: length T.
-      body_of: whose body walks in the seed's clothes, steps, light and place instead: what a
-        perfect colouring of that body would look like. It is the seed's own by default.
+      body_of: seed of another person, whose body walks in these clothes, steps, light and place:
+        the perfect result of colouring that body. None for the person's own.
 
     Returns:
       the walk, a pure function of the arguments.
     """
     camera = recording.sample_camera(seed, view, condition, repetition)
     rng = recording.generator(seed, view, condition, repetition, 0xC0)
-    walker = _walker(seed, view, condition, repetition, textural, frames, camera, body_of)
+    walker = _walker(seed, view, condition, repetition, textural, frames, body_of)
     background = scenes.street(rng, SIZE)
     occluder = np.zeros(SIZE, np.uint8)
     if not complete and rng.random() < 0.5:
@@ -63,7 +65,7 @@ def render(
         paint = rng.uniform(40, 200, 3) * rng.uniform(0.85, 1.15, (*SIZE, 1))
         background = np.where(occluder[..., None], paint, background).astype(np.uint8)
     front = occluder.astype(bool)
-    images, masks, seen = [], [], []
+    images, masks, silhouettes = [], [], []
     if complete:
         camera = dataclasses.replace(camera, patchy=0.0, floor=0.0)
     else:
@@ -82,11 +84,11 @@ def render(
             if first <= t < last:
                 visible = _without(visible, [walker.outline(t, part) for part in parts])
         observed = recording.segmented(visible, camera, lasting, rng) if visible.any() else visible
-        seen.append(np.where(front, 0, observed).astype(np.uint8))
+        silhouettes.append(np.where(front, 0, observed).astype(np.uint8))
     return ColorWalk(
         frames=np.stack(images),
         background=background,
-        silhouettes=np.stack(seen),
+        silhouettes=np.stack(silhouettes),
         masks=np.stack(masks),
         occluder=occluder,
         clothes="textural" if textural else "plain",
@@ -94,9 +96,8 @@ def render(
     )
 
 
-def _walker(
-    seed, view, condition, repetition, textural, frames, camera, body_of
-) -> scenes.DressedWalker:
+def _walker(seed, view, condition, repetition, textural, frames, body_of) -> scenes.DressedWalker:
+    camera = recording.sample_camera(seed, view, condition, repetition)
     own = identity.sample_identity(seed)
     person = own if body_of is None else identity.sample_identity(body_of)
     motion = identity.sample_motion(seed, condition, repetition, recording.MOTION_SPREAD)

@@ -1,7 +1,7 @@
-"""Pairs to learn retargeting from: one walk, seen as two people walk it.
+"""Pairs to learn retargeting from: the same walk by two people.
 
-Both have phase, tempo, view and condition in common and nothing else. The first is seen as a
-segmentation sees people (`recording.segmented`, and worse), the second as she is.
+Phase, tempo, view and condition are the same, all else differs. The first person's silhouettes have
+the faults of a segmentation (`recording.segmented`, and worse), the second's are ideal.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ class Pair(NamedTuple):
       own: silhouettes of the one, badly segmented, or their fields.
       other: silhouettes of the other, ideal, or their fields.
       own_person, other_person: see `identity.vector`.
-      pose: of each frame, see `gait.pose_vector`.
+      pose: moment, view and swing of each frame, see `gait.pose_vector`.
       angles: hips and knees of the other, see `body.leg_angles`.
     """
 
@@ -45,13 +45,17 @@ class Pair(NamedTuple):
 
 
 def pair(seed: int, frames: int, complete: bool = False) -> Pair:
-    """A pure function of its arguments; with `complete` both are seen as they are.
-
-    So is every fifth of the others, as some segmentations are good.
+    """Renders a pair, a pure function of its arguments.
 
     Views are drawn from all around, some of a person who turns; tempo as videos of 10 to 30
-    frames a second show it; one in eight takes small steps, down to none. The other walks as she
-    does in the mean: how walks of one person differ nothing tells that the networks are given.
+    frames a second show it; one in eight takes small steps, down to none. The second person walks
+    in her mean manner: how her walks differ does not show in what the networks read.
+
+    Args:
+      seed: decides everything.
+      frames: T.
+      complete: whether the first person's silhouettes are ideal, too; without it every fifth
+        pair's are, as some segmentations are good.
     """
     rng = np.random.default_rng([seed, 0x9A])
     people = [identity.sample_identity(FIRST_PERSON + 2 * seed + i) for i in (0, 1)]
@@ -114,7 +118,7 @@ def _ideal(parts: list, frames: int) -> UInt8[np.ndarray, "T 240 240"]:
 def _recorded(
     parts: list, frames: int, condition: str, rng: np.random.Generator
 ) -> UInt8[np.ndarray, "T 240 240"]:
-    """As `recording.silhouettes` sees them; some smaller, some with a shadow or cut legs."""
+    """With the faults of `recording.silhouettes`; some smaller, some with a shadow or a bite."""
     camera = recording.Camera(
         yaw=0.0,
         drift=0.0,
@@ -143,18 +147,18 @@ def _recorded(
             centre = (columns[0] + columns[-1]) / 2 + slant * width
             axes = (round(width + length * height), max(1, round(0.02 * height)))
             cv2.ellipse(ideal, (round(centre), int(rows[-1])), axes, 0, 0, 360, 1, cv2.FILLED)
-        seen = recording.segmented(ideal, camera, lasting, rng)
+        mask = recording.segmented(ideal, camera, lasting, rng)
         if rng.random() < 0.03:  # a bite out of the body
-            rows, columns = np.nonzero(seen)
+            rows, columns = np.nonzero(mask)
             i = rng.integers(len(rows))
             radius = round(rng.uniform(0.02, 0.08) * height)
-            bitten = seen.copy()
+            bitten = mask.copy()
             cv2.circle(bitten, (int(columns[i]), int(rows[i])), radius, 0, cv2.FILLED)
-            seen = bitten if bitten.any() else seen
+            mask = bitten if bitten.any() else mask
         if largest:  # as contours have it
-            _, labels, stats, _ = cv2.connectedComponentsWithStats(seen)
-            seen = (labels == 1 + np.argmax(stats[1:, cv2.CC_STAT_AREA])).astype(np.uint8)
-        out.append(seen)
+            _, labels, stats, _ = cv2.connectedComponentsWithStats(mask)
+            mask = (labels == 1 + np.argmax(stats[1:, cv2.CC_STAT_AREA])).astype(np.uint8)
+        out.append(mask)
     boxes = np.array([recording.box(mask) for mask in out])
     squares = cropping.track_squares(boxes)
     return np.stack(
@@ -168,7 +172,7 @@ def rendered(
     """Renders pairs on all cores, with a progress bar, their silhouettes as fields (T, 80, 80).
 
     Args:
-      count: how many.
+      count: number of pairs.
       frames: T of each.
       first: seed of the first pair.
       workers: processes, 1 for none; by default all cores if it is worth it.

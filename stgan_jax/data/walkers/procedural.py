@@ -1,7 +1,7 @@
 """Procedural walkers: silhouette sequences of people who do not exist, from seeds.
 
 The names follow CASIA-B: a subject walks in condition nm-01.., bg-01.. (bag) or
-cl-01.. (coat), seen from 11 views, 000 (towards the camera) to 180 (away) by 18.
+cl-01.. (coat), before cameras in 11 views, 000 (towards the camera) to 180 (away) by 18.
 """
 
 import contextlib
@@ -40,15 +40,17 @@ def silhouettes(
 ) -> UInt8[np.ndarray, "T 240 240"]:
     """Renders one walking sequence as silhouettes, cropped as a tracked person would be.
 
+    Many arguments because each is a free choice about the walk or the camera.
+
     Args:
-      seed: who walks.
+      seed: decides the person and the motion.
       view: degrees, see `drawing.project`; CASIA-B's views are `VIEWS`, mirrored ones are negative.
       condition: "nm", "bg" (bag) or "cl" (coat).
       repetition: which of the person's walks; each varies a little.
       frames: length T.
       fps: frames a second.
       pitch: degrees by which the camera looks down.
-      body_of: who walks in the seed's steps instead, in body and manner.
+      body_of: another person, whose body and manner replace those of the seed's.
 
     Returns:
       1 where the person is, 0 elsewhere; a pure function of the arguments.
@@ -87,7 +89,7 @@ def contours(
       views: degrees.
       walks: CASIA-B's names, "nm-01", "bg-02", "cl-01" and so on.
       frames: T, the frames of each sequence.
-      codec: of `contour.CODECS`.
+      codec: one of `contour.CODECS`.
       workers: processes, 1 for none; by default all cores where it is worth it.
 
     Returns:
@@ -98,8 +100,10 @@ def contours(
     """
     jobs = [
         (seed, view, *walk_name(walk), frames, codec)
-        for seed in subjects for view in views for walk in walks
-    ]  # fmt: skip
+        for seed in subjects
+        for view in views
+        for walk in walks
+    ]
     out = np.empty((len(jobs), frames, contour.DIM), np.uint16)
     if workers is None:  # a few are rendered sooner than processes are started
         workers = (os.cpu_count() or 1) if len(jobs) * frames > 1000 else 1

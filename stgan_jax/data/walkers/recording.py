@@ -22,7 +22,7 @@ MOTION_SPREAD = 1.6
 
 @dataclasses.dataclass(frozen=True)
 class Camera:
-    """How one sequence is seen: drawn anew for each walk and view."""
+    """Camera and segmentation of one sequence, drawn for each walk and view."""
 
     yaw: float  # degrees off the nominal view, in mid-sequence
     drift: float  # degrees a second by which the view changes as the person passes
@@ -60,14 +60,14 @@ def silhouettes(
     """One walk as recorded and segmented, cropped as a tracked person would be.
 
     Args:
-      seed: who walks.
+      seed: decides the person and the motion.
       view: nominal, degrees.
       condition: "nm", "bg" (bag) or "cl" (coat).
       repetition: which of the person's walks. Its motion is the same in all views.
       frames: length T; the recording's own by default, see `length`.
 
     Returns:
-      1 where the segmentation sees the person, 0 elsewhere; a pure function of the arguments.
+      1 where the segmentation finds the person, 0 elsewhere; a pure function of the arguments.
     """
     camera = sample_camera(seed, view, condition, repetition)
     rng = generator(seed, view, condition, repetition, 0xF0)
@@ -89,10 +89,10 @@ def silhouettes(
             drawing.fill(ideal, camera.height * part[t] - corner, 1)
         faulty.append(segmented(ideal, camera, lasting, rng))
     boxes = np.array([box(mask) for mask in faulty])
-    return np.stack([
-        cropping.crop_mask(mask, square)
-        for mask, square in zip(faulty, cropping.track_squares(boxes), strict=True)
-    ])  # fmt: skip
+    squares = cropping.track_squares(boxes)
+    return np.stack(
+        [cropping.crop_mask(mask, square) for mask, square in zip(faulty, squares, strict=True)]
+    )
 
 
 def length(seed: int, view: float, condition: str, repetition: int) -> int:
@@ -127,20 +127,20 @@ def segmented(
 
     Args:
       ideal: the person's true pixels.
-      camera: how strong it is.
-      lasting: of `smooth_field`, where clothes resemble the background throughout the walk.
-      rng: what differs from frame to frame.
+      camera: strength of each fault.
+      lasting: noise by `smooth_field`: where clothes resemble the background in all frames.
+      rng: draws the faults that differ from frame to frame.
     """
     evidence = cv2.GaussianBlur(ideal.astype(np.float32), (0, 0), 1.5)
     grain = smooth_field(rng, ideal.shape, 4)
-    seen = evidence + camera.patchy * lasting * evidence + camera.grain * grain > 0.5 + camera.bias
-    seen &= evidence > 0.02  # noise elsewhere is cleaned away
+    found = evidence + camera.patchy * lasting * evidence + camera.grain * grain > 0.5 + camera.bias
+    found &= evidence > 0.02  # noise elsewhere is cleaned away
     if rng.random() < camera.floor:
         rows = np.flatnonzero(ideal.any(1))
         lost = round(rng.uniform(0.01, 0.05) * (rows[-1] - rows[0]))
-        seen[rows[-1] - lost :] = False
+        found[rows[-1] - lost :] = False
     # A person whom the segmentation misses altogether would not be in a dataset.
-    return seen.view(np.uint8) if seen.any() else ideal
+    return found.view(np.uint8) if found.any() else ideal
 
 
 def box(mask: UInt8[np.ndarray, "H W"]) -> tuple[int, int, int, int]:

@@ -32,7 +32,7 @@ class Frame:
 
 
 class Scene:
-    """A street with people crossing it, seen by a static camera at eye height.
+    """A street with people crossing it, before a static camera at eye height.
 
     Attributes:
       size: (height, width) in pixels.
@@ -53,9 +53,11 @@ class Scene:
     ):
         """Sets the scene.
 
+        Many arguments because each is a free choice about the scene.
+
         Args:
-          seed: people, paths, clothes and place.
-          people: how many cross, at different depths, in turns to the left and to the right.
+          seed: decides people, paths, clothes and place.
+          people: number of people who cross, at different depths, in turns to either side.
           frames: length.
           size: (height, width) in pixels.
           fps: frames a second.
@@ -118,13 +120,13 @@ class DressedWalker:
         """Projects and outlines the body.
 
         Args:
-          spheres: of `body.body_spheres`.
+          spheres: the posed body, see `body.body_spheres`.
           condition: "nm", "bg" or "cl".
           view: degrees, see `drawing.project`.
           pitch: degrees by which the camera looks down.
           scale: pixels a stature.
           foot: (row, col) of the ground point, in pixels.
-          clothes: of `outfit`.
+          clothes: a tile of cloth for each garment, see `outfit`.
         """
         self._projected = drawing.project(spheres, view, pitch)
         self._parts = body.body_parts(condition)
@@ -134,16 +136,16 @@ class DressedWalker:
     def draw(
         self, t: int, image: Float[np.ndarray, "H W 3"], people: UInt8[np.ndarray, "H W"], label=1
     ) -> None:
-        """Draws the person at frame t, far parts first, and marks where it is seen."""
+        """Draws the person at frame t, far parts first, and marks its pixels in `people`."""
         scale, foot = self._scale[t], self._foot[t]
         for part in sorted(self._parts, key=lambda part: self._depth(t, part)):
             ends = [self._projected[part.spheres[i]][0][t] * scale + foot for i in (0, -1)]
             cloth = self._clothes[part.garment]
             _dress(image, people, self.outline(t, part.name), ends, scale, cloth, label)
 
-    def _depth(self, t: int, part: body.Part) -> float:
+    def _depth(self, t: int, part: body.BodyPart) -> float:
         near = np.mean([self._projected[s][1][t] for s in part.spheres])
-        # Hair is on top of the head seen from the side, and its crown from everywhere.
+        # From the side hair covers the head; from everywhere its crown does.
         return float(near) + {"hair": 0.015, "crown": 0.08}.get(part.name, 0.0)
 
     def draw_shadow(

@@ -1,9 +1,9 @@
 """G's and D_S's convolutions for GPUs and TPUs: Pallas kernels that keep channels on the chip.
 
-The same functions as `stencil.mixed` and `stencil.judged`. A program (see `tiles`) makes channels
-by coordinates of one frame after the other and writes what is asked for alone: a result, a
-gradient by coordinates, or its share of gradients by weights, which are added up outside. Backward
-passes make the channels anew.
+The same functions as `stencil.mixed` and `stencil.judged`. A program (see `tiles`) computes
+channels by coordinates of one frame after the other and writes what is asked for alone: a result,
+a gradient by coordinates, or its share of gradients by weights, which are added up outside.
+Backward passes compute the channels again.
 
 Triton compiles them for GPUs and Mosaic for TPUs; on a CPU they are interpreted, for tests alone.
 Sums and products are float32 whatever the inputs are.
@@ -38,7 +38,7 @@ def judged(weights: Judge, contours: Float[Array, "B T D"]) -> Float[Array, "B T
 def _with_derivatives_of(plain: Callable) -> Callable[[Callable], Callable]:
     """Gives a function of kernels the derivatives, of all orders, of the same in plain JAX."""
 
-    def given(function):
+    def with_derivatives(function):
         fused = jax.custom_vjp(function)
         fused.defvjp(
             lambda *inputs: (function(*inputs), inputs),
@@ -46,7 +46,7 @@ def _with_derivatives_of(plain: Callable) -> Callable[[Callable], Callable]:
         )
         return fused
 
-    return given
+    return with_derivatives
 
 
 def _each(ref: Any) -> list[Array]:
@@ -325,8 +325,8 @@ def _slope_sums(
         def body(frame, sums):
             near = [tiles.at(x_ref, frame, k) for k in offsets]
             slope = _sloped(_weighted(weights, near) + bias, frame_of(each_ref, frame))
-            seen = [tiles.at(refs[0], frame, k) for k in offsets] if v else [*near, 1.0]
-            return [total + slope * value for total, value in zip(sums, seen, strict=True)]
+            values = [tiles.at(refs[0], frame, k) for k in offsets] if v else [*near, 1.0]
+            return [total + slope * value for total, value in zip(sums, values, strict=True)]
 
         zeros = jnp.zeros((filled(channels), tiles.width), jnp.float32)
         sums, dense = tiles.each_frame(body, [zeros] * count), tiles.all_at(kernel_ref, 0)

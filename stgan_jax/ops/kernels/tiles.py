@@ -35,10 +35,10 @@ class Tiles(NamedTuple):
     """The cut: programs by sequence, chunk of frames, tile of coordinates.
 
     Attributes:
-      batch, chunks, tiles: how many.
-      frames, width: of a program; `width` is a power of two, as Triton wants it.
-      reach: how many neighbours to each side are seen: two convolutions' after each other.
-      size: how many coordinates there are.
+      batch, chunks, tiles: number of programs along each axis.
+      frames, width: size of a program's block; `width` is a power of two, as Triton wants it.
+      reach: number of neighbours on each side that two convolutions after each other read.
+      size: number of coordinates.
     """
 
     batch: int
@@ -65,7 +65,7 @@ class Tiles(NamedTuple):
         chunks, tiles = -(-count // frames), -(-size // width)
         return cls(batch, chunks, tiles, frames, width, 2 * (taps // 2), size)
 
-    # What a kernel is given.
+    # What a kernel reads.
 
     def near(self, x: Float[Array, "B N D"]) -> Operand:
         """Frames' tiles with their neighbours."""
@@ -125,7 +125,7 @@ class Tiles(NamedTuple):
         missing = self.chunks * self.frames - x.shape[1]
         return jnp.pad(x, [(0, 0), (0, missing)] + [(0, 0)] * (x.ndim - 2))
 
-    # What a kernel gives.
+    # What a kernel writes.
 
     def result(self, dtype: Any) -> Result:
         """Frames, (B, N or more, D or more); on a TPU in full width."""
@@ -137,11 +137,11 @@ class Tiles(NamedTuple):
 
     def parts(self, *shape: int) -> Result:
         """Each program's own numbers, (batch, chunks, tiles, *shape)."""
-        place = lambda b, i, j: (b, i, j, *(0 for _ in shape))  # noqa: E731
+        block = (pl.squeezed,) * 3 + shape
         return Result(
             (self.batch, self.chunks, self.tiles, *shape),
             jnp.float32,
-            pl.BlockSpec((pl.squeezed,) * 3 + shape, place),
+            pl.BlockSpec(block, lambda b, i, j: (b, i, j, *(0 for _ in shape))),
         )
 
     def channels(self, count: int) -> Result:

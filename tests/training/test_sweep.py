@@ -10,15 +10,23 @@ import numpy as np
 import pytest
 import small
 
-from stgan_jax import anonymizer, checkpoint, experiments, methods, settings, sweep, train
-from stgan_jax.data import walkers
-from stgan_jax.errors import InputError
+from stgan_jax.data.selection import WalkerData
+from stgan_jax.data.walkers import procedural
+from stgan_jax.methods import catalog
+from stgan_jax.methods.catalog import prepare, settings_of
+from stgan_jax.methods.stgan import experiment
+from stgan_jax.methods.stgan.settings import StganSettings
+from stgan_jax.training import checkpoint, run_log
+from stgan_jax.training.loop import train
+from stgan_jax.training.sweep import sweep
+from stgan_jax.util.errors import InputError
 
 # SGD: Adam turns rounding errors of gradients around zero into whole steps.
-CONFIG = settings.StganSettings(
-    data=settings.WalkerData(61, 62, (0, 90), ("nm-01", "bg-01"), frames=4),
+CONFIG = StganSettings(
+    data=WalkerData(61, 62, (0, 90), ("nm-01", "bg-01"), frames=4),
     validation_subjects=(77, 77),
     noise="gaussian",
+    balance="printed",
     steps=20,
     batch_size=2,
     features=2,
@@ -37,20 +45,20 @@ ALPHAS, SEEDS = (0.1, 0.2, 0.4, 0.8), (0, 3)
 def swept(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sweep")
     traces = []
-    step = experiments.steps.stgan_step
+    step = experiment.stgan_step
 
     def counted(*arguments, **options):
         traces.append(1)
         return step(*arguments, **options)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(experiments.steps, "stgan_step", counted)
-        assert sweep.sweep(CONFIG, ALPHAS, SEEDS, folder)
+        patch.setattr(experiment, "stgan_step", counted)
+        assert sweep(CONFIG, prepare, ALPHAS, SEEDS, folder)
     return folder, len(traces)
 
 
 def state_of(folder):
-    return checkpoint.load(folder, "stgan").state
+    return checkpoint.load(folder).state
 
 
 def assert_close(a, b, tolerance=1e-5):
@@ -65,13 +73,13 @@ def test_eight_lanes_are_traced_once(swept):
 @pytest.mark.parametrize(("alpha", "seed"), [(0.1, 0), (0.8, 3)])
 def test_a_lane_is_the_run_it_would_be_alone(swept, tmp_path, alpha, seed):
     config = dataclasses.replace(CONFIG, alpha=alpha, seed=seed)
-    train.train(config, tmp_path)
+    train(config, prepare, tmp_path)
     lane = swept[0] / f"alpha={alpha:g},seed={seed}"
     assert_close(state_of(tmp_path), state_of(lane))
-    saved = checkpoint.load(lane, "stgan").settings
-    assert settings.from_dict(saved) == config
+    saved = checkpoint.load(lane).settings
+    assert settings_of(saved) == config
     alone, together = (
-        {k: v for line in train.metrics.read(f / "metrics.jsonl") for k, v in line.items()}
+        {k: v for line in run_log.read(f / "metrics.jsonl") for k, v in line.items()}
         for f in (tmp_path, lane)
     )
     for name in ("loss/gen", "validation/loss", "gradient_norm/gen"):
@@ -79,42 +87,43 @@ def test_a_lane_is_the_run_it_would_be_alone(swept, tmp_path, alpha, seed):
 
 
 def test_a_lane_anonymises_like_any_run(swept):
-    model = anonymizer.load_model(swept[0] / "alpha=0.4,seed=3")
+    model = catalog.load(swept[0] / "alpha=0.4,seed=3")
     assert model.alpha == 0.4
-    masks = walkers.silhouettes(85, 90, frames=4)
-    made = anonymizer.anonymize_silhouettes(model, masks, jax.random.key(0))
-    assert made.shape == masks.shape
-    assert not np.array_equal(made, masks)
+    masks = procedural.silhouettes(85, 90, frames=4)
+    anonymized = model(masks, jax.random.key(0))
+    assert anonymized.shape == masks.shape
+    assert not np.array_equal(anonymized, masks)
 
 
 def test_a_sweep_is_all_its_lanes_where_checkpoints_are_named(swept):
     lane = swept[0] / "alpha=0.4,seed=3"
     named = f"{lane},retarget,{swept[0]}".split(",")  # as absl cuts lists
-    one, weights, *lanes = methods.all_trained(named)
+    one, weights, *lanes = catalog.load_all(named)
     assert (one.name, one.alpha, weights.kind) == (lane.name, 0.4, "retarget")
     sweep_name = swept[0].name
     assert [method.name for method in lanes] == [
         f"{sweep_name} alpha={alpha:g},seed={seed}" for alpha in ALPHAS for seed in SEEDS
     ]
     assert len({method.digest for method in lanes}) == len(lanes)
-    assert methods.all_trained([]) == []
+    assert catalog.load_all([]) == []
 
 
 def test_lanes_that_follow_each_other_are_those_side_by_side(swept, tmp_path):
     # Three cannot be shared by the two devices, and on one CPU lanes are not vmapped.
-    assert sweep.sweep(CONFIG, ALPHAS[:3], SEEDS[:1], tmp_path)
+    assert sweep(CONFIG, prepare, ALPHAS[:3], SEEDS[:1], tmp_path)
     for alpha in ALPHAS[:3]:
         name = f"alpha={alpha:g},seed=0"
         assert_close(state_of(tmp_path / name), state_of(swept[0] / name))
 
 
 def test_lanes_differ(swept):
+    states = [
+        state_of(swept[0] / f"alpha={alpha:g},seed={seed}") for alpha in ALPHAS for seed in SEEDS
+    ]
     gens = [
-        np.concatenate([x.ravel() for x in jax.tree.leaves(
-            state_of(swept[0] / f"alpha={alpha:g},seed={seed}")["params"]["gen"]
-        )])
-        for alpha in ALPHAS for seed in SEEDS
-    ]  # fmt: skip
+        np.concatenate([x.ravel() for x in jax.tree.leaves(state["params"]["gen"])])
+        for state in states
+    ]
     assert all(np.abs(a - b).max() > 1e-5 for i, a in enumerate(gens) for b in gens[:i])
 
 
@@ -123,34 +132,30 @@ def test_lanes_differ(swept):
 )
 def test_a_sweep_that_was_killed_between_saves_ends_the_same(swept, tmp_path, number):
     if number == 2:
-        sweep.sweep(dataclasses.replace(CONFIG, steps=10), ALPHAS, SEEDS, tmp_path)
+        sweep(dataclasses.replace(CONFIG, steps=10), prepare, ALPHAS, SEEDS, tmp_path)
     step = f"checkpoints/{10 * number}"
     ahead = tmp_path / "alpha=0.1,seed=0"  # one lane had saved once more than the others
     shutil.copytree(swept[0] / ahead.name / step, ahead / step, dirs_exist_ok=True)
-    assert sweep.sweep(CONFIG, ALPHAS, SEEDS, tmp_path)
+    assert sweep(CONFIG, prepare, ALPHAS, SEEDS, tmp_path)
     for lane in swept[0].glob("alpha*"):
-        for x, y in zip(
-            jax.tree.leaves(state_of(lane)), jax.tree.leaves(state_of(tmp_path / lane.name)),
-            strict=True,
-        ):  # fmt: skip
+        both = (jax.tree.leaves(state_of(f)) for f in (lane, tmp_path / lane.name))
+        for x, y in zip(*both, strict=True):
             np.testing.assert_array_equal(x, y)
 
 
-@pytest.mark.soak  # what holding changes, test_train compares, too
+@pytest.mark.soak  # what holding changes, test_loop compares, too
 def test_lanes_that_hold_their_examples_are_those_that_are_fed(swept, tmp_path):
     config = dataclasses.replace(CONFIG, hold=True, steps_per_call=5)
-    assert sweep.sweep(config, ALPHAS[::3], SEEDS, tmp_path)
+    assert sweep(config, prepare, ALPHAS[::3], SEEDS, tmp_path)
     for lane in tmp_path.glob("alpha*"):
         assert_close(state_of(lane), state_of(swept[0] / lane.name), 1e-6)
-        told, fed = (
-            train.metrics.read(f / lane.name / "metrics.jsonl") for f in (tmp_path, swept[0])
-        )
-        assert [line["step"] for line in told] == [line["step"] for line in fed]
-        assert told[-1]["loss/gen"] == pytest.approx(fed[-1]["loss/gen"], rel=1e-6)
+        held, fed = (run_log.read(f / lane.name / "metrics.jsonl") for f in (tmp_path, swept[0]))
+        assert [line["step"] for line in held] == [line["step"] for line in fed]
+        assert held[-1]["loss/gen"] == pytest.approx(fed[-1]["loss/gen"], rel=1e-6)
 
 
 def test_table_and_plot_hold_every_lane(swept, capsys):
-    sweep.sweep(CONFIG, ALPHAS, SEEDS, swept[0])
+    sweep(CONFIG, prepare, ALPHAS, SEEDS, swept[0])
     assert "already" in capsys.readouterr().out
     with open(swept[0] / "sweep.csv") as file:
         rows = list(csv.DictReader(file))
@@ -159,7 +164,7 @@ def test_table_and_plot_hold_every_lane(swept, capsys):
     )
     for row in rows:
         lane = swept[0] / f"alpha={float(row['alpha']):g},seed={row['seed']}"
-        last = train.metrics.read(lane / "metrics.jsonl")[-1]
+        last = run_log.read(lane / "metrics.jsonl")[-1]
         assert float(row["loss G"]) == pytest.approx(last["loss/gen"])
     assert (swept[0] / "sweep.png").stat().st_size > 10_000
 
@@ -167,30 +172,28 @@ def test_table_and_plot_hold_every_lane(swept, capsys):
 def test_a_lane_that_diverges_does_not_take_the_others_along(tmp_path):
     config = dataclasses.replace(CONFIG, steps=4, save_every=2, log_every=1)
     with pytest.raises(InputError, match=r"alpha=1e\+30,seed=0"):
-        sweep.sweep(config, (0.3, 1e30), (0,), tmp_path)
+        sweep(config, prepare, (0.3, 1e30), (0,), tmp_path)
     lost = json.loads((tmp_path / "alpha=1e+30,seed=0/diverged.json").read_text())
     assert lost["step"] in (1, 2)
     assert checkpoint.latest_step(tmp_path / "alpha=0.3,seed=0") == 4
     assert checkpoint.latest_step(tmp_path / "alpha=1e+30,seed=0") in (None, 2)
     with pytest.raises(InputError, match=r"alpha=1e\+30,seed=0"):  # and is not forgotten
-        sweep.sweep(config, (0.3, 1e30), (0,), tmp_path)
+        sweep(config, prepare, (0.3, 1e30), (0,), tmp_path)
 
 
 def test_lanes_of_the_wifs_network_share_one_noise_gait(tmp_path):
-    config = dataclasses.replace(small.WIFS, steps=2, data=dataclasses.replace(
-        small.WIFS.data, frames=3
-    ))  # fmt: skip
-    assert sweep.sweep(config, (0.1, 0.5), (4, 5), tmp_path)
+    data = dataclasses.replace(small.WIFS.data, frames=3)
+    config = dataclasses.replace(small.WIFS, steps=2, data=data)
+    assert sweep(config, prepare, (0.1, 0.5), (4, 5), tmp_path)
     lane = tmp_path / "alpha=0.5,seed=5"
-    saved = settings.from_dict(checkpoint.load(lane, "wifs").settings)
-    assert saved.noise_subject == experiments.noise_subject(dataclasses.replace(config, seed=4))
-    train.train(saved, tmp_path / "alone")
-    a, b = (checkpoint.load(folder, "wifs").state for folder in (tmp_path / "alone", lane))
-    assert_close(a, b)
+    saved = settings_of(checkpoint.load(lane).settings)
+    assert saved.noise_subject == dataclasses.replace(config, seed=4).drawn_subject()
+    train(saved, prepare, tmp_path / "alone")
+    assert_close(state_of(tmp_path / "alone"), state_of(lane))
 
 
 def test_a_sweep_may_have_a_single_lane(tmp_path):
-    assert sweep.sweep(dataclasses.replace(CONFIG, steps=2), (0.3,), (1,), tmp_path)
+    assert sweep(dataclasses.replace(CONFIG, steps=2), prepare, (0.3,), (1,), tmp_path)
     assert checkpoint.latest_step(tmp_path / "alpha=0.3,seed=1") == 2
 
 
@@ -206,4 +209,4 @@ def test_a_sweep_may_have_a_single_lane(tmp_path):
 )
 def test_sweeps_that_cannot_be_are_named(tmp_path, config, alphas, seeds, word):
     with pytest.raises(InputError, match=word):
-        sweep.sweep(config, alphas, seeds, tmp_path)
+        sweep(config, prepare, alphas, seeds, tmp_path)

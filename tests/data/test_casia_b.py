@@ -10,9 +10,10 @@ import cv2
 import numpy as np
 import pytest
 
-from stgan_jax import contour
-from stgan_jax.data import casia_b, casia_b_video, color_walks, datasets, recording
-from stgan_jax.errors import InputError
+from stgan_jax.data.datasets import built, casia_b, casia_b_video
+from stgan_jax.data.walkers import color_walks, recording
+from stgan_jax.shapes import contour, cropping
+from stgan_jax.util.errors import InputError
 
 WALKS = {("nm", 1, 0): 6, ("nm", 2, 90): 4, ("bg", 1, 90): 5, ("cl", 2, 180): 3}
 
@@ -89,9 +90,9 @@ def test_every_layout_of_the_raw_silhouettes_is_read_back_equal(tmp_path, layout
             frames = expected(subject, condition, number, view, count)
             assert masks.shape == (count, 240, 240)
             boxes = [(t, left, t + h, left + w) for t, left, h, w in map(box, frames)]
-            squares = contour.track_squares(np.array(boxes))
+            squares = cropping.track_squares(np.array(boxes))
             for mask, frame, square in zip(masks, frames, squares, strict=True):
-                assert np.array_equal(mask, contour.crop_mask(frame, square))
+                assert np.array_equal(mask, cropping.crop_mask(frame, square))
                 # And, apart from our own crops: a scaled copy of what was in the frame.
                 ratio = (mask.sum() / frame.sum()) / (240 / square[2]) ** 2
                 assert 0.97 < ratio < 1.03
@@ -112,7 +113,7 @@ def test_opengait_pickles_are_read(tmp_path, protocol):
     }
     for masks in sequences.values():
         heights = [box(mask)[2] for mask in masks]
-        assert min(heights) > 0.8 * contour.FILL * 240
+        assert min(heights) > 0.8 * cropping.FILL * 240
 
 
 def test_the_archives_hold_what_the_tree_holds(tmp_path):
@@ -194,21 +195,21 @@ def test_a_bad_copy_is_one_sentence_and_leaves_nothing(tmp_path, monkeypatch, ca
     make(tmp_path / "copy")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=word):
-        datasets.build("casia_b", tmp_path / "data", tmp_path / "copy")
+        built.build("casia_b", tmp_path / "data", tmp_path / "copy")
     assert not list((tmp_path / "data").rglob("*"))
     assert not (tmp_path / "broken_into").exists()
 
 
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(InputError, match="no such folder"):
-        datasets.build("casia_b", tmp_path / "data", tmp_path / "nowhere")
+        built.build("casia_b", tmp_path / "data", tmp_path / "nowhere")
 
 
 def test_casia_b_is_built_and_read_like_the_walkers(tmp_path):
     write_tree(tmp_path / "copy", subjects=(3, 75))
-    told = datasets.build("casia_b", tmp_path / "data", tmp_path / "copy")
-    assert list(told["sequences"]) == ["s003", "s075"]
-    sequences = datasets.Sequences("casia_b", tmp_path / "data", range(1, 125), views=[90])
+    metadata = built.build("casia_b", tmp_path / "data", tmp_path / "copy")
+    assert list(metadata["sequences"]) == ["s003", "s075"]
+    sequences = built.Sequences("casia_b", tmp_path / "data", range(1, 125), views=[90])
     assert [(w.subject, w.name, w.view) for w in sequences.walks] == [
         (3, "bg-01", 90), (3, "nm-02", 90), (75, "bg-01", 90), (75, "nm-02", 90),
     ]  # fmt: skip
@@ -274,11 +275,11 @@ def test_videos_are_segmented_by_their_background_clips(tmp_path):
 
 def test_colour_sets_are_built_and_read_back(tmp_path):
     write_videos(tmp_path / "copy")
-    told = datasets.build("casia_b/rgb", tmp_path / "data", tmp_path / "copy")
-    assert told["sequences"] == {
+    metadata = built.build("casia_b/rgb", tmp_path / "data", tmp_path / "copy")
+    assert metadata["sequences"] == {
         "s007": [[f"007-nm-{n:02d}-090", 16, "unknown", "unknown"] for n in (1, 2)]
     }
-    sequences = datasets.Sequences("casia_b/rgb", tmp_path / "data", [7], walks=["nm-02"])
+    sequences = built.Sequences("casia_b/rgb", tmp_path / "data", [7], walks=["nm-02"])
     walk = sequences.color(0)
     direct = casia_b_video.read_subject(tmp_path / "copy", 7)[0]["007-nm-02-090"]
     assert np.array_equal(walk.silhouettes, direct.silhouettes)
@@ -294,8 +295,8 @@ def test_a_damaged_video_and_a_folder_without_videos_are_one_sentence(tmp_path):
     path = write_videos(tmp_path / "copy") / "DatasetB-1/video/007-nm-02-090.avi"
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(InputError, match="007-nm-02-090"):
-        datasets.build("casia_b/rgb", tmp_path / "data", tmp_path / "copy")
+        built.build("casia_b/rgb", tmp_path / "data", tmp_path / "copy")
     assert not list((tmp_path / "data").rglob("*"))
     (tmp_path / "other").mkdir()
     with pytest.raises(InputError, match="no videos found"):
-        datasets.build("casia_b/rgb", tmp_path / "data", tmp_path / "other")
+        built.build("casia_b/rgb", tmp_path / "data", tmp_path / "other")

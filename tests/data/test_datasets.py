@@ -10,25 +10,22 @@ import sys
 import time
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
+import small
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stgan_jax import contour, train
-from stgan_jax.data import (
-    building,
-    color_walks,
-    datasets,
-    pipeline,
-    recording,
-    records,
-    walkers_tfds,
-)
-from stgan_jax.errors import InputError
+from stgan_jax.data import feed
+from stgan_jax.data.datasets import building, built, records, synthetic_walkers
+from stgan_jax.data.walkers import color_walks, recording
+from stgan_jax.methods.catalog import prepare
+from stgan_jax.shapes import contour
+from stgan_jax.training.loop import train
+from stgan_jax.util.errors import InputError
 
-ROOT = Path(__file__).parents[1]
-KEY = ("nm", 2)
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
@@ -36,16 +33,16 @@ def demo(tmp_path_factory):
     """The real `synthetic_walkers/demo`, built once, and the CPU seconds that it took."""
     folder = tmp_path_factory.mktemp("data")
     started = sum(os.times()[:4])
-    told = datasets.build("synthetic_walkers/demo", folder)
-    return folder, told, sum(os.times()[:4]) - started
+    metadata = built.build("synthetic_walkers/demo", folder)
+    return folder, metadata, sum(os.times()[:4]) - started
 
 
 def test_demo_holds_what_it_says_and_builds_in_a_minute(demo):
-    folder, told, seconds = demo
+    folder, metadata, seconds = demo
     # Of two cores; on the clock, where alone it takes 41 s, other tests beside it would count.
     assert 5 < seconds < 120
-    assert list(told["sequences"]) == [f"s{s:03d}" for s in range(1, 17)]
-    sequences = datasets.Sequences("synthetic_walkers/demo", folder, range(1, 125))
+    assert list(metadata["sequences"]) == [f"s{s:03d}" for s in range(1, 17)]
+    sequences = built.Sequences("synthetic_walkers/demo", folder, range(1, 125))
     assert len(sequences) == 16 * 3 * 10
     assert {walk.view for walk in sequences.walks} == {0, 54, 90}
     assert len({walk.name for walk in sequences.walks}) == 10
@@ -56,7 +53,7 @@ def test_demo_holds_what_it_says_and_builds_in_a_minute(demo):
 
 
 def test_what_is_read_back_is_what_was_rendered(demo):
-    sequences = datasets.Sequences("synthetic_walkers/demo", demo[0], [3], [54], ["nm-02"])
+    sequences = built.Sequences("synthetic_walkers/demo", demo[0], [3], [54], ["nm-02"])
     (walk,) = sequences.walks
     masks = recording.silhouettes(3, 54, "nm", 2)
     assert walk.frames == len(masks)
@@ -67,16 +64,18 @@ def test_what_is_read_back_is_what_was_rendered(demo):
 
 def test_a_built_dataset_is_left_alone(demo):
     before = {p: p.stat().st_mtime_ns for p in demo[0].rglob("*") if p.is_file()}
-    datasets.build("synthetic_walkers/demo", demo[0])
+    built.build("synthetic_walkers/demo", demo[0])
     assert {p: p.stat().st_mtime_ns for p in demo[0].rglob("*") if p.is_file()} == before
 
 
 @pytest.mark.soak
 def test_a_killed_build_goes_on_where_it_was(tmp_path, monkeypatch):
     command = [
-        sys.executable, "launch/build_data.py", "--dataset=synthetic_walkers/demo",
+        sys.executable,
+        "launch/build_data.py",
+        "--dataset=synthetic_walkers/demo",
         f"--data_dir={tmp_path}",
-    ]  # fmt: skip
+    ]
     folder = tmp_path / "synthetic_walkers/demo"
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL, start_new_session=True)
     while len(list(folder.glob("*.parts/0*.npz"))) < 3:
@@ -85,37 +84,39 @@ def test_a_killed_build_goes_on_where_it_was(tmp_path, monkeypatch):
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     kept = {p: p.stat().st_mtime_ns for p in folder.glob("*.parts/0*.npz")}
-    builder = walkers_tfds.SyntheticWalkers(config="demo", data_dir=str(tmp_path))
+    builder = synthetic_walkers.SyntheticWalkers(config="demo", data_dir=str(tmp_path))
     monkeypatch.setattr(builder.builder_config, "people", range(1, 7))  # enough to go on with
     builder._make_parts()
-    made = {int(p.stem) for p in folder.glob("*.parts/0*.npz")}
-    assert made == {*range(1, 7), *(int(p.stem) for p in kept)}
-    assert len(made) > len(kept)
+    subjects = {int(p.stem) for p in folder.glob("*.parts/0*.npz")}
+    assert subjects == {*range(1, 7), *(int(p.stem) for p in kept)}
+    assert len(subjects) > len(kept)
     assert all(p.stat().st_mtime_ns == then for p, then in kept.items())
 
 
 def test_a_dataset_that_is_not_built_says_how(tmp_path):
     with pytest.raises(InputError, match=r"build_data.py --dataset=casia_b --source"):
-        datasets.Sequences("casia_b", tmp_path, [1])
+        built.Sequences("casia_b", tmp_path, [1])
     with pytest.raises(InputError, match=r"build_data.py --dataset=synthetic_walkers/full"):
-        datasets.Sequences("synthetic_walkers/full", tmp_path, [1])
+        built.Sequences("synthetic_walkers/full", tmp_path, [1])
     with pytest.raises(InputError, match="choose one of"):
-        datasets.build("casia_c", tmp_path)
+        built.build("casia_c", tmp_path)
     with pytest.raises(InputError, match="--source"):
-        datasets.build("casia_b", tmp_path)
+        built.build("casia_b", tmp_path)
 
 
-def test_nothing_selected_is_said(demo):
+def test_a_selection_without_a_sequence_is_refused(demo):
     with pytest.raises(InputError, match="no sequence"):
-        datasets.Sequences("synthetic_walkers/demo", demo[0], [1], views=[18])
+        built.Sequences("synthetic_walkers/demo", demo[0], [1], views=[18])
 
 
 @pytest.mark.parametrize("codec", contour.CODECS)
 def test_the_feed_gives_the_last_frames_as_fixed_point_contours(demo, codec):
-    sequences = datasets.Sequences("synthetic_walkers/demo", demo[0], [5], [0], least_frames=50)
-    source = pipeline.sequence_source(sequences, codec=codec)
-    assert source.dtype == (np.uint8 if codec == "padded" else np.uint16)
-    batch = source.fetch(np.array([1]), np.array([0]))
+    sequences = built.Sequences("synthetic_walkers/demo", demo[0], [5], [0], least_frames=50)
+    source = feed.sequence_source(sequences, codec=codec)
+    dtype = np.uint8 if codec == "padded" else np.uint16
+    assert source.example.contours == jax.ShapeDtypeStruct((50, 4000), dtype)
+    batch = source.fetch(np.array([1]), np.array([0])).contours
+    assert batch.dtype == dtype
     walk = sequences.walks[1]
     masks = recording.silhouettes(5, 0, walk.condition, walk.repetition)[-50:]
     assert batch.shape == (1, 50, 4000)
@@ -124,12 +125,12 @@ def test_the_feed_gives_the_last_frames_as_fixed_point_contours(demo, codec):
 
 
 def test_random_windows_lie_in_the_recording_and_differ(demo):
-    sequences = datasets.Sequences("synthetic_walkers/demo", demo[0], [5], [0], least_frames=60)
-    source = pipeline.sequence_source(sequences, frames=10, codec="padded", window="random")
+    sequences = built.Sequences("synthetic_walkers/demo", demo[0], [5], [0], least_frames=60)
+    source = feed.sequence_source(sequences, frames=10, codec="padded", window="random")
     whole = contour.to_fixed(contour.encode(sequences.silhouettes(0), "padded"), "padded")
     starts = set()
     for number in range(12):
-        taken = source.fetch(np.array([0]), np.array([number]))[0]
+        (taken,) = source.fetch(np.array([0]), np.array([number])).contours
         (start,) = [s for s in range(len(whole) - 9) if np.array_equal(whole[s : s + 10], taken)]
         starts.add(start)
     assert len(starts) > 4
@@ -137,12 +138,14 @@ def test_random_windows_lie_in_the_recording_and_differ(demo):
 
 @pytest.mark.parametrize("codec", contour.CODECS)
 def test_mirrored_contours_are_those_of_mirrored_silhouettes(demo, codec):
-    sequences = datasets.Sequences("synthetic_walkers/demo", demo[0], [5], [54], least_frames=50)
-    plain = pipeline.sequence_source(sequences, codec=codec)
-    mirrored = pipeline.sequence_source(sequences, codec=codec, mirror=True)
+    sequences = built.Sequences("synthetic_walkers/demo", demo[0], [5], [54], least_frames=50)
+    plain = feed.sequence_source(sequences, codec=codec)
+    mirrored = feed.sequence_source(sequences, codec=codec, mirror=True)
     changed = 0
     for number in range(12):
-        one, other = (s.fetch(np.array([2]), np.array([number]))[0] for s in (plain, mirrored))
+        one, other = (
+            s.fetch(np.array([2]), np.array([number])).contours[0] for s in (plain, mirrored)
+        )
         if np.array_equal(one, other):
             continue
         changed += 1
@@ -157,20 +160,23 @@ def test_mirrored_contours_are_those_of_mirrored_silhouettes(demo, codec):
 @settings(max_examples=10, deadline=None)
 @given(start=st.integers(0, 40), window=st.sampled_from(["last", "random"]))
 def test_stopping_anywhere_and_resuming_gives_the_same_stream(demo, start, window):
-    sequences = datasets.Sequences("synthetic_walkers/demo", demo[0], [1, 2], [0], least_frames=20)
-    source = pipeline.sequence_source(sequences, frames=8, window=window, mirror=True, seed=4)
-    whole = itertools.islice(pipeline.batches(source, 4, seed=9), start + 2)
-    resumed = next(pipeline.batches(source, 4, seed=9, start_step=start + 1))
-    assert list(whole)[-1].tobytes() == resumed.tobytes()
+    sequences = built.Sequences("synthetic_walkers/demo", demo[0], [1, 2], [0], least_frames=20)
+    source = feed.sequence_source(sequences, frames=8, window=window, mirror=True, seed=4)
+    *_, uninterrupted = itertools.islice(source.batches(4, seed=9), start + 2)
+    resumed = next(source.batches(4, seed=9, start_step=start + 1))
+    assert uninterrupted.contours.tobytes() == resumed.contours.tobytes()
+
+
+def _numbers():
+    return feed.array_source(np.arange(48, dtype=np.uint16)[:, None])
 
 
 def _share(process, queue):
-    source = pipeline.array_source(np.arange(48, dtype=np.uint16)[:, None])
-    feed = pipeline.batches(source, 8, seed=3, process=process, processes=2)
-    queue.put((process, [next(feed)[:, 0].tolist() for _ in range(12)]))
+    batches = _numbers().batches(8, seed=3, process=process, processes=2)
+    queue.put((process, [next(batches)[:, 0].tolist() for _ in range(12)]))
 
 
-def test_two_processes_together_see_each_example_once_an_epoch():
+def test_two_processes_together_draw_each_example_once_an_epoch():
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()
     workers = [context.Process(target=_share, args=(i, queue)) for i in range(2)]
@@ -179,32 +185,35 @@ def test_two_processes_together_see_each_example_once_an_epoch():
     shares = dict(queue.get(timeout=120) for _ in workers)
     for worker in workers:
         worker.join()
-    whole = pipeline.batches(
-        pipeline.array_source(np.arange(48, dtype=np.uint16)[:, None]), 8, seed=3
-    )
+    whole = _numbers().batches(8, seed=3)
     for step in range(12):
         assert shares[0][step] + shares[1][step] == next(whole)[:, 0].tolist()
     for epoch in range(2):
         steps = range(6 * epoch, 6 * epoch + 6)
-        seen = [x for p in (0, 1) for step in steps for x in shares[p][step]]
-        assert sorted(seen) == list(range(48))
+        drawn = [x for p in (0, 1) for step in steps for x in shares[p][step]]
+        assert sorted(drawn) == list(range(48))
 
 
 def test_a_batch_that_cannot_be_shared_is_refused():
-    source = pipeline.array_source(np.zeros((4, 2), np.uint16))
+    source = feed.array_source(np.zeros((4, 2), np.uint16))
     with pytest.raises(ValueError, match="shared"):
-        pipeline.batches(source, 3, seed=0, processes=2)
+        source.batches(3, seed=0, processes=2)
 
 
 def test_a_model_trains_on_a_dataset(demo, tmp_path):
-    import small
-
     data = dataclasses.replace(
-        small.WALKERS, first_subject=1, last_subject=3, views=(0, 90), walks=("nm-01", "nm-02"),
-        dataset="synthetic_walkers/demo", data_dir=str(demo[0]), window="random", mirror=True,
-    )  # fmt: skip
+        small.WALKERS,
+        first_subject=1,
+        last_subject=3,
+        views=(0, 90),
+        walks=("nm-01", "nm-02"),
+        dataset="synthetic_walkers/demo",
+        data_dir=str(demo[0]),
+        window="random",
+        mirror=True,
+    )
     noise = dataclasses.replace(small.NOISE, data=data, steps=5, validation_subjects=(4, 5))
-    assert train.train(noise, tmp_path / "noise")
+    assert train(noise, prepare, tmp_path / "noise")
     stgan = dataclasses.replace(
         small.STGAN,
         data=data,
@@ -212,10 +221,10 @@ def test_a_model_trains_on_a_dataset(demo, tmp_path):
         steps=2,
         validation_subjects=(4, 5),
     )
-    assert train.train(stgan, tmp_path / "stgan")
+    assert train(stgan, prepare, tmp_path / "stgan")
     missing = dataclasses.replace(data, data_dir=str(tmp_path / "nothing"))
     with pytest.raises(InputError, match=r"build_data.py"):
-        train.train(dataclasses.replace(noise, data=missing), tmp_path / "other")
+        train(dataclasses.replace(noise, data=missing), prepare, tmp_path / "other")
 
 
 def test_parts_of_a_stopped_build_are_whole_files(tmp_path, monkeypatch):
@@ -229,11 +238,11 @@ def test_parts_of_a_stopped_build_are_whole_files(tmp_path, monkeypatch):
 
 
 def test_colour_walkers_are_built_and_read_back(tmp_path, monkeypatch):
-    whole = next(c for c in walkers_tfds.SyntheticWalkers.BUILDER_CONFIGS if c.name == "rgb")
+    whole = next(c for c in synthetic_walkers.SyntheticWalkers.BUILDER_CONFIGS if c.name == "rgb")
     monkeypatch.setattr(whole, "people", range(51, 53))
     monkeypatch.setattr(whole, "views", (90,))
-    datasets.build("synthetic_walkers/rgb", tmp_path)
-    sequences = datasets.Sequences("synthetic_walkers/rgb", tmp_path, range(1, 125))
+    built.build("synthetic_walkers/rgb", tmp_path)
+    sequences = built.Sequences("synthetic_walkers/rgb", tmp_path, range(1, 125))
     assert [(w.subject, w.name, w.clothes, w.completeness) for w in sequences.walks[:4]] == [
         (51, "nm-01", "plain", "complete"), (51, "nm-02", "textural", "complete"),
         (51, "nm-03", "plain", "incomplete"), (51, "nm-04", "textural", "incomplete"),

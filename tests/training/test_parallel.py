@@ -11,13 +11,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stgan_jax import checkpoint, parallel
-from stgan_jax.errors import InputError
+from stgan_jax.training import checkpoint, parallel
+from stgan_jax.util.errors import InputError
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
+CASE = "tests/training/parallel_case.py"
 
 
-def started(arguments, devices, **options):
+def started(arguments, devices):
     environment = {
         **os.environ,
         # The last of two counts.
@@ -27,16 +28,20 @@ def started(arguments, devices, **options):
         "JAX_ENABLE_COMPILATION_CACHE": "0",
     }
     return subprocess.Popen(
-        [sys.executable, *map(str, arguments)], cwd=ROOT, env=environment, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options,
-    )  # fmt: skip
+        [sys.executable, *map(str, arguments)],
+        cwd=ROOT,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
 
 
 def ended(*processes):
     """Waits for all, for one that fails makes JAX abort the others."""
     errors = [process.communicate(timeout=600)[1] for process in processes]
-    told = [error.split("Extension modules:")[0][-3000:] for error in errors]
-    assert not any(process.returncode for process in processes), "\n\n".join(told)
+    brief = [error.split("Extension modules:")[0][-3000:] for error in errors]
+    assert not any(process.returncode for process in processes), "\n\n".join(brief)
 
 
 def free_port():
@@ -47,18 +52,18 @@ def free_port():
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory):
-    """What one device makes of it."""
+    """The case on one device."""
     out = tmp_path_factory.mktemp("one") / "x"
-    ended(started(["tests/parallel_case.py", out, "jit"], 1))
+    ended(started([CASE, out, "jit"], 1))
     return dict(np.load(f"{out}.jit.0.npz"))
 
 
 def assert_same(path, expected):
-    told = np.load(path)
-    assert set(told) == set(expected)
+    found = np.load(path)
+    assert set(found) == set(expected)
     assert len(expected) > 40
     for name, value in expected.items():
-        np.testing.assert_allclose(told[name], value, rtol=1e-5, atol=1e-5, err_msg=name)
+        np.testing.assert_allclose(found[name], value, rtol=1e-5, atol=1e-5, err_msg=name)
 
 
 def test_the_case_moves_every_network(alone):
@@ -70,7 +75,7 @@ def test_the_case_moves_every_network(alone):
 
 @pytest.mark.parametrize("devices", [pytest.param(2, marks=pytest.mark.soak), 8])
 def test_a_mesh_and_pmap_do_what_one_device_does(alone, tmp_path, devices):
-    ended(started(["tests/parallel_case.py", tmp_path / "x", "jit", "pmap"], devices))
+    ended(started([CASE, tmp_path / "x", "jit", "pmap"], devices))
     assert_same(tmp_path / "x.jit.0.npz", alone)
     assert_same(tmp_path / "x.pmap.0.npz", alone)
 
@@ -79,10 +84,7 @@ def test_a_mesh_and_pmap_do_what_one_device_does(alone, tmp_path, devices):
 @pytest.mark.processes
 def test_two_processes_do_what_one_does(alone, tmp_path):
     place = f"127.0.0.1:{free_port()}"
-    both = [
-        started(["tests/parallel_case.py", tmp_path / "x", "jit", "pmap", place, 2, i], 2)
-        for i in range(2)
-    ]
+    both = [started([CASE, tmp_path / "x", "jit", "pmap", place, 2, i], 2) for i in range(2)]
     ended(*both)
     for mode in parallel.MODES:
         for i in range(2):
@@ -94,16 +96,15 @@ def test_two_processes_train_together_and_one_goes_on(tmp_path):
     """The launcher itself: each process feeds its share, all write one run."""
 
     def command(folder, steps, *more):
-        return [
-            "launch/train.py", "--config=configs/stgan_no_noise_gan.py",
-            f"--workdir={tmp_path / folder}", f"--config.steps={steps}", "--config.save_every=2",
-            "--config.log_every=1", "--config.data.last_subject=62", "--config.data.frames=4",
-            "--config.data.views=(0,90)", "--config.data.walks=('nm-01',)",
-            "--config.validation_subjects=(77,77)", "--config.evaluate_every=2",
-            "--config.picture_every=2", "--config.batch_size=4", "--config.optimizer=sgd",
-            "--config.gen_learning_rate=1e-4", "--config.disc_learning_rate=1e-4",
-            "--config.features=2", "--config.lstm_units=4", *more,
-        ]  # fmt: skip
+        flags = (
+            "validation_subjects=(77,77) data.last_subject=62 data.frames=4 data.views=(0,90) "
+            "data.walks=('nm-01',) save_every=2 log_every=1 evaluate_every=2 picture_every=2 "
+            "batch_size=4 optimizer=sgd gen_learning_rate=1e-4 disc_learning_rate=1e-4 "
+            f"features=2 lstm_units=4 steps={steps}"
+        )
+        launcher = ["launch/train.py", "--config=configs/stgan.py:gaussian"]
+        changes = [f"--config.{flag}" for flag in flags.split()]
+        return [*launcher, f"--workdir={tmp_path / folder}", *changes, *more]
 
     place = f"--coordinator=127.0.0.1:{free_port()}"
     both = [
@@ -112,9 +113,9 @@ def test_two_processes_train_together_and_one_goes_on(tmp_path):
     ]
     ended(*both)
     assert checkpoint.latest_step(tmp_path / "two") == 2
-    # One process with two devices goes on, beside what one device makes of it from the start.
+    # One process with two devices goes on, beside one device that trains from the start.
     ended(started(command("two", 4), 2), started(command("one", 4), 1))
-    one, two = (checkpoint.load(tmp_path / folder, "stgan").state for folder in ("one", "two"))
+    one, two = (checkpoint.load(tmp_path / folder).state for folder in ("one", "two"))
     for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(two), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
 
@@ -134,20 +135,21 @@ def test_a_batch_that_devices_cannot_share_is_refused():
 
 
 def test_lanes_are_spread_over_the_devices_that_divide_them():
-    step = lambda state, batch, alpha, _: (state + alpha * batch.sum(), {"x": state})  # noqa: E731
+    def step(state, batch, alpha, _):
+        return state + alpha * batch.sum(), {"x": state}
+
     batches = np.arange(6.0, dtype=np.float32).reshape(2, 3)
     for lanes, used in ((4, 2), (3, 1)):
-        program = parallel.lanes_compiled(step, lanes)
-        state = program.put_state(np.zeros(lanes, np.float32))
         rows, alphas = np.arange(lanes) % 2, jnp.arange(lanes, dtype=jnp.float32)
-        out, metrics = program.step(state, program.put_batch(batches), rows, alphas)
+        sums = np.array([(3.0, 12.0)[i % 2] * i for i in range(lanes)])
+        program = parallel.lanes_compiled(step, rows)
+        state = program.put_state(np.zeros(lanes, np.float32))
+        out, metrics = program.step(state, program.put_batch(*batches), alphas)
         assert len(out.sharding.device_set) == used
-        np.testing.assert_allclose(out, [(3.0, 12.0)[i % 2] * i for i in range(lanes)])
+        np.testing.assert_allclose(out, sums)
         assert metrics["x"].shape == (lanes,)
-        held = parallel.lanes_compiled(step, lanes, np.arange(9.0, dtype=np.float32))
-        drawn = held.put_batch(np.array([[[0, 1, 2]] * 2, [[3, 4, 5]] * 2]))  # two steps a call
-        twice, metrics = held.step(held.put_state(np.zeros(lanes, np.float32)), drawn, rows, alphas)
-        np.testing.assert_allclose(
-            twice, 2 * np.array([(3.0, 12.0)[i % 2] * i for i in range(lanes)])
-        )
+        held = parallel.lanes_compiled(step, rows, np.arange(9.0, dtype=np.float32))
+        drawn = held.put_batch(np.array([[0, 1, 2]] * 2), np.array([[3, 4, 5]] * 2))  # two steps
+        twice, metrics = held.step(held.put_state(np.zeros(lanes, np.float32)), drawn, alphas)
+        np.testing.assert_allclose(twice, 2 * sums)
         np.testing.assert_allclose(metrics["x"], [np.zeros(lanes), out])

@@ -13,21 +13,22 @@ import jax
 import numpy as np
 import pytest
 
-from stgan_jax import checkpoint, metrics
+from stgan_jax.training import checkpoint, run_log
 
 pytestmark = pytest.mark.processes
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 STEPS = 40
 # A whole ST-GAN, with an Adam, an average and a schedule to be restored, on few frames.
+CHANGES = (
+    "save_every=1 log_every=1 evaluate_every=3 picture_every=0 data.last_subject=62 data.frames=4 "
+    "data.views=(0,90) data.walks=('nm-01',) validation_subjects=(77,77) batch_size=2 features=2 "
+    f"lstm_units=4 ema=0.9 schedule=cosine warmup_steps=5 steps={STEPS}"
+)
 RUN = [
-    "launch/train.py", "--config=configs/stgan_no_noise_gan.py", f"--config.steps={STEPS}",
-    "--config.save_every=1", "--config.log_every=1", "--config.evaluate_every=3",
-    "--config.picture_every=0", "--config.data.last_subject=62", "--config.data.frames=4",
-    "--config.data.views=(0,90)", "--config.data.walks=('nm-01',)",
-    "--config.validation_subjects=(77,77)", "--config.batch_size=2", "--config.features=2",
-    "--config.lstm_units=4", "--config.ema=0.9", "--config.schedule=cosine",
-    "--config.warmup_steps=5",
-]  # fmt: skip
+    "launch/train.py",
+    "--config=configs/stgan.py:gaussian",
+    *(f"--config.{change}" for change in CHANGES.split()),
+]
 
 
 def command(workdir, *more):
@@ -54,9 +55,13 @@ def kill_and_go_on(workdir, kills, seed):
     own = environment(JAX_COMPILATION_CACHE_DIR=f"{workdir}-compiled")
     while True:
         process = subprocess.Popen(
-            command(workdir), cwd=ROOT, env=own, start_new_session=True,
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-        )  # fmt: skip
+            command(workdir),
+            cwd=ROOT,
+            env=own,
+            start_new_session=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
         start = checkpoint.latest_step(workdir) or 0
         target = start + rng.randint(1, max(1, (STEPS - start) // (kills - done + 1)))
         while done < kills and process.poll() is None:
@@ -75,18 +80,18 @@ def kill_and_go_on(workdir, kills, seed):
 def assert_identical(a, b):
     for folder in (checkpoint.LATEST, checkpoint.BEST):
         assert checkpoint.saved_steps(a, folder)[-1:] == checkpoint.saved_steps(b, folder)[-1:]
-        states = [checkpoint.load(workdir, "stgan", folder).state for workdir in (a, b)]
+        states = [checkpoint.load(workdir, folder).state for workdir in (a, b)]
         for x, y in zip(*map(jax.tree.leaves, states), strict=True):
             np.testing.assert_array_equal(x, y)
-    told = [
+    lines = [
         [
             {k: v for k, v in line.items() if k not in ("sequences_per_second", "share_waiting")}
-            for line in metrics.read(workdir / "metrics.jsonl")
+            for line in run_log.read(workdir / "metrics.jsonl")
         ]
         for workdir in (a, b)
     ]
-    assert told[0] == told[1]
-    assert [line["step"] for line in told[0]] == list(range(1, STEPS + 1))
+    assert lines[0] == lines[1]
+    assert [line["step"] for line in lines[0]] == list(range(1, STEPS + 1))
 
 
 def test_a_run_killed_at_any_moment_ends_bit_identical(undisturbed, tmp_path):
@@ -105,6 +110,12 @@ def test_a_run_killed_twenty_times_ends_bit_identical(undisturbed, tmp_path):
     assert_identical(tmp_path, undisturbed)
 
 
+def ended(workdir, *more):
+    """A training whose rates do not depend on the number of steps."""
+    whole = command(workdir, "--config.schedule=constant", *more)
+    return subprocess.run(whole, cwd=ROOT, env=environment(), capture_output=True, text=True)
+
+
 @pytest.mark.soak
 def test_a_full_disk_is_one_sentence_and_costs_no_checkpoint(undisturbed, tmp_path):
     disk = tmp_path / "disk"
@@ -117,17 +128,11 @@ def test_a_full_disk_is_one_sentence_and_costs_no_checkpoint(undisturbed, tmp_pa
         pytest.skip("no right to mount a small disk here")
     try:
         run = disk / "run"
-        first = subprocess.run(
-            command(run, "--config.schedule=constant", "--config.steps=3"),
-            cwd=ROOT, env=environment(), capture_output=True, text=True,
-        )  # fmt: skip
+        first = ended(run, "--config.steps=3")
         assert first.returncode == 0, first.stderr[-2000:]
         free = shutil.disk_usage(disk).free
         (disk / "filler").write_bytes(bytes(max(free - 40_000, 0)))
-        second = subprocess.run(
-            command(run, "--config.schedule=constant"),
-            cwd=ROOT, env=environment(), capture_output=True, text=True,
-        )  # fmt: skip
+        second = ended(run)
         assert second.returncode == 2, second.stderr[-2000:]
         assert "Traceback" not in second.stderr
         last = second.stderr.strip().splitlines()[-1]
@@ -135,12 +140,9 @@ def test_a_full_disk_is_one_sentence_and_costs_no_checkpoint(undisturbed, tmp_pa
         assert "disk is full" in last
         step = checkpoint.latest_step(run)
         assert step >= 3
-        checkpoint.load(run, "stgan")  # whole
+        checkpoint.load(run)  # whole
         (disk / "filler").unlink()
-        third = subprocess.run(
-            command(run, "--config.schedule=constant", f"--config.steps={step + 2}"),
-            cwd=ROOT, env=environment(), capture_output=True, text=True,
-        )  # fmt: skip
+        third = ended(run, f"--config.steps={step + 2}")
         assert third.returncode == 0, third.stderr[-2000:]
         assert checkpoint.latest_step(run) == step + 2
     finally:
