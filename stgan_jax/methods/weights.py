@@ -102,7 +102,11 @@ def restored(saved: Saved, settings: type[_S]) -> tuple[_S, dict[str, Any]]:
             f"{saved.source}: holds a {saved.kind!r} model where a {settings.kind!r} model is "
             "needed"
         )
-    return settings.from_saved(saved.settings), settings.restored(saved.params)
+    try:
+        known = settings.from_saved(saved.settings)
+    except InputError as error:
+        raise InputError(f"{saved.source}: {error}") from error
+    return known, settings.restored(saved.params)
 
 
 def _read_npz(name: str) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -251,6 +251,8 @@ class StganSettings(ValidatedSettings):
     @classmethod
     def upgraded(cls, values: dict[str, Any]) -> dict[str, Any]:
         """See `RunSettings.upgraded`; each part of the loss was set by itself."""
+        if "loss" not in values:
+            values = {"balance": "printed", **values}  # which was the default
         if all(values.get(k) == v for k, v in LOSSES["printed"]._asdict().items()):
             values = {k: v for k, v in values.items() if k not in StganLoss._fields}
             values["loss"] = "printed"
