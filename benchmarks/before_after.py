@@ -19,6 +19,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import av
 from absl import app, flags
@@ -145,9 +146,9 @@ def main(_):
     if not scene.exists():
         command = ["launch/render.py", f"--output={scene}", "--seed=6", "--people=3", "--frames=90"]
         _run(trees["before"], command, out / "scene.txt")
-    cases = [("video", name, case) for name, case in VIDEOS.items()]
-    cases += [("train", name, case) for name, case in TRAINING.items()]
-    cases += [("resume", name, case) for name, case in TRAINING.items()]
+    cases: list[tuple[str, str, Any]] = [("video", *case) for case in VIDEOS.items()]
+    cases += [("train", *case) for case in TRAINING.items()]
+    cases += [("resume", *case) for case in TRAINING.items()]
     cases.append(("evaluate", "quick", (None, None)))
     cases = [case for case in cases if _ONLY.value in f"{case[0]} {case[1]}"]
     rows = []
