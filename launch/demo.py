@@ -20,11 +20,11 @@ def main(_):
         _STGAN.value.noise_checkpoint = f"{_WORKDIR.value}/noise"
         from stgan_jax import demo  # slow to load
         from stgan_jax.methods import catalog
-        from stgan_jax.video import report as told
+        from stgan_jax.video.report import summary
 
         configs = (catalog.settings_of_config(flag.value) for flag in (_NOISE, _STGAN))
         report = demo.run(_WORKDIR.value, *configs)
-    print(told.summary(report["video"]))
+    print(summary(report["video"]))
     print(demo.table(report))
     print(f"{time.monotonic() - started:.0f} s; look at {_WORKDIR.value}/contact_sheet.png")
 

@@ -12,12 +12,12 @@ CONVOLUTIONS = ("auto", "stencil", "pallas", "plain")
 
 
 class _Plain:
-    mixed = staticmethod(stencil.plain_mixed)
-    judged = staticmethod(stencil.plain_judged)
+    generate = staticmethod(stencil.plain_generate)
+    spatial_logits = staticmethod(stencil.plain_spatial_logits)
 
 
 def convolution(name: str) -> ModuleType | type[Any]:
-    """The functions `mixed` and `judged` as one of `CONVOLUTIONS` computes them.
+    """The functions `generate` and `spatial_logits` as one of `CONVOLUTIONS` computes them.
 
     stencil: expressions of few taps (`ops.stencil`); pallas: kernels for GPUs and TPUs
     (`ops.kernels`); plain: general convolutions. auto takes what is known to do well: stencils

@@ -34,7 +34,7 @@ class Conv(NamedTuple):
     bias: Float[Array, " *C"]
 
 
-class Mixer(NamedTuple):
+class GeneratorWeights(NamedTuple):
     """The weights of G: two encoders and a decoder."""
 
     encoder: Conv
@@ -42,7 +42,7 @@ class Mixer(NamedTuple):
     decoder: Conv
 
 
-class Judge(NamedTuple):
+class SpatialWeights(NamedTuple):
     """The weights of D_S: a convolution, then a fully connected layer to one logit."""
 
     conv: Conv
@@ -50,18 +50,20 @@ class Judge(NamedTuple):
     bias: Float[Array, ""]
 
 
-def plain_mixed(
-    weights: Mixer, own: Float[Array, "B T D"], noise: Float[Array, "B N D"]
+def plain_generate(
+    weights: GeneratorWeights, own: Float[Array, "B T D"], noise: Float[Array, "B N D"]
 ) -> Float[Array, "B T D"]:
-    """`mixed` by general convolutions."""
+    """`generate` by general convolutions."""
     hidden = nn.relu(_convolved(weights.encoder, own[..., None]))
     hidden = hidden + nn.relu(_convolved(weights.noise_encoder, noise[..., None]))
     kernel, bias = weights.decoder
     return nn.relu(_general(hidden, kernel[..., None]) + bias)[..., 0]
 
 
-def plain_judged(weights: Judge, contours: Float[Array, "B T D"]) -> Float[Array, "B T"]:
-    """`judged` by a general convolution."""
+def plain_spatial_logits(
+    weights: SpatialWeights, contours: Float[Array, "B T D"]
+) -> Float[Array, "B T"]:
+    """`spatial_logits` by a general convolution."""
     hidden = nn.leaky_relu(_convolved(weights.conv, contours[..., None]), LEAK)
     return jnp.einsum("btdc,cd->bt", hidden, weights.kernel) + weights.bias
 
@@ -78,8 +80,8 @@ def _general(x: Float[Array, "B T D I"], kernel: Float[Array, "taps I O"]):
     return out.reshape(*x.shape[:-1], -1)
 
 
-def mixed(
-    weights: Mixer, own: Float[Array, "B T D"], noise: Float[Array, "B N D"]
+def generate(
+    weights: GeneratorWeights, own: Float[Array, "B T D"], noise: Float[Array, "B N D"]
 ) -> Float[Array, "B T D"]:
     """relu(decoder(relu(encoder(own)) + relu(noise_encoder(noise)))): ST-GAN 3.4, WIFS Eqs. 2-4.
 
@@ -97,7 +99,7 @@ def mixed(
     return _mixed(*float32((weights, own, noise))).astype(own.dtype)
 
 
-def judged(weights: Judge, contours: Float[Array, "B T D"]) -> Float[Array, "B T"]:
+def spatial_logits(weights: SpatialWeights, contours: Float[Array, "B T D"]) -> Float[Array, "B T"]:
     """Each frame's logit by D_S: convolution, leaky ReLU, fully connected (ST-GAN Fig. 5a)."""
     wide, x = float32(weights), contours.astype(jnp.float32)
     return (_judged(wide.conv, wide.kernel, x) + wide.bias).astype(contours.dtype)
@@ -181,7 +183,7 @@ def _summed(
 
 @jax.custom_vjp
 @jax.jit
-def _mixed(weights: Mixer, own: Float[Array, "B T D"], noise: Float[Array, "B N D"]):
+def _mixed(weights: GeneratorWeights, own: Float[Array, "B T D"], noise: Float[Array, "B N D"]):
     kernel, bias = weights.decoder
     rows = [_rows(x, _reach(kernel)) for x in (own, noise)]
 
@@ -224,13 +226,13 @@ def _mixed_backwards(kept, change):
     of_encoder, of_kernel = _passed_weights(encoder, kernel, own, change)
     of_noise_encoder, more = _passed_weights(noise_encoder, kernel, noise, of_noise)
     return (
-        Mixer(of_encoder, of_noise_encoder, Conv(of_kernel + more, change.sum())),
+        GeneratorWeights(of_encoder, of_noise_encoder, Conv(of_kernel + more, change.sum())),
         _passed_inputs(encoder, kernel, own, change),
         _passed_inputs(noise_encoder, kernel, noise, of_noise),
     )
 
 
-def _mixed_forwards(weights: Mixer, own, noise):
+def _mixed_forwards(weights: GeneratorWeights, own, noise):
     out = _mixed(weights, own, noise)
     return out, (weights, own, noise, out)
 

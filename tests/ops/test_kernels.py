@@ -9,7 +9,7 @@ import pytest
 
 from stgan_jax.ops import stencil
 from stgan_jax.ops.kernels import convolution, tiles
-from stgan_jax.ops.stencil import Conv, Judge, Mixer
+from stgan_jax.ops.stencil import Conv, GeneratorWeights, SpatialWeights
 
 
 def normal(number, *shape):
@@ -20,12 +20,12 @@ def mixer(taps, features):
     def conv(i):
         return Conv(normal(i, taps, features), normal(i + 1, features))
 
-    return Mixer(conv(0), conv(2), Conv(normal(4, taps, features), normal(5)))
+    return GeneratorWeights(conv(0), conv(2), Conv(normal(4, taps, features), normal(5)))
 
 
 def judge(taps, features, size):
     conv = Conv(normal(0, taps, features), normal(1, features))
-    return Judge(conv, normal(2, features, size), normal(3))
+    return SpatialWeights(conv, normal(2, features, size), normal(3))
 
 
 def assert_equal(result, expected):
@@ -94,12 +94,14 @@ class TestEqualPlainConvolutionsWithAllGradients:
         tiled_as(backend)
         own, noise = normal(6, *shape), normal(7, shape[0], noises, shape[2])
         inputs = mixer(taps, features), own.astype(dtype), noise.astype(dtype)
-        assert_equal_with_gradients(convolution.mixed, stencil.plain_mixed, *inputs)
+        assert_equal_with_gradients(convolution.generate, stencil.plain_generate, *inputs)
 
     def test_judged(self, tiled_as, backend, shape, noises, features, taps, dtype):
         tiled_as(backend)
         inputs = judge(taps, features, shape[2]), normal(6, *shape).astype(dtype)
-        assert_equal_with_gradients(convolution.judged, stencil.plain_judged, *inputs)
+        assert_equal_with_gradients(
+            convolution.spatial_logits, stencil.plain_spatial_logits, *inputs
+        )
 
 
 def slope_of(function, *weights_and_inputs):
@@ -119,7 +121,7 @@ def test_judged_has_second_derivatives_in_lanes_of_weights():
     lanes = jax.tree.map(lambda x: jnp.stack([0.3 * x, -0.2 * x]), lanes)
     result, expected = (
         jax.jit(jax.vmap(lambda w: slope_of(f, w, contours)))(lanes)  # noqa: B023
-        for f in (convolution.judged, stencil.plain_judged)
+        for f in (convolution.spatial_logits, stencil.plain_spatial_logits)
     )
     assert_equal(result, expected)
 
@@ -130,7 +132,7 @@ def test_mixed_has_second_derivatives():
     inputs = jax.tree.map(lambda x: 0.3 * x, inputs)
     result, expected = (
         jax.jit(lambda *a: slope_of(f, *a))(*inputs)  # noqa: B023
-        for f in (convolution.mixed, stencil.plain_mixed)
+        for f in (convolution.generate, stencil.plain_generate)
     )
     assert_equal(result, expected)
 
@@ -145,17 +147,17 @@ def test_all_kernels_lower_for_accelerators(monkeypatch, backend, platform, call
     own, noise = normal(6, 2, 50, 4000).astype(dtype), normal(7, 2, 1, 4000).astype(dtype)
 
     def mixed_loss(*args):
-        return jnp.sum(jnp.square(convolution.mixed(*args)))
+        return jnp.sum(jnp.square(convolution.generate(*args)))
 
     def judged_loss(*args):
-        return jnp.sum(jnp.square(convolution.judged(*args)))
+        return jnp.sum(jnp.square(convolution.spatial_logits(*args)))
 
     lanes = jax.tree.map(lambda x: x[None], mixer(3, 16))
     for function, inputs, count in (
         (jax.grad(mixed_loss, (0, 1, 2)), (mixer(3, 16), own, noise), 6),
         (jax.grad(judged_loss, (0, 1)), (judge(3, 16, 4000), own), 3),
-        (functools.partial(slope_of, convolution.judged), (judge(5, 6, 4000), own), 7),
-        (jax.vmap(convolution.mixed, (0, None, None)), (lanes, own, noise), 2),
+        (functools.partial(slope_of, convolution.spatial_logits), (judge(5, 6, 4000), own), 7),
+        (jax.vmap(convolution.generate, (0, None, None)), (lanes, own, noise), 2),
     ):
         lowered = jax.jit(function).trace(*inputs).lower(lowering_platforms=(platform,))
         assert lowered.as_text().count(f"@{call}") == count

@@ -136,8 +136,8 @@ def test_general_convolutions_are_taken_off_the_cpu(monkeypatch):
     params, disc_params = gen.init(jax.random.key(2), own, noise), disc.init(jax.random.key(3), own)
     here = gen.apply(params, own, noise), disc.apply(disc_params, own)
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    monkeypatch.setattr(stencil, "mixed", pytest.fail)
-    monkeypatch.setattr(stencil, "judged", pytest.fail)
+    monkeypatch.setattr(stencil, "generate", pytest.fail)
+    monkeypatch.setattr(stencil, "spatial_logits", pytest.fail)
     np.testing.assert_allclose(gen.apply(params, own, noise), here[0], atol=1e-6)
     np.testing.assert_allclose(disc.apply(disc_params, own), here[1], atol=1e-5)
 
@@ -145,8 +145,8 @@ def test_general_convolutions_are_taken_off_the_cpu(monkeypatch):
 @pytest.mark.parametrize(("backend", "module"), [("gpu", kernels), ("cpu", stencil)])
 def test_kernels_are_taken_where_asked_for_and_never_on_a_cpu(monkeypatch, backend, module):
     contours = uniform(0, (1, 2, 4000))
-    monkeypatch.setattr(module, "mixed", lambda weights, own, noise: 3.0 * own)
-    monkeypatch.setattr(module, "judged", lambda weights, own: own[..., 0])
+    monkeypatch.setattr(module, "generate", lambda weights, own, noise: 3.0 * own)
+    monkeypatch.setattr(module, "spatial_logits", lambda weights, own: own[..., 0])
     monkeypatch.setattr(jax, "default_backend", lambda: backend)
     gen = networks.Generator(convolution="pallas")
     output, _ = gen.init_with_output(jax.random.key(2), contours, contours)

@@ -75,7 +75,9 @@ class Generator(nn.Module):
             noise_encoder = weights("noise_encoder", (taps, 1, features), _passing(1.0), self.dtype)
         kernel, bias = weights("decoder", (taps, features, 1), _passing(0.5), self.dtype, 0.5)
         own_conv, noise_conv = (stencil.Conv(k[:, 0], b) for k, b in (encoder, noise_encoder))
-        mixer = stencil.Mixer(own_conv, noise_conv, stencil.Conv(kernel[..., 0], bias[0]))
+        weights_of_g = stencil.GeneratorWeights(
+            own_conv, noise_conv, stencil.Conv(kernel[..., 0], bias[0])
+        )
         # One noise contour stands for all frames (ST-GAN 3.3).
         noise = noise[:, None] if noise.ndim == 2 else noise
         own, noise = (cast(2.0 * x - 1.0, self.dtype) for x in (contours, noise))
@@ -84,7 +86,7 @@ class Generator(nn.Module):
             own, noise = (
                 jnp.concatenate([x[..., -reach:], x, x[..., :reach]], -1) for x in (own, noise)
             )
-        out = convolution(self.convolution).mixed(mixer, own, noise)
+        out = convolution(self.convolution).generate(weights_of_g, own, noise)
         return out[..., reach : out.shape[-1] - reach].astype(contours.dtype)
 
 
@@ -106,11 +108,14 @@ class SpatialDiscriminator(nn.Module):
         size, features = contours[0].shape[-1], self.features
         kernel, bias = weights("Conv_0", (self.kernel, 1, features), start, self.dtype)
         dense, offset = weights("Dense_0", (size * features, 1), start, self.dtype)
-        judge = stencil.Judge(
+        weights_of_d = stencil.SpatialWeights(
             stencil.Conv(kernel[:, 0], bias), dense.reshape(size, features).T, offset[0]
         )
-        judged = convolution(self.convolution).judged
-        logits = [judged(judge, cast(_centred(x), self.dtype)).astype(x.dtype) for x in contours]
+        spatial_logits = convolution(self.convolution).spatial_logits
+        logits = [
+            spatial_logits(weights_of_d, cast(_centred(x), self.dtype)).astype(x.dtype)
+            for x in contours
+        ]
         return jnp.concatenate(logits)
 
 

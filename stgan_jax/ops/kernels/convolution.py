@@ -1,6 +1,6 @@
 """G's and D_S's convolutions for GPUs and TPUs: Pallas kernels that keep channels on the chip.
 
-The same functions as `stencil.mixed` and `stencil.judged`. A program (see `tiles`) computes
+The functions of `stencil`, `generate` and `spatial_logits`. A program (see `tiles`) computes
 channels by coordinates of one frame after the other and writes what is asked for alone: a result,
 a gradient by coordinates, or its share of gradients by weights, which are added up outside.
 Backward passes compute the channels again.
@@ -19,18 +19,26 @@ from jaxtyping import Array, Float
 
 from stgan_jax.ops import stencil
 from stgan_jax.ops.kernels.tiles import Tiles, filled, frame_of, write_frame
-from stgan_jax.ops.stencil import LEAK, Conv, Judge, Mixer, added, float32, offsets_of
+from stgan_jax.ops.stencil import (
+    LEAK,
+    Conv,
+    GeneratorWeights,
+    SpatialWeights,
+    added,
+    float32,
+    offsets_of,
+)
 
 
-def mixed(
-    weights: Mixer, own: Float[Array, "B T D"], noise: Float[Array, "B N D"]
+def generate(
+    weights: GeneratorWeights, own: Float[Array, "B T D"], noise: Float[Array, "B N D"]
 ) -> Float[Array, "B T D"]:
-    """`stencil.mixed`, N = T or 1."""
+    """`stencil.generate`, N = T or 1."""
     return _mixed(float32(weights), own, noise)
 
 
-def judged(weights: Judge, contours: Float[Array, "B T D"]) -> Float[Array, "B T"]:
-    """`stencil.judged`."""
+def spatial_logits(weights: SpatialWeights, contours: Float[Array, "B T D"]) -> Float[Array, "B T"]:
+    """`stencil.spatial_logits`."""
     wide = float32(weights)
     return (_judged(wide.conv, wide.kernel, contours) + wide.bias).astype(contours.dtype)
 
@@ -63,14 +71,14 @@ def _weighted(weights: Sequence[Array], values: Sequence[Array]) -> Array:
 
 @jax.custom_vjp
 def _mixed(
-    weights: Mixer, own: Float[Array, "B T D"], noise: Float[Array, "B N D"]
+    weights: GeneratorWeights, own: Float[Array, "B T D"], noise: Float[Array, "B N D"]
 ) -> Float[Array, "B T D"]:
     kernel, bias = weights.decoder
     other = _passed(weights.noise_encoder, kernel, noise) + bias
     return _passed(weights.encoder, kernel, own, other)
 
 
-def _mixed_forwards(weights: Mixer, own, noise):
+def _mixed_forwards(weights: GeneratorWeights, own, noise):
     out = _mixed(weights, own, noise)
     return out, (weights, own, noise, out)
 
@@ -78,17 +86,17 @@ def _mixed_forwards(weights: Mixer, own, noise):
 _mixed.defvjp(_mixed_forwards, lambda kept, change: _mixed_gradients(*kept, change))
 
 
-def _plain_mixed_gradients(weights: Mixer, own, noise, out, change):
+def _plain_mixed_gradients(weights: GeneratorWeights, own, noise, out, change):
     del out
 
     def plain(weights, own, noise):
-        return stencil.plain_mixed(weights, *float32((own, noise))).astype(own.dtype)
+        return stencil.plain_generate(weights, *float32((own, noise))).astype(own.dtype)
 
     return jax.vjp(plain, weights, own, noise)[1](change)
 
 
 @_with_derivatives_of(_plain_mixed_gradients)
-def _mixed_gradients(weights: Mixer, own, noise, out, change):
+def _mixed_gradients(weights: GeneratorWeights, own, noise, out, change):
     encoder, noise_encoder, (kernel, _) = weights
     change = jnp.where(out > 0, change, 0)
     of_noise = change
@@ -98,7 +106,7 @@ def _mixed_gradients(weights: Mixer, own, noise, out, change):
     of_noise_encoder, more = _passed_weights(noise_encoder, kernel, noise, of_noise)
     of_decoder = Conv(of_kernel + more, change.sum(dtype=jnp.float32))
     return (
-        Mixer(of_encoder, of_noise_encoder, of_decoder),
+        GeneratorWeights(of_encoder, of_noise_encoder, of_decoder),
         _passed_inputs(encoder, kernel, own, change),
         _passed_inputs(noise_encoder, kernel, noise, of_noise),
     )
@@ -236,7 +244,8 @@ _judged.defvjp(lambda *inputs: (_judged(*inputs), inputs), _judged_backwards)
 
 
 def _plain_judged(conv: Conv, kernel, x):
-    return stencil.plain_judged(Judge(conv, kernel, jnp.zeros(())), x.astype(jnp.float32))
+    weights = SpatialWeights(conv, kernel, jnp.zeros(()))
+    return stencil.plain_spatial_logits(weights, x.astype(jnp.float32))
 
 
 def _plain_judged_weights(conv: Conv, kernel, each, x):
