@@ -212,7 +212,10 @@ def refuse_other_run(settings: RunSettings, workdir: str | os.PathLike) -> None:
     if saved is None:
         return
     if saved.get("kind") == settings.kind:
-        before = type(settings).from_saved(saved)
+        try:
+            before = type(settings).from_saved(saved)
+        except InputError as error:
+            raise InputError(f"{workdir}: {error}") from error
         name = settings.differing(before)
         old, new = before.to_dict().get(name or ""), settings.to_dict().get(name or "")
     else:
