@@ -136,7 +136,7 @@ def interleaved(candidates: Mapping[str, Callable[[], Any]], runs: int, before: 
 
     In use a step follows one of its own. What the candidate before it did to caches and to the
     system's memory is not its own: 910 MB that one peer gives back make the next call a third
-    slower, whoever's it is.
+    slower, whichever comes next.
 
     Args:
       candidates: calls by name.

@@ -74,7 +74,7 @@ def _errors(read: np.ndarray, true: np.ndarray) -> dict[str, float]:
     """Mean errors of the legs' angles and of the view, in degrees."""
     off = np.abs(read[:, :4] - true[:, :4])
     views = [np.degrees(np.arctan2(x[:, 5], x[:, 4])) for x in (read, true)]
-    # Seen from behind at the same angle somebody looks the same: 0 and 180 are told apart by toes.
+    # From behind at the same angle a person looks the same: only toes distinguish 0 and 180.
     turned = np.abs((views[0] - views[1] + 180) % 360 - 180)
     either = np.minimum(turned, np.abs(180 - np.abs(views[0]) - np.abs(views[1])))
     return {
