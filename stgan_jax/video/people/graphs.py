@@ -31,8 +31,8 @@ def to_onnx(graph: Path, weights: Path, outputs: Sequence[str]) -> bytes:
       outputs: names of the graph's operations whose results, 4-D, become the model's outputs.
 
     Returns:
-      An ONNX model, opset 13, with one input `INPUT` (batch, 3, H, W), both sides multiples of
-      the network's stride, and outputs of those names, NCHW, float32.
+      An ONNX model, opset 13, with one input `INPUT`, NCHW, and outputs of those names, NCHW,
+      float32. The input has the size of the training; others are possible.
 
     Raises:
       ValueError: an operation that NanoDet does not have.
@@ -63,12 +63,13 @@ class _Converter:
         self._tensors: list[bytes] = []
         self._written: list[bytes] = []
         self._names: dict[str, str] = {}  # in TensorFlow -> in ONNX
+        self._shape: list[int] = []  # of the input
 
     def model(self, outputs: Sequence[str]) -> bytes:
         results = [self._name(name) for name in outputs]
         graph = b"".join(_field(1, node) for node in self._written) + _field(2, "graph")
         graph += b"".join(_field(5, tensor) for tensor in self._tensors)
-        graph += _field(11, _info(INPUT, ["batch", 3, "height", "width"]))
+        graph += _field(11, _info(INPUT, self._shape))
         graph += b"".join(_field(12, _info(name, [None] * 4)) for name in results)
         return _field(1, 8) + _field(7, graph) + _field(8, _field(1, "") + _field(2, 13))
 
@@ -99,6 +100,7 @@ class _Converter:
     # One method for each of TensorFlow's operations, named after it in lower case.
 
     def _placeholder(self, name, inputs, attr) -> str:
+        self._shape = [int(dim["size"]) for dim in attr["shape"]["shape"]["dim"]]
         return INPUT
 
     def _identity(self, name, inputs, attr) -> str:
@@ -147,6 +149,8 @@ class _Converter:
         bias = self._values[inputs[1]].reshape(1, -1, 1, 1)
         operands = [self._name(inputs[0]), self._tensor(f"{name}/bias", bias)]
         return self._write("Add", operands, name)
+
+    _addv2 = _add
 
     def _leakyrelu(self, name, inputs, attr) -> str:
         slope = float(attr["alpha"]["f"])
@@ -212,10 +216,7 @@ def _attribute(name: str, value: float | int | str | list[int]) -> bytes:
     return out + b"".join(_field(8, number) for number in value) + _field(20, _INTS)
 
 
-def _info(name: str, shape: Sequence[int | str | None]) -> bytes:
-    """A tensor's name, that it is float32, and its shape; sizes may be names, or left open."""
-    dims = b""
-    for size in shape:
-        one = b"" if size is None else _field(2 if isinstance(size, str) else 1, size)
-        dims += _field(1, one)
+def _info(name: str, shape: Sequence[int | None]) -> bytes:
+    """A tensor's name, that it is float32, and its shape, sizes that are None left open."""
+    dims = b"".join(_field(1, b"" if size is None else _field(1, size)) for size in shape)
     return _field(1, name) + _field(2, _field(1, _field(1, 1) + _field(2, dims)))

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from stgan_jax.util import files
@@ -251,17 +251,7 @@ def _unpack(archive: Path, package: Package, where: Path) -> None:
     Raises:
       InputError: a file is missing, or its hash is not the pinned one.
     """
-    with contextlib.ExitStack() as stack:
-        if archive.suffix == ".whl":
-            read = stack.enter_context(zipfile.ZipFile(archive)).read
-        else:
-            tar = stack.enter_context(tarfile.open(archive))
-
-            def read(path: str) -> bytes:
-                member = tar.extractfile(path)
-                assert member is not None
-                return member.read()
-
+    with _opened(archive) as read:
         for name, member in package.files.items():
             try:
                 data = read(member.path)
@@ -276,6 +266,23 @@ def _unpack(archive: Path, package: Package, where: Path) -> None:
                 )
             with files.replacing(where / name) as beside:
                 beside.write_bytes(data)
+
+
+@contextlib.contextmanager
+def _opened(archive: Path) -> Iterator[Callable[[str], bytes]]:
+    """Reads files of a wheel or of an npm archive; KeyError where there is none of that path."""
+    if archive.suffix == ".whl":
+        with zipfile.ZipFile(archive) as wheel:
+            yield lambda path: wheel.read(path)
+    else:
+        with tarfile.open(archive) as tar:
+
+            def read(path: str) -> bytes:
+                file = tar.extractfile(path)
+                assert file is not None
+                return file.read()
+
+            yield read
 
 
 def _missing(where: Path, package: Package) -> list[str]:

