@@ -14,3 +14,8 @@ def networks_folder():
         return models.fetched()
     except InputError as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture(autouse=True)
+def without_networks():
+    """Networks are used here, unlike in the tests of the folder above."""
