@@ -21,7 +21,7 @@ THRESHOLD = 0.3  # least score of a box
 _SIDE = 640  # of the detector's input
 _SAME_PLACE = 0.5  # boxes with a larger intersection over union are one place
 _PRESENT = 0.2  # least presence of an outline that is used
-_CERTAIN = 0.5  # median score of a box that is covered whole if it has no outline
+_CERTAIN = 0.5  # presence below which a box of at least this median score is covered whole
 _SMALL, _LIKELY = 48, 0.4  # best score that somebody below so many pixels in the input needs
 _SAME, _ALIKE = 24, 0.3  # grey levels; share of somebody's pixels that differ by less
 _MARGIN = 0.04  # around an outline, of the person's height
@@ -86,9 +86,9 @@ def people_standing(
     Somebody is there if the detector finds them in the picture, or at the same place in half of
     the samples or more, where these look like the picture. Their mask is the union of their
     outlines in all of these, since they move a little; parts that an outline leaves out in the
-    middle of a body, and arms by their joints, are added. Where no outline is of a person, the box
-    is covered if its score is high, as of somebody who is half hidden; otherwise it is a thing (a
-    coat on a chair).
+    middle of a body, and arms by their joints, are added. Where no outline is a person's beyond
+    doubt, the box is covered if its score is high, as of somebody who is half hidden; without any
+    outline a box of a low score is a thing (a coat on a chair).
 
     Args:
       picture: the empty scene, RGB.
@@ -110,19 +110,22 @@ def _covered(
     size = images[0].shape[:2]
     mask = np.zeros(size, np.uint8)
     stays = len(place) - (place[0].number == 0) >= (len(images) - 1) / 2
-    present = False
+    presence, passing = 0.0, False
     for found in place:
         image = images[found.number]
-        outlines = outliner(image, _crops(found.box))
-        own = [_body(o, found.box, size) for o in outlines if o.presence >= _PRESENT]
-        present |= bool(own)
-        for body in own:
+        for outline in outliner(image, _crops(found.box)):
+            if outline.presence < _PRESENT:
+                continue
+            body = _body(outline, found.box, size)
             # Somebody who passes does not look as what the picture shows there.
-            if not stays or not found.number or _alike(image, images[0], body) >= _ALIKE:
+            if stays and found.number and _alike(image, images[0], body) < _ALIKE:
+                passing = True
+            else:
                 mask |= body
-    if not mask.any():
-        if present or np.median([found.score for found in place]) < _CERTAIN:
-            return mask
+                presence = max(presence, outline.presence)
+    passing = passing and place[0].number > 0
+    likely = np.median([found.score for found in place]) >= _CERTAIN
+    if presence < _CERTAIN and likely and not passing:
         for found in place:
             top, left, bottom, right = np.round(found.box).astype(int)
             mask[top:bottom, left:right] = 1

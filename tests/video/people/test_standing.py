@@ -13,7 +13,7 @@ from stgan_jax.media.segmentation import Region
 from stgan_jax.methods import catalog
 from stgan_jax.util.errors import InputError
 from stgan_jax.video import clip
-from stgan_jax.video.people import models, standing
+from stgan_jax.video.people import models, networks, standing
 from stgan_jax.video.people.shelf import Shelf
 from stgan_jax.video.people.sightings import Sightings
 from stgan_jax.video.source import ClipOptions
@@ -58,6 +58,54 @@ def test_nothing_of_a_scene_without_standing_people_is_covered(nets, seed):
     empty = Scene(seed, people=0, frames=1, size=SIZE).background
     samples = np.stack([frame.image for frame in frames])
     assert not standing.people_standing(empty, samples, nets).any()
+
+
+class Boxes(networks.Detector):
+    """The same box in every picture."""
+
+    def __init__(self, score):
+        self.score = score
+
+    def __call__(self, frame, side=0, regions=None):
+        return np.float32([[40, 100, 180, 150]]), np.float32([self.score])
+
+
+class Outlines(networks.Outliner):
+    """A strip in the middle of the box."""
+
+    def __init__(self, presence):
+        self.presence = presence
+
+    def __call__(self, frame, boxes):
+        strip = np.ones((100, 20), np.float32)
+        joints, box = np.zeros((33, 3), np.float32), np.zeros(4, np.float32)
+        return [networks.Outline(60, 115, strip, self.presence, joints, box) for _ in boxes]
+
+
+@pytest.mark.parametrize(
+    ("score", "presence", "strip", "box"),
+    [
+        (0.6, 0.9, True, False),  # a person
+        (0.6, 0.3, True, True),  # a doubtful outline of somebody who is there
+        (0.6, 0.1, True, True),  # somebody half hidden
+        (0.4, 0.3, True, False),
+        (0.4, 0.1, False, False),  # a coat on a chair
+    ],
+)
+def test_doubtful_outlines_are_covered_by_their_boxes(score, presence, strip, box):
+    picture = np.full((200, 300, 3), 90, np.uint8)
+    nets = standing.Networks(Boxes(score), Outlines(presence))
+    cover = standing.people_standing(picture, np.stack([picture] * 5), nets)
+    assert cover[60:160, 115:135].all() == strip
+    assert cover[40:180, 100:150].all() == box
+    assert cover.any() == strip
+    assert not cover[:, 165:].any()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (18, 300), (300, 2)])
+def test_tiny_frames_hold_nobody(nets, size):
+    picture = np.random.default_rng(0).integers(0, 255, (*size, 3)).astype(np.uint8)
+    assert not standing.people_standing(picture, picture[None], nets).any()
 
 
 def test_who_stands_is_not_shown_and_the_scene_is_left(networks_folder, tmp_path):
