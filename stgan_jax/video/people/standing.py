@@ -18,11 +18,13 @@ from stgan_jax.video.people.sightings import Sightings
 
 SAMPLES = 8  # frames that are searched, too
 THRESHOLD = 0.3  # least score of a box
-_SIDE = 640  # of the detector's input
+_SIDES = (640, 960, 1280)  # of the detector's input; samples are searched with the first
+_ENLARGED = 2  # an image is not enlarged by more for the others
 _SAME_PLACE = 0.5  # boxes with a larger intersection over union are one place
 _PRESENT = 0.2  # least presence of an outline that is used
 _CERTAIN = 0.5  # presence below which a box of at least this median score is covered whole
-_SMALL, _LIKELY = 48, 0.4  # best score that somebody below so many pixels in the input needs
+# Who is lower than so many pixels in the first input needs a score, or a presence in both crops.
+_SMALL, _LIKELY, _OUTLINED = 48, 0.4, 0.8
 _SAME, _ALIKE = 24, 0.3  # grey levels; share of somebody's pixels that differ by less
 _MARGIN = 0.04  # around an outline, of the person's height
 _REACH = 0.08  # around somebody's mask, of its height, for the parts that move
@@ -110,10 +112,15 @@ def _covered(
     size = images[0].shape[:2]
     mask = np.zeros(size, np.uint8)
     stays = len(place) - (place[0].number == 0) >= (len(images) - 1) / 2
+    scale = _SIDES[0] / max(size)
+    small = scale * float(place[0].box[2] - place[0].box[0]) < _SMALL
+    certain = not small or max(found.score for found in place) >= _LIKELY
     presence, passing = 0.0, False
     for found in place:
         image = images[found.number]
-        for outline in outliner(image, _crops(found.box)):
+        outlines = outliner(image, _crops(found.box))
+        certain |= min(outline.presence for outline in outlines) >= _OUTLINED
+        for outline in outlines:
             if outline.presence < _PRESENT:
                 continue
             body = _body(outline, found.box, size)
@@ -123,6 +130,8 @@ def _covered(
             else:
                 mask |= body
                 presence = max(presence, outline.presence)
+    if not certain:
+        return np.zeros_like(mask)
     passing = passing and place[0].number > 0
     likely = np.median([found.score for found in place]) >= _CERTAIN
     if presence < _CERTAIN and likely and not passing:
@@ -148,7 +157,8 @@ def _places(images: list[np.ndarray], detector: networks.Detector) -> list[list[
     """Where somebody is all the time: the boxes at each place, one an image at most."""
     places: list[list[_Found]] = []
     for number, image in enumerate(images):
-        for box, score in zip(*detector(image, _SIDE), strict=True):
+        boxes, scores = _detected(image, detector, _SIDES if number == 0 else _SIDES[:1])
+        for box, score in zip(boxes, scores, strict=True):
             found = _Found(number, box, float(score))
             overlaps = [_overlap(place[0].box, box) for place in places]
             best = int(np.argmax(overlaps)) if places else -1
@@ -157,14 +167,20 @@ def _places(images: list[np.ndarray], detector: networks.Detector) -> list[list[
                     places[best].append(found)
             else:
                 places.append([found])
-    scale, samples = _SIDE / max(images[0].shape[:2]), len(images) - 1
+    least = max(2, (len(images) - 1) / 2)
+    return [place for place in places if place[0].number == 0 or len(place) >= least]
 
-    def is_likely(place: list[_Found]) -> bool:
-        stays = place[0].number == 0 or len(place) >= max(2, samples / 2)
-        small = scale * (place[0].box[2] - place[0].box[0]) < _SMALL
-        return stays and (not small or max(found.score for found in place) >= _LIKELY)
 
-    return [place for place in places if is_likely(place)]
+def _detected(
+    image: np.ndarray, detector: networks.Detector, sides: tuple[int, ...]
+) -> tuple[Float[np.ndarray, "N 4"], Float[np.ndarray, "N"]]:
+    """Boxes and scores, best first, at all scales that do not blow up the image too much."""
+    most = max(sides[0], _ENLARGED * max(image.shape[:2]))
+    found = [detector(image, side) for side in sides if side <= most]
+    boxes = np.concatenate([boxes for boxes, _ in found])
+    scores = np.concatenate([scores for _, scores in found])
+    kept = networks.best(boxes, scores, _SAME_PLACE)
+    return boxes[kept], scores[kept]
 
 
 def _overlap(one: Float[np.ndarray, "4"], other: Float[np.ndarray, "4"]) -> float:
