@@ -1,16 +1,20 @@
 """Are people who stand still from end to end found, and what of empty scenes is covered?
 
     python benchmarks/standing.py [--input=FILE] [--each=4] [--scenes=20] [--out=FILE.json]
+        [--clips=FILE,FILE] [--people=networks,difference] [--models=FOLDER]
 
-In a real video from a static camera, people who walk alone are cut out of some frames each and put
-into the video's empty scene where they were: a picture of somebody who stood there from end to end.
-People half behind a pole count, too. And rendered people, one a scene. A person is covered if all
-of their silhouette is. Also: the share of the empty scenes that is covered.
+By the networks, and by the HOG detectors that stand in for them (difference). In a real video from
+a static camera, people who walk alone are cut out of some frames each and put into the video's
+empty scene where they were: a picture of somebody who stood there from end to end. People half
+behind a pole count, too. And rendered people, one a scene. A person is covered if all of their
+silhouette is. Also: the share of the empty scenes that is covered, and of each of --clips.
 """
 
+import functools
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -20,7 +24,7 @@ from tqdm import tqdm
 from stgan_jax.data.walkers.scenes import Scene
 from stgan_jax.media import background, containers
 from stgan_jax.util import files
-from stgan_jax.util.errors import one_sentence, parse_flags
+from stgan_jax.util.errors import InputError, one_sentence, parse_flags
 from stgan_jax.video.people import anonymizing, masks, standing
 from stgan_jax.video.people.shelf import Shelf
 from stgan_jax.video.source import ClipSource
@@ -29,23 +33,32 @@ _INPUT = flags.DEFINE_string("input", None, "Video from a static camera in which
 _EACH = flags.DEFINE_integer("each", 4, "Frames of each person.", lower_bound=1)
 _SCENES = flags.DEFINE_integer("scenes", 20, "Rendered ones.", lower_bound=0)
 _SEED = flags.DEFINE_integer("seed", 60, "Of the first rendered scene.", lower_bound=0)
+_CLIPS = flags.DEFINE_list("clips", [], "Videos whose empty scenes are searched.")
+_PEOPLE = flags.DEFINE_list("people", ["networks", "difference"], "What is measured.")
+_MODELS = flags.DEFINE_string("models", None, "The networks' files; by default they are fetched.")
 _OUT = flags.DEFINE_string("out", None, "JSON file to write.")
 _LEAST = 40  # pixels in height of somebody who is tried
 Case = tuple[np.ndarray, np.ndarray]  # picture, silhouette
+Method = Callable[[np.ndarray, np.ndarray], np.ndarray]  # picture, samples -> mask
 
 
 def main(_) -> None:
     with one_sentence():
         if _OUT.value:
             files.check_output(_OUT.value)
+        methods = {name: _method(name) for name in _PEOPLE.value}
         figures = {}
         if _INPUT.value:
             empty, cases = _real(_INPUT.value)
-            figures["real"] = _measured(cases, [empty])
+            figures["real"] = {n: _measured(m, cases, [empty]) for n, m in methods.items()}
         size = (480, 640)
         seeds = range(_SEED.value, _SEED.value + _SCENES.value)
         empties = [Scene(seed, people=0, frames=1, size=size).background for seed in seeds]
-        figures["rendered"] = _measured([_rendered(seed, size) for seed in seeds], empties)
+        rendered = [_rendered(seed, size) for seed in seeds]
+        figures["rendered"] = {n: _measured(m, rendered, empties) for n, m in methods.items()}
+        figures["clips, share of the picture covered"] = {
+            Path(path).name: _shares(path, methods) for path in _CLIPS.value
+        }
         text = json.dumps(figures, indent=2)
         print(text)
         if _OUT.value:
@@ -53,10 +66,25 @@ def main(_) -> None:
                 beside.write_text(text + "\n")
 
 
-def _measured(cases: list[Case], empties: list[np.ndarray]) -> dict:
+def _method(name: str) -> Method:
+    if name == "difference":
+        return lambda picture, samples: standing.people_in(picture)
+    nets = standing.load(_MODELS.value)
+    if name != "networks" or nets is None:
+        raise InputError("--people takes networks, where they can be had, and difference")
+    return functools.partial(standing.people_standing, nets=nets)
+
+
+def _shares(path: str, methods: dict[str, Method]) -> dict[str, float]:
+    samples = ClipSource(path, containers.Cut()).samples()
+    empty = background.scene_behind(samples).empty
+    return {name: round(float(find(empty, samples).mean()), 4) for name, find in methods.items()}
+
+
+def _measured(find: Method, cases: list[Case], empties: list[np.ndarray]) -> dict:
     shares, heights = [], []
     for picture, own in tqdm(cases):
-        shares.append(float(standing.people_in(picture)[own > 0].mean()))
+        shares.append(float(find(picture, picture[None])[own > 0].mean()))
         heights.append(int(own.any(1).sum()))
     return {
         "people": len(cases),
@@ -69,7 +97,7 @@ def _measured(cases: list[Case], empties: list[np.ndarray]) -> dict:
         ],
         "pixels in height, least and most": [min(heights, default=0), max(heights, default=0)],
         "share of empty scenes covered": [
-            round(float(standing.people_in(empty).mean()), 4) for empty in empties
+            round(float(find(empty, empty[None]).mean()), 4) for empty in empties
         ],
     }
 

@@ -28,9 +28,9 @@ def anonymize(
       report: JSON file to write, the returned value.
       jobs: number of processes for datasets; with a loaded model it is one.
       **options: fields of `video.source.ClipOptions`: keep_audio, codec, crf, start, end,
-        max_resolution, silhouettes_only, color, face, standing, masks, segmenter,
-        segmenter_input, background, seed, alpha, tempo, in_step, store_seed, preview,
-        contact_sheet.
+        max_resolution, silhouettes_only, color, face, standing, people, models, masks,
+        segmenter, segmenter_input, background, seed, alpha, tempo, in_step, store_seed,
+        preview, contact_sheet.
 
     Returns:
       `files`, a report for each input, and `exit_code`, the command's.

@@ -38,6 +38,7 @@ class Backdrop:
       clip: the clip that shows the empty scene, if any.
       unions: masks of the people in each frame, if the camera moves.
       standing: 1 where people may be in the picture itself, which is filled there.
+      standing_found_by: "networks" or "hog", if people were looked for in the picture.
     """
 
     scene: background.EmptyScene | None
@@ -45,6 +46,7 @@ class Backdrop:
     clip: ClipSource | None = None
     unions: anonymizing.Unions | None = None
     standing: np.ndarray | None = None
+    standing_found_by: str | None = None
     _filled: tuple[np.ndarray, np.ndarray] | None = None
 
     def entries(
@@ -113,8 +115,15 @@ def inspect(
         scene = background.EmptyScene(picture.empty, background.thresholds(noise))
         return masks.ByBackground(scene.threshold), Backdrop(scene, fps)
     scene = background.scene_behind(samples)
-    cover = standing.people_in(scene.empty) if options.standing == "cover" else None
-    return masks.ByBackground(scene.threshold), Backdrop(scene, fps, standing=cover)
+    backdrop = Backdrop(scene, fps)
+    if options.standing == "cover":
+        nets = standing.load(options.models) if options.people == "networks" else None
+        if nets is None:
+            backdrop.standing = standing.people_in(scene.empty)
+        else:
+            backdrop.standing = standing.people_standing(scene.empty, samples, nets)
+        backdrop.standing_found_by = "hog" if nets is None else "networks"
+    return masks.ByBackground(scene.threshold), backdrop
 
 
 def _behind_masks(

@@ -108,6 +108,17 @@ def _add_people_flags(add) -> None:
         help="Places in the background that may be people who stand there: cover them, or keep "
         "them, if you have checked that there is nobody.",
     )
+    add(
+        "--people",
+        default="networks",
+        help="How those are found: by networks, which are fetched once, or by two older detectors "
+        "of upright people (difference).",
+    )
+    add(
+        "--models",
+        metavar="FOLDER",
+        help="The networks' files, for machines without a network. Default: the user's cache.",
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -113,7 +113,7 @@ class _Clip:
         places = [] if backdrop.standing is None else standing.boxes(backdrop.standing)
         if not tracks and not places:
             raise InputError(f"{source.path}: no walking person found, nothing to anonymise")
-        persons = self._anonymize(tracks, keys.root(seed))
+        persons = self._anonymize(tracks, keys.root(seed), backdrop)
         cells = compose.sheet_cells(persons) if options.contact_sheet else {}
         preview = compose.Preview()
         with source.writer(self._output, options) as append:
@@ -127,7 +127,13 @@ class _Clip:
         seconds = time.monotonic() - self._started
         stored = seed if options.store_seed else None
         outcome = report.Outcome(
-            persons, self._times, self._blanks.reasons, places, seconds, stored
+            persons,
+            self._times,
+            self._blanks.reasons,
+            places,
+            backdrop.standing_found_by,
+            seconds,
+            stored,
         )
         result = report.build(source, self._output, options, self._model.alpha, outcome)
         if options.contact_sheet and cells:
@@ -168,10 +174,14 @@ class _Clip:
         return tracks
 
     def _anonymize(
-        self, tracks: Sequence[tracking.Track], root: jax.Array
+        self, tracks: Sequence[tracking.Track], root: jax.Array, backdrop: Backdrop
     ) -> list[anonymizing.Person]:
         fps = float(self._source.info.fps)
-        persons = anonymizing.anonymize(tracks, self._shape, fps, root, self._model, self._shelf)
+        # Only outlines tell parts of people: boxes of the older detectors hold walkers, too.
+        outlined = backdrop.standing if backdrop.standing_found_by == "networks" else None
+        persons = anonymizing.anonymize(
+            tracks, self._shape, fps, root, self._model, self._shelf, outlined
+        )
         return list(tqdm(persons, desc="anonymising", unit="person", total=len(tracks)))
 
     def _entries(self, backdrop: Backdrop) -> Iterator[Entry]:

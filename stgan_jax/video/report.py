@@ -21,6 +21,7 @@ class Outcome:
       times: seconds of each frame.
       blanked: frame number -> why nobody is shown in it.
       standing: boxes in the background picture that may hold people.
+      standing_found_by: "networks" or "hog"; None if nobody was looked for.
       seconds: how long the work took.
       seed: the seed to be reported, or None.
     """
@@ -29,6 +30,7 @@ class Outcome:
     times: Sequence[float]
     blanked: dict[int, str]
     standing: Sequence[segmentation.Box]
+    standing_found_by: str | None
     seconds: float
     seed: int | None
 
@@ -55,7 +57,8 @@ def build(
       bottom) that holds them, and why (`person` is None for places in the background picture
       that look like people, who would stand there all the time);
       `blanked_frames`, in which nobody is shown; `exit_code`, 3 if there is any of these and 0
-      if not; and the `seed`, if it is to be stored.
+      if not; `standing_found_by`, "networks" or "hog", if people were looked for in the background
+      picture; and the `seed`, if it is to be stored.
     """
     info, times = source.info, outcome.times
     covered = [
@@ -89,6 +92,8 @@ def build(
         "blanked_frames": blanks,
         "exit_code": 3 if covered or blanks else 0,
     }
+    if outcome.standing_found_by:
+        report["standing_found_by"] = outcome.standing_found_by
     return report | ({} if outcome.seed is None else {"seed": outcome.seed})
 
 

@@ -35,6 +35,9 @@ class ClipOptions:
       face: what is done to the original heads before that, one of `head.HOW`.
       standing: "cover" fills places in the empty scene that may be people who stand there, see
         `people.standing`; "keep" leaves them: for scenes that somebody has checked.
+      people: "networks" finds those with networks, where they can be had, see `people.models`;
+        "difference" does without, and nothing is fetched.
+      models: folder with the networks' files; None for the user's cache, which is filled.
       masks: folder with a PNG for every frame, whose values are people's ids, 0 nobody.
       segmenter: ONNX file, see `masks.Segmenter`.
       segmenter_input: height and width of its input, and the class (channel) of people.
@@ -60,6 +63,8 @@ class ClipOptions:
     color: str = "nearest"
     face: str = "blur"
     standing: str = "cover"
+    people: str = "networks"
+    models: str | os.PathLike | None = None
     masks: str | os.PathLike | None = None
     segmenter: str | os.PathLike | None = None
     segmenter_input: tuple[int, int, int] = (512, 512, 0)
@@ -80,7 +85,12 @@ class ClipOptions:
             raise InputError("--masks are counted from the first frame: leave --start out")
         if self.max_resolution is not None and self.max_resolution < 16:
             raise InputError("--max_resolution must be 16 pixels or more")
-        choices = {"color": COLORS, "face": head.HOW, "standing": ("cover", "keep")}
+        choices = {
+            "color": COLORS,
+            "face": head.HOW,
+            "standing": ("cover", "keep"),
+            "people": ("networks", "difference"),
+        }
         for name, values in choices.items():
             if getattr(self, name) not in values:
                 raise InputError(f"--{name} must be one of {', '.join(values)}")
@@ -92,6 +102,8 @@ class ClipOptions:
             raise InputError("--tempo must be from 0 to 0.5")
         if self.tempo and self.in_step:
             raise InputError("--in_step keeps the cadence: leave --tempo out")
+        if self.models and self.people == "difference":
+            raise InputError("--people=difference uses no networks: leave --models out")
         if self.masks and self.segmenter:
             raise InputError("--masks and --segmenter exclude each other")
         if self.seed is not None and not 0 <= self.seed < 1 << keys.BITS:

@@ -133,7 +133,12 @@ def test_a_toy_anonymises_a_clip(workdir, tmp_path):
     frames = list(Scene(4, people=2, frames=30, size=(240, 320)))
     source = clips.write(tmp_path / "in.mkv", [f.image for f in frames], options={"crf": "10"})
     (report,) = stgan_jax.anonymize(
-        source, tmp_path / "out.mkv", checkpoint=workdir, seed=1, silhouettes_only=True
+        source,
+        tmp_path / "out.mkv",
+        checkpoint=workdir,
+        seed=1,
+        silhouettes_only=True,
+        people="difference",
     )["files"]
     assert sum(person["frames_anonymized"] for person in report["people"]) > 20
     boxes = []

@@ -1,10 +1,17 @@
-"""A clip with two people, and masks of them."""
+"""A clip with two people, and masks of them. No networks, unless a test asks for them."""
 
 import clips
 import cv2
 import pytest
 
 from stgan_jax.data.walkers.scenes import Scene
+from stgan_jax.video.people import standing
+
+
+@pytest.fixture(autouse=True)
+def without_networks(monkeypatch):
+    """As where they cannot be fetched."""
+    monkeypatch.setattr(standing, "load", lambda folder=None: None)
 
 
 @pytest.fixture(scope="module")

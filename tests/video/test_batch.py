@@ -96,6 +96,7 @@ def test_killed_in_mid_write_there_is_no_output(source, trained, tmp_path):
         str(source),
         f"--output={target}",
         f"--checkpoint={trained / 'stgan'}",
+        "--people=difference",
     ]
     running = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     assert running.stdout.readline() == b"writing\n"

@@ -16,7 +16,7 @@ from jaxtyping import Int, UInt8
 from stgan_jax.media.segmentation import Region
 from stgan_jax.methods import api
 from stgan_jax.shapes import contour, cropping
-from stgan_jax.video.people import tracking
+from stgan_jax.video.people import standing, tracking
 from stgan_jax.video.people.shelf import Shelf
 from stgan_jax.video.people.sightings import Sightings
 
@@ -166,6 +166,7 @@ def anonymize(
     root: jax.Array,
     model: api.Anonymizer,
     shelf: Shelf,
+    standing_mask: UInt8[np.ndarray, "H W"] | None = None,
 ) -> Iterator[Person]:
     """Anonymises everybody, several people and many frames in one call of the model.
 
@@ -176,6 +177,7 @@ def anonymize(
       root: key from which everybody's own is derived: no two people share one.
       model: the anonymiser.
       shelf: where the new silhouettes are stored.
+      standing_mask: from `standing.people_standing`; moving parts of these people are hidden.
 
     Yields:
       a person for each track, in the tracks' order. Who cannot be anonymised is hidden.
@@ -191,6 +193,8 @@ def anonymize(
             shelf,
             np.zeros((len(table), 2), np.int64),
         )
+        if standing_mask is not None and standing.is_part(track.sightings, standing_mask):
+            person.hidden = ["part of somebody who stands"] * len(table)
         key = jax.random.fold_in(root, number)
         if model.whole:
             if None in person.hidden:

@@ -1,0 +1,307 @@
+"""The networks that find people: a detector of boxes, and outline and joints of who is in a box.
+
+`Detector` is NanoDet-g (https://github.com/RangiLyu/nanodet), run by OpenCV. `Outliner` is
+BlazePose GHUM full (Bazarevsky et al. 2020, BlazePose: On-device Real-time Body Pose Tracking;
+MediaPipe's pose_landmark_full), run by LiteRT where it is installed, else by OpenCV: the same
+network, logits differ by 0.1 at most, and LiteRT takes less than half of the time. Batches would
+not be faster than one picture after another on a CPU, so there are none.
+
+The files come from `models.fetched`. Neither object may be used by two threads at once.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from jaxtyping import Float, Float32, Shaped, UInt8
+
+from stgan_jax.video.people import graphs, models
+
+Image = UInt8[np.ndarray, "H W 3"]
+Boxes = Float[np.ndarray, "N 4"]  # top, left, bottom, right, in pixels
+
+SIDE = 416  # of the detector's input in training
+JOINTS = 33
+
+_HEADS = {8: "PartitionedCall/Add_29", 16: "PartitionedCall/Add_33", 32: "PartitionedCall/Add_37"}
+_CLASSES = 80  # of COCO; the first is people
+_BINS = 11  # of the distance to each edge of a box
+_MEAN, _STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # of ImageNet, RGB
+_EDGE = 0.02  # of a region's height or width: a box so near to its border is cut by it
+_CROP = 256  # side of the outliner's input
+_MARGIN = 1.3  # side of its crop, of the longer side of a box
+_NEXT = 2.5  # side of the next crop, of the radius that the network returns
+
+
+class Detector:
+    """Boxes around people. Calls are independent of each other."""
+
+    def __init__(self, folder: Path, threshold: float = 0.35, overlap: float = 0.5):
+        """Reads the network.
+
+        Args:
+          folder: with the files, see `models.fetched`.
+          threshold: least score of a box, 0 to 1.
+          overlap: of two boxes with a larger intersection over union, the better one stays.
+        """
+        graph = graphs.to_onnx(
+            folder / models.NANODET_GRAPH, folder / models.NANODET_WEIGHTS, list(_HEADS.values())
+        )
+        self._net = cv2.dnn.readNetFromONNX(np.frombuffer(graph, np.uint8))
+        self._threshold, self._overlap = threshold, overlap
+
+    def __call__(
+        self, frame: Image, side: int = SIDE, regions: Float[np.ndarray, "R 4"] | None = None
+    ) -> tuple[Float32[np.ndarray, "N 4"], Float32[np.ndarray, "N"]]:
+        """Finds people in a frame.
+
+        Args:
+          frame: RGB.
+          side: of the network's input, in pixels: a frame's longer side is resized to it. Time
+            grows with its square; what is 30 to 400 pixels high in the input is found.
+          regions: parts of the frame to be looked at as well, each resized in the same way, see
+            `tiles`. A box that the border of a region cuts is left to the other passes.
+
+        Returns:
+          Boxes in pixels, inside the frame, and their scores, `threshold` to 1, best first.
+        """
+        height, width = frame.shape[:2]
+        boxes, scores = self._once(frame, side)
+        found = [(boxes, scores)]
+        for region in [] if regions is None else np.round(regions).astype(int).tolist():
+            top, left, bottom, right = region
+            boxes, scores = self._once(frame[top:bottom, left:right], side)
+            whole = _uncut(boxes, region, (height, width))
+            offset = np.array([top, left, top, left], np.float32)
+            found.append((boxes[whole] + offset, scores[whole]))
+        boxes = np.concatenate([boxes for boxes, _ in found])
+        scores = np.concatenate([scores for _, scores in found])
+        kept = best(boxes, scores, self._overlap)
+        limits = np.array([height, width, height, width], np.float32)
+        return np.clip(boxes[kept], 0, limits), scores[kept]
+
+    def _once(
+        self, image: Image, side: int
+    ) -> tuple[Float32[np.ndarray, "N 4"], Float32[np.ndarray, "N"]]:
+        """Every box above the threshold, overlapping ones too, in pixels of the image."""
+        scale = side / max(image.shape[:2])
+        self._net.setInput(_input(image, scale))
+        boxes, scores = [], []
+        for stride, head in zip(_HEADS, self._net.forward(list(_HEADS.values())), strict=True):
+            score = _sigmoid(head[0, 0])
+            rows, columns = np.nonzero(score >= self._threshold)
+            # Each distance is the mean of a distribution over 0, 1, ..., 10 strides.
+            logits = head[0, _CLASSES:, rows, columns].reshape(-1, 4, _BINS)
+            weights = np.exp(logits - logits.max(-1, keepdims=True))
+            weights /= weights.sum(-1, keepdims=True)
+            left, up, right, down = (weights @ np.arange(_BINS, dtype=np.float32)).T
+            y, x = rows + 0.5, columns + 0.5
+            boxes.append(np.stack([y - up, x - left, y + down, x + right], 1) * stride / scale)
+            scores.append(score[rows, columns])
+        return np.concatenate(boxes).astype(np.float32), np.concatenate(scores)
+
+
+def tiles(size: tuple[int, int], side: int, overlap: int) -> Float32[np.ndarray, "N 4"]:
+    """Squares that cover a frame, evenly spread, for `Detector`.
+
+    Args:
+      size: (height, width) of the frame in pixels.
+      side: of a square in pixels; no more than the frame has is used.
+      overlap: of neighbouring squares, at least, in pixels, below `side`: more than the tallest
+        person, so that each is whole in one of them.
+
+    Returns:
+      Boxes of the squares, row by row.
+    """
+
+    def starts(length: int) -> np.ndarray:
+        rest = max(length - side, 0)
+        return np.round(np.linspace(0, rest, 1 + -(-rest // (side - overlap))))
+
+    corners = [(top, left) for top in starts(size[0]) for left in starts(size[1])]
+    boxes = [(top, left, top + side, left + side) for top, left in corners]
+    return np.minimum(np.array(boxes, np.float32), np.array([*size, *size], np.float32))
+
+
+def best(boxes: Boxes, scores: Float[np.ndarray, "N"], overlap: float) -> Shaped[np.ndarray, "K"]:
+    """Non-maximum suppression: indices of the boxes that stay, best first.
+
+    Args:
+      boxes: in pixels.
+      scores: of the boxes.
+      overlap: boxes whose intersection over union with a better one is larger go.
+    """
+    corners = [(left, top, right - left, bottom - top) for top, left, bottom, right in boxes]
+    kept = cv2.dnn.NMSBoxes(np.array(corners).tolist(), scores.tolist(), 0.0, overlap)
+    return np.array(kept, int).reshape(-1)
+
+
+def _input(image: Image, scale: float) -> Float32[np.ndarray, "1 3 h w"]:
+    """NanoDet's input: at the top left, zeros below and to the right up to multiples of 32.
+
+    Note: it was trained on squares; the border at the end of a picture is cut off here, as it
+    costs time and changes no box.
+    """
+    size = [max(1, round(length * scale)) for length in image.shape[:2]]
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    padded = np.zeros((*(-(-length // 32) * 32 for length in size), 3), np.float32)
+    padded[: size[0], : size[1]] = cv2.resize(image, size[::-1], interpolation=how)
+    normal = (padded - np.array(_MEAN, np.float32)) / np.array(_STD, np.float32)
+    return np.ascontiguousarray(normal[..., ::-1].transpose(2, 0, 1)[None])  # it reads BGR
+
+
+def _uncut(boxes: Boxes, region: Sequence[int], size: tuple[int, int]) -> np.ndarray:
+    """Which boxes of a region do not touch its border, but where that is the frame's."""
+    top, left, bottom, right = region
+    height, width = bottom - top, right - left
+    near = np.array([top > 0, left > 0, bottom < size[0], right < size[1]])
+    distance = np.stack(
+        [
+            boxes[:, 0] / height,
+            boxes[:, 1] / width,
+            1 - boxes[:, 2] / height,
+            1 - boxes[:, 3] / width,
+        ],
+        1,
+    )
+    return np.asarray(~(near & (distance < _EDGE)).any(1))
+
+
+@dataclasses.dataclass(frozen=True)
+class Outline:
+    """Who is in a box.
+
+    Attributes:
+      top, left: of the region that `probability` covers, in pixels of the frame.
+      probability: that a pixel of the region is the person's, 0 to 1.
+      presence: that there is a person, 0 to 1; below 0.5 the rest means little.
+      joints: row and column in pixels of the frame, and visibility, 0 to 1, of BlazePose's joints.
+      next_box: box from which the outliner finds the same person in the next frame.
+    """
+
+    top: int
+    left: int
+    probability: Float32[np.ndarray, "h w"]
+    presence: float
+    joints: Float32[np.ndarray, "33 3"]
+    next_box: Float32[np.ndarray, "4"]
+
+    def placed(self, size: tuple[int, int]) -> Float32[np.ndarray, "H W"]:
+        """The probability in a frame of (height, width), 0 outside the region."""
+        frame = np.zeros(size, np.float32)
+        height, width = self.probability.shape
+        frame[self.top : self.top + height, self.left : self.left + width] = self.probability
+        return frame
+
+
+class Outliner:
+    """Outlines and joints of people in boxes. Calls are independent of each other."""
+
+    def __init__(self, folder: Path, threads: int = 1, backend: str | None = None):
+        """Reads the network.
+
+        Args:
+          folder: with the file, see `models.fetched`.
+          threads: that LiteRT computes with; OpenCV uses as many as it is set to.
+          backend: "litert" or "opencv"; by default the first that is installed.
+
+        Raises:
+          ModuleNotFoundError: "litert" is asked for and is not installed.
+        """
+        path = folder / models.POSE_LANDMARK
+        self.backend = backend or ("litert" if _litert() else "opencv")
+        run = _with_litert(path, threads) if self.backend == "litert" else _with_opencv(path)
+        self._run: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]] = run
+
+    def __call__(self, frame: Image, boxes: Boxes) -> list[Outline]:
+        """An outline for each box, in their order.
+
+        Args:
+          frame: RGB.
+          boxes: in pixels, around one person each.
+        """
+        return [self._one(frame, box) for box in boxes]
+
+    def _one(self, frame: Image, box: np.ndarray) -> Outline:
+        height, width = (box[2:] - box[:2]).tolist()
+        side = max(8, round(_MARGIN * max(height, width)))
+        top, left = np.round((box[:2] + box[2:] - side) / 2).astype(int).tolist()
+        crop, first, last = _cut(frame, top, left, side)
+        how = cv2.INTER_AREA if side > _CROP else cv2.INTER_LINEAR
+        image = cv2.resize(crop, (_CROP, _CROP), interpolation=how)
+        points, presence, logits = self._run(image.astype(np.float32) / 255)
+
+        how = cv2.INTER_LINEAR if side > _CROP else cv2.INTER_AREA
+        mask = _sigmoid(cv2.resize(logits.reshape(_CROP, _CROP), (side, side), interpolation=how))
+        points = points.reshape(-1, 5)
+        places = points[:, 1::-1] * np.float32(side / _CROP) + np.array([top, left], np.float32)
+        visibility = _sigmoid(points[:JOINTS, 3:4])
+        centre, edge = places[JOINTS], places[JOINTS + 1]
+        half = np.linalg.norm(edge - centre) * np.float32(_NEXT / _MARGIN / 2)
+        return Outline(
+            top=top + first[0],
+            left=left + first[1],
+            probability=mask[first[0] : last[0], first[1] : last[1]],
+            presence=float(presence.reshape(())),
+            joints=np.concatenate([places[:JOINTS], visibility], 1),
+            next_box=np.concatenate([centre - half, centre + half]),
+        )
+
+
+def _cut(
+    frame: Image, top: int, left: int, side: int
+) -> tuple[UInt8[np.ndarray, "S S 3"], list[int], list[int]]:
+    """A square of a frame, zeros beyond it; the first (row, column) of it that is inside the
+    frame, and the one after the last.
+    """
+    crop = np.zeros((side, side, 3), np.uint8)
+    corner, size = np.array([top, left]), np.array(frame.shape[:2])
+    first, last = np.clip([-corner, size - corner], 0, side)
+    (a, b), (c, d) = first + corner, last + corner
+    crop[first[0] : last[0], first[1] : last[1]] = frame[a:c, b:d]
+    return crop, first.tolist(), last.tolist()
+
+
+def _litert() -> Any:
+    """LiteRT's interpreter; None where it is not installed, or not for this platform."""
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+    except ImportError:
+        return None
+    return Interpreter
+
+
+def _with_litert(path: Path, threads: int) -> Callable:
+    from ai_edge_litert.interpreter import Interpreter
+
+    network = Interpreter(str(path), num_threads=threads)
+    network.allocate_tensors()
+    source = network.get_input_details()[0]["index"]
+    outputs = {detail["name"]: detail["index"] for detail in network.get_output_details()}
+
+    def run(image: np.ndarray) -> tuple[np.ndarray, ...]:
+        network.set_tensor(source, image[None])
+        network.invoke()
+        return tuple(network.get_tensor(outputs[name]) for name in _OUTPUTS)
+
+    return run
+
+
+def _with_opencv(path: Path) -> Callable:
+    network = cv2.dnn.readNetFromTFLite(str(path))
+
+    def run(image: np.ndarray) -> tuple[np.ndarray, ...]:
+        network.setInput(np.ascontiguousarray(image.transpose(2, 0, 1)[None]))
+        return tuple(network.forward(list(_OUTPUTS)))
+
+    return run
+
+
+_OUTPUTS = ("Identity", "Identity_1", "Identity_2")  # points, presence, logits of the outline
+
+
+def _sigmoid(logits: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-np.clip(logits, -30, 30)))
