@@ -161,6 +161,8 @@ def main(_):
             if not result.exists() and side in _SIDES.value:
                 folder.mkdir(parents=True, exist_ok=True)
                 if kind == "video":
+                    if side == "after":  # which has networks that find who stands, too
+                        given = [*given, "--people=difference"]
                     digest = _anonymized(tree, given, scene, folder)
                 elif kind == "evaluate":
                     digest = _evaluated(tree, folder)
