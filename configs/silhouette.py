@@ -3,7 +3,7 @@
     python launch/train.py --config=configs/silhouette.py --workdir=runs/silhouette
 
 Pairs of procedural walkers are rendered as it starts, some minutes; then 13 minutes on 2 cores
-beside other work. Result: silhouettes of 50 unseen pairs overlap those wanted by 0.803 (IoU; 0.762
+that were busy. Result: silhouettes of 50 unseen pairs overlap those wanted by 0.803 (IoU; 0.762
 after 1200 steps on a schedule of their own). The weights are in the package, what they make of
 broken silhouettes in benchmarks/experiments/color.
 """
