@@ -4,7 +4,7 @@
 
 Pairs of procedural walkers in one motion and view are rendered as it starts, 10 minutes on 2 cores
 (half a gigabyte, held in memory); then 24 minutes, measured without the gait's networks, which add
-a pass of the decoder (with them 16,000 steps took 47 minutes on one core).
+a pass of the decoder (with them 16,000 steps took 47 minutes on one busy core).
 `:gait` trains those alone, beside the package's other networks or those of `--config.base=WORKDIR`:
 the package's come from that, 20 minutes on one core with rendering. Result: silhouettes of 100
 unseen pairs overlap those wanted by 0.905 (IoU), and by 0.909 where they are drawn of the true

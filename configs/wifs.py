@@ -4,7 +4,7 @@
 
 One of the first 10 subjects, drawn at random, is the noise gait of the others in the same view
 (WIFS III-E, IV). 100 epochs as in the paper: 990 sequences, 124 steps an epoch, 30 to 65 minutes
-on 2 cores on busy cores. Result: Eq. 5 0.0041, no lower than
+on 2 busy cores. Result: Eq. 5 0.0041, no lower than
 after 10 epochs, heads shredded by the padding.
 `wifs.py:resampled` uses the other codec.
 """
