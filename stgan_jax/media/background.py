@@ -11,6 +11,7 @@ from jaxtyping import Float, UInt8
 
 Item = TypeVar("Item")
 
+_LEAST_SHOWN = 0.1  # share of the samples that must show a place without people
 _BAND = 16  # rows processed at a time: their samples stay in the processor's cache
 
 
@@ -85,14 +86,49 @@ def scene_behind(samples: UInt8[np.ndarray, "N H W 3"]) -> EmptyScene:
     half of the time is in the median; they are taken out of the scene if they are away for at
     least a twelfth of the time, see `_without_standing`.
     """
+    _in_one_light(samples)
+    empty, restlessness = median_background(samples)
+    _without_standing(samples, empty, restlessness)
+    return EmptyScene(empty, thresholds(restlessness))
+
+
+def scene_without(
+    samples: UInt8[np.ndarray, "N H W 3"], masks: UInt8[np.ndarray, "N H W"]
+) -> tuple[EmptyScene, UInt8[np.ndarray, "H W"]]:
+    """The scene behind people whose places are known, from samples of a whole video.
+
+    Args:
+      samples: frames; they are brought to one light in place.
+      masks: 1 where people may be in each.
+
+    Returns:
+      `(scene, unknown)`: the temporal median of what no mask covers, and 1 where that is nothing
+      or next to nothing: there, the scene is the median of all samples, and its threshold 255.
+    """
+    _in_one_light(samples)
+    empty = np.empty(samples.shape[1:], np.uint8)
+    restlessness = np.empty(samples.shape[1:3], np.float32)
+    shown = len(samples) - masks.sum(0, dtype=np.int64)
+    unknown = shown < max(1, _LEAST_SHOWN * len(samples))
+    for row in range(0, len(empty), _BAND):
+        band = np.s_[row : row + _BAND]
+        values, hidden = samples[:, band], (masks[:, band] > 0) & ~unknown[band]
+        empty[band] = _median_of_some(values, hidden)
+        away = _distance(values, empty[band])[..., None]
+        restlessness[band] = _median_of_some(away, hidden)[..., 0]
+    restlessness[unknown] = np.median(restlessness)
+    limits = thresholds(restlessness)
+    limits[unknown] = 255
+    return EmptyScene(empty, limits), unknown.astype(np.uint8)
+
+
+def _in_one_light(samples: UInt8[np.ndarray, "N H W 3"]) -> None:
+    """Brings samples to the light of their median, in place."""
     rough = median(samples[:: max(1, len(samples) // 25)])
     for sample in samples:
         gain = _gain(sample, *_small(rough))
         if np.abs(gain - 1).max() > 0.03:
             sample[:] = _lit(sample, 1 / gain)
-    empty, restlessness = median_background(samples)
-    _without_standing(samples, empty, restlessness)
-    return EmptyScene(empty, thresholds(restlessness))
 
 
 def _without_standing(samples, empty, restlessness) -> None:

@@ -59,13 +59,22 @@ def foreground(
       threshold: grey levels by which the channel of the largest difference must differ;
         higher where the scene itself moves, see `background.thresholds`.
     """
-    red, green, blue = cv2.split(cv2.blur(cv2.absdiff(frame, background), (3, 3)))
-    mask = cv2.compare(cv2.max(cv2.max(red, green), blue), threshold, cv2.CMP_GT) & 1
+    mask = difference(frame, background, threshold)
     out = np.zeros_like(mask)
     unit = frame.shape[0] / 576  # kernels grow with the resolution
     for window in _windows(mask, int(40 * unit) + 8):
         out[window] |= _cleaned(frame[window], background[window], mask[window], unit)
     return out
+
+
+def difference(
+    frame: UInt8[np.ndarray, "H W 3"],
+    background: UInt8[np.ndarray, "H W 3"],
+    threshold: UInt8[np.ndarray, "H W"],
+) -> UInt8[np.ndarray, "H W"]:
+    """1 where a frame differs from the background by more than noise; `foreground` unprocessed."""
+    red, green, blue = cv2.split(cv2.blur(cv2.absdiff(frame, background), (3, 3)))
+    return cv2.compare(cv2.max(cv2.max(red, green), blue), threshold, cv2.CMP_GT) & 1
 
 
 def _windows(mask: np.ndarray, margin: int, cell: int = 16) -> list[tuple[slice, slice]]:

@@ -1,4 +1,4 @@
-"""The backdrop of a clip: the empty scene that is shown behind the anonymised people."""
+"""The backdrop of a clip: what is shown behind the anonymised people."""
 
 import dataclasses
 import os
@@ -10,11 +10,13 @@ import numpy as np
 
 from stgan_jax.media import background, containers, pictures
 from stgan_jax.util.errors import InputError
-from stgan_jax.video.people import anonymizing, masks, standing
-from stgan_jax.video.people.shelf import Shelf
+from stgan_jax.video.blanks import Blanks
+from stgan_jax.video.people import masks
+from stgan_jax.video.people.shelf import Shelf, Unions
 from stgan_jax.video.source import ClipOptions, ClipSource
 
 _STILL = 0.004  # camera motion, in frame diagonals, that the noise of a static camera may cause
+_SOFT = 5  # pixels over which the scene passes into the frame
 
 
 class Entry(NamedTuple):
@@ -27,31 +29,25 @@ class Entry(NamedTuple):
 
 @dataclasses.dataclass
 class Backdrop:
-    """The empty scene behind the people of a clip.
+    """What is behind the people of a clip.
 
-    It is a picture in changing light, or another clip's frames, or, if the camera moves, each
-    frame itself with the people's masks filled from their surroundings.
+    The empty scene is a picture in changing light, or another clip's frames. It is shown where
+    people are hidden, or everywhere if nobody knows where that is. If the camera moves, it is
+    unknown, and what is around people is shown in their place.
 
     Attributes:
       scene: the picture and its thresholds, if any.
       fps: frames a second of the clip.
       clip: the clip that shows the empty scene, if any.
-      unions: masks of the people in each frame, if the camera moves.
-      standing: 1 where people may be in the picture itself, which is filled there.
-      standing_found_by: "networks" or "hog", if people were looked for in the picture.
+      hidden: where people are hidden in each frame; None for everywhere.
     """
 
     scene: background.EmptyScene | None
     fps: float
     clip: ClipSource | None = None
-    unions: anonymizing.Unions | None = None
-    standing: np.ndarray | None = None
-    standing_found_by: str | None = None
-    _filled: tuple[np.ndarray, np.ndarray] | None = None
+    hidden: Unions | None = None
 
-    def entries(
-        self, frames: Iterator[containers.Stamped], blanks: anonymizing.Blanks
-    ) -> Iterator[Entry]:
+    def entries(self, frames: Iterator[containers.Stamped], blanks: Blanks) -> Iterator[Entry]:
         """Numbers the frames and adds the empty scene to each."""
         light = background.Light(self.scene.empty, self.fps) if self.scene else None
         others = self.clip.frames() if self.clip else None
@@ -68,75 +64,83 @@ class Backdrop:
             yield Entry(number, frame, empty)
 
     def canvas(self, entry: Entry) -> np.ndarray:
-        """The frame without its people; black if the empty scene is unknown."""
-        if entry.empty is not None:
-            return self.vacated(entry.empty)
-        union = self.unions[entry.number] if self.unions is not None else None
+        """The frame without its people; black if nobody knows how it looks."""
+        hide = None if self.hidden is None else self.hidden[entry.number]
         image = entry.frame.image
-        return np.zeros_like(image) if union is None else masks.fill(image, union)
-
-    def vacated(self, empty: np.ndarray) -> np.ndarray:
-        """A copy of an empty scene, without those who stand in it."""
-        if self.standing is None:
-            return empty.copy()
-        if (last := self._filled) is None or last[0] is not empty:  # light changes seldom
-            self._filled = last = (empty, masks.fill(empty, self.standing))
-        return last[1].copy()
+        if entry.empty is None:
+            return np.zeros_like(image) if hide is None else masks.fill(image, hide)
+        return entry.empty.copy() if hide is None else blended(image, entry.empty, hide)
 
 
-def inspect(
-    source: ClipSource, options: ClipOptions, shelf: Shelf
-) -> tuple[masks.Detector, Backdrop]:
-    """Examines samples of a clip: how to detect people, and what is behind them.
+def blended(frame: np.ndarray, empty: np.ndarray, hide: np.ndarray) -> np.ndarray:
+    """The frame, with the empty scene where somebody is hidden (1) and a soft seam around that."""
+    out = frame.copy()
+    left, top, width, height = cv2.boundingRect(hide)
+    if not width:
+        return out
+    bottom, right = top + height + _SOFT, left + width + _SOFT
+    window = np.s_[max(top - _SOFT, 0) : bottom, max(left - _SOFT, 0) : right]
+    wide = cv2.dilate(hide[window], np.ones((_SOFT, _SOFT), np.uint8))
+    share = np.maximum(cv2.blur(wide.astype(np.float32), (_SOFT, _SOFT)), hide[window])[..., None]
+    part = frame[window].astype(np.float32)
+    out[window] = np.rint(part + share * (empty[window] - part)).astype(np.uint8)
+    return out
 
-    Raises:
-      InputError: the camera moves and there are no masks, or masks, a segmenter or a background
-        that cannot be used.
-    """
-    fps = float(source.info.fps)
-    if options.masks:
-        from_files = masks.FromFiles(options.masks)
-        return from_files, _behind_masks(source, options, from_files, shelf)
-    if options.segmenter:
-        segmenter = masks.Segmenter(options.segmenter, options.segmenter_input)
-        return segmenter, _behind_masks(source, options, segmenter, shelf)
-    samples = source.samples()
+
+def require_still(source: ClipSource, samples: np.ndarray) -> None:
+    """Raises `InputError` if the camera moves."""
     if background.camera_motion(samples) > _STILL:
         raise InputError(
             f"{source.path}: the camera moves, and only static cameras are supported "
             "without masks: stabilise the video, cut out a part where the camera stands "
             "still, or add --masks or a --segmenter"
         )
-    if options.background:
-        picture = _from_path(options.background, source).scene
-        if picture is None:
-            raise InputError("--background takes a picture unless there are masks")
-        noise = background.median_background(samples)[1]
-        scene = background.EmptyScene(picture.empty, background.thresholds(noise))
-        return masks.ByBackground(scene.threshold), Backdrop(scene, fps)
-    scene = background.scene_behind(samples)
-    backdrop = Backdrop(scene, fps)
-    if options.standing == "cover":
-        nets = standing.load(options.models) if options.people == "networks" else None
-        if nets is None:
-            backdrop.standing = standing.people_in(scene.empty)
-        else:
-            backdrop.standing = standing.people_standing(scene.empty, samples, nets)
-        backdrop.standing_found_by = "hog" if nets is None else "networks"
-    return masks.ByBackground(scene.threshold), backdrop
 
 
-def _behind_masks(
+def without_networks(source: ClipSource, options: ClipOptions) -> Backdrop:
+    """The backdrop from samples of a clip from a static camera.
+
+    Raises:
+      InputError: the camera moves, or a background that cannot be used.
+    """
+    samples = source.samples()
+    require_still(source, samples)
+    scene = given_scene(source, options, samples) or background.scene_behind(samples)
+    return Backdrop(scene, float(source.info.fps))
+
+
+def given_scene(
+    source: ClipSource, options: ClipOptions, samples: np.ndarray
+) -> background.EmptyScene | None:
+    """The picture of --background with the noise of the samples; None if there is none.
+
+    Raises:
+      InputError: it cannot be used.
+    """
+    if not options.background:
+        return None
+    picture = _from_path(options.background, source).scene
+    if picture is None:
+        raise InputError("--background takes a picture unless there are masks")
+    noise = background.median_background(samples)[1]
+    return background.EmptyScene(picture.empty, background.thresholds(noise))
+
+
+def behind_masks(
     source: ClipSource, options: ClipOptions, detector: masks.Detector, shelf: Shelf
 ) -> Backdrop:
-    """The backdrop where masks show who has to be removed from it."""
+    """The backdrop where masks show who has to be removed from it.
+
+    Raises:
+      InputError: a background that cannot be used.
+    """
     if options.background:
         return _from_path(options.background, source)
     fps = float(source.info.fps)
     samples = source.numbered_samples()
     images = np.stack([image for _, image in samples])
     if background.camera_motion(images) > _STILL:
-        return Backdrop(None, fps, unions=anonymizing.Unions(shelf, source.shape))
+        return Backdrop(None, fps, hidden=Unions(shelf, source.shape))
     hidden = [_people(detector, number, image) for number, image in samples]
     empty = background.masked_median(images, np.stack(hidden))
     return Backdrop(background.EmptyScene(empty, np.zeros(source.shape, np.uint8)), fps)

@@ -103,16 +103,16 @@ def _add_people_flags(add) -> None:
     add("--color", default="nearest", help="By the nearest pixel, or by a transfer network.")
     add("--face", default="blur", help="Original heads: blur, fill (one colour) or keep.")
     add(
-        "--standing",
-        default="cover",
-        help="Places in the background that may be people who stand there: cover them, or keep "
-        "them, if you have checked that there is nobody.",
-    )
-    add(
         "--people",
         default="networks",
-        help="How those are found: by networks, which are fetched once, or by two older detectors "
-        "of upright people (difference).",
+        help="How people are found: by networks, which are fetched once, or by difference from the "
+        "empty scene, which takes whatever moves for people and misses who stands all the while.",
+    )
+    add(
+        "--things",
+        default="keep",
+        help="What moves and is no person, as cars: keep it, or remove it. With "
+        "--people=difference it counts as a person.",
     )
     add(
         "--models",

@@ -22,10 +22,13 @@ from stgan_jax.methods import api
 from stgan_jax.methods.color.anonymizer import Recolorer
 from stgan_jax.util import files
 from stgan_jax.util.errors import InputError
+from stgan_jax.video import backdrop as backdrops
 from stgan_jax.video import keys, report
-from stgan_jax.video.backdrop import Backdrop, Entry, inspect
-from stgan_jax.video.people import anonymizing, masks, standing, tracking
+from stgan_jax.video.backdrop import Backdrop, Entry
+from stgan_jax.video.blanks import Blanks
+from stgan_jax.video.people import anonymizing, finding, masks
 from stgan_jax.video.people.shelf import Shelf
+from stgan_jax.video.people.sightings import Subject
 from stgan_jax.video.render import compose, sheet
 from stgan_jax.video.source import ClipOptions, ClipSource
 
@@ -42,9 +45,9 @@ def anonymize_video(
 ) -> dict[str, Any]:
     """Anonymises everybody who walks in a video, or in a folder of its frames.
 
-    The output shows the scene's background with the anonymised people in it and nothing
-    else of the original: whoever could not be anonymised is covered by background. If the
-    camera moves, which needs masks, it shows the frames around the masks.
+    The output shows the scene with the anonymised people in it: the original people are covered
+    by what is behind them, also who could not be anonymised. If the camera moves, which needs
+    masks, they are covered by what is around them.
 
     Args:
       source: the video, or a folder of pictures.
@@ -83,7 +86,7 @@ class _Clip:
         network = Recolorer.load() if options.color == "transfer" else None
         self._look = compose.Look(options.face, network)
         self._shape = self._source.shape
-        self._blanks = anonymizing.Blanks()
+        self._blanks = Blanks()
         self._times = array.array("d")
         self._shelf = Shelf(os.path.dirname(os.path.abspath(output)))
 
@@ -108,12 +111,10 @@ class _Clip:
     def run(self) -> dict[str, Any]:
         options, source = self._options, self._source
         seed = keys.random_seed() if options.seed is None else options.seed
-        detector, backdrop = inspect(source, options, self._shelf)
-        tracks = self._track(detector, backdrop)
-        places = [] if backdrop.standing is None else standing.boxes(backdrop.standing)
-        if not tracks and not places:
+        subjects, backdrop, found_by = self._find()
+        if not subjects:
             raise InputError(f"{source.path}: no walking person found, nothing to anonymise")
-        persons = self._anonymize(tracks, keys.root(seed), backdrop)
+        persons = self._anonymize(subjects, keys.root(seed))
         cells = compose.sheet_cells(persons) if options.contact_sheet else {}
         preview = compose.Preview()
         with source.writer(self._output, options) as append:
@@ -127,13 +128,7 @@ class _Clip:
         seconds = time.monotonic() - self._started
         stored = seed if options.store_seed else None
         outcome = report.Outcome(
-            persons,
-            self._times,
-            self._blanks.reasons,
-            places,
-            backdrop.standing_found_by,
-            seconds,
-            stored,
+            persons, self._times, self._blanks.reasons, found_by, seconds, stored
         )
         result = report.build(source, self._output, options, self._model.alpha, outcome)
         if options.contact_sheet and cells:
@@ -146,7 +141,35 @@ class _Clip:
                 beside.write_text(json.dumps(result, indent=2) + "\n")
         return result
 
-    def _track(self, detector: masks.Detector, backdrop: Backdrop) -> list[tracking.Track]:
+    def _find(self) -> tuple[list[Subject], Backdrop, str]:
+        """Everybody in the clip, what is behind them, and how they were found."""
+        options, source = self._options, self._source
+        if options.masks:
+            from_files = masks.FromFiles(options.masks)
+            backdrop = backdrops.behind_masks(source, options, from_files, self._shelf)
+            return self._track(from_files, backdrop), backdrop, "masks"
+        if options.segmenter:
+            segmenter = masks.Segmenter(options.segmenter, options.segmenter_input)
+            backdrop = backdrops.behind_masks(source, options, segmenter, self._shelf)
+            return self._track(segmenter, backdrop), backdrop, "segmenter"
+        nets = finding.load(options.models) if options.people == "networks" else None
+        if nets is None:
+            backdrop = backdrops.without_networks(source, options)
+            assert backdrop.scene is not None
+            detector = masks.ByBackground(backdrop.scene.threshold)
+            return self._track(detector, backdrop), backdrop, "difference"
+        samples = source.samples()
+        backdrops.require_still(source, samples)
+        scene = backdrops.given_scene(source, options, samples)
+        del samples
+        found = finding.find(source, nets, self._shelf, self._blanks, self._progress, scene)
+        base = source.info.time_base
+        self._times.extend(float(pts * base) for pts in found.stamps)
+        hidden = found.hidden if options.things == "keep" else None
+        backdrop = Backdrop(found.scene, float(source.info.fps), hidden=hidden)
+        return found.subjects, backdrop, "networks"
+
+    def _track(self, detector: masks.Detector, backdrop: Backdrop) -> list[Subject]:
         """The first pass: detects people in each frame and tracks them."""
 
         def detect(entry: Entry) -> tuple[Entry, masks.Mask | None]:
@@ -162,32 +185,25 @@ class _Clip:
                 for (number, frame, _), mask in threads.mapped(detect, entries, detector.workers):
                     bar.update()
                     self._times.append(float(frame.pts * self._source.info.time_base))
-                    if backdrop.unions is not None:
-                        backdrop.unions.add(mask)
+                    if backdrop.hidden is not None:
+                        backdrop.hidden.add(mask)
                     yield number, frame.image, mask
 
-        tracks = anonymizing.track_people(
+        subjects = anonymizing.track_people(
             detected(), self._shape, self._shelf, self._blanks, detector.has_ids
         )
         if isinstance(detector, masks.FromFiles) and self._options.cut.whole:
             detector.check(len(self._times))
-        return tracks
+        return subjects
 
-    def _anonymize(
-        self, tracks: Sequence[tracking.Track], root: jax.Array, backdrop: Backdrop
-    ) -> list[anonymizing.Person]:
+    def _anonymize(self, subjects: Sequence[Subject], root: jax.Array) -> list[anonymizing.Person]:
         fps = float(self._source.info.fps)
-        # Only outlines tell parts of people: boxes of the older detectors hold walkers, too.
-        outlined = backdrop.standing if backdrop.standing_found_by == "networks" else None
-        persons = anonymizing.anonymize(
-            tracks, self._shape, fps, root, self._model, self._shelf, outlined
-        )
-        return list(tqdm(persons, desc="anonymising", unit="person", total=len(tracks)))
+        persons = anonymizing.anonymize(subjects, self._shape, fps, root, self._model, self._shelf)
+        return list(tqdm(persons, desc="anonymising", unit="person", total=len(subjects)))
 
     def _entries(self, backdrop: Backdrop) -> Iterator[Entry]:
-        size = 3 * self._shape[0] * self._shape[1]
-        depth = int(np.clip((48 << 20) // size, 1, 6))
-        return threads.ahead(backdrop.entries(self._source.frames(), self._blanks), depth)
+        entries = backdrop.entries(self._source.frames(), self._blanks)
+        return threads.ahead(entries, self._source.depth)
 
     def _compose(
         self, persons: list[anonymizing.Person], backdrop: Backdrop
@@ -200,15 +216,18 @@ class _Clip:
             entry, present = work
             number, frame, empty = entry
             try:
+                failed = number in self._blanks.reasons
                 canvas = np.zeros_like(frame.image) if plain else backdrop.canvas(entry)
-                if number in self._blanks.reasons:
+                if failed and empty is not None and not plain:
+                    canvas = empty.copy()
+                if failed:
                     return number, frame, compose.Composed(canvas, [])
                 composed = compose.compose(canvas, frame.image, present, plain, self._look)
                 return number, frame, composed
             except Exception as error:
                 self._blanks.add(number, "composing", error)
                 black = np.zeros_like(frame.image)
-                blank = black if empty is None or plain else backdrop.vacated(empty)
+                blank = black if empty is None or plain else empty.copy()
                 return number, frame, compose.Composed(blank, [])
 
         work = ((entry, presence.at(entry.number)) for entry in self._entries(backdrop))

@@ -20,8 +20,7 @@ class Outcome:
       persons: everybody who was tracked.
       times: seconds of each frame.
       blanked: frame number -> why nobody is shown in it.
-      standing: boxes in the background picture that may hold people.
-      standing_found_by: "networks" or "hog"; None if nobody was looked for.
+      found_by: how people were found: networks, difference, masks or segmenter.
       seconds: how long the work took.
       seed: the seed to be reported, or None.
     """
@@ -29,8 +28,7 @@ class Outcome:
     persons: Sequence[Person]
     times: Sequence[float]
     blanked: dict[int, str]
-    standing: Sequence[segmentation.Box]
-    standing_found_by: str | None
+    found_by: str
     seconds: float
     seed: int | None
 
@@ -54,11 +52,8 @@ def build(
     Returns:
       properties of what was read and written; `people`, `Person.row` of each; `covered`, the runs
       of frames in which somebody is not shown: frames, seconds, the box (left, top, right,
-      bottom) that holds them, and why (`person` is None for places in the background picture
-      that look like people, who would stand there all the time);
-      `blanked_frames`, in which nobody is shown; `exit_code`, 3 if there is any of these and 0
-      if not; `standing_found_by`, "networks" or "hog", if people were looked for in the background
-      picture; and the `seed`, if it is to be stored.
+      bottom) that holds them, and why; `blanked_frames`, in which nobody is shown; `exit_code`,
+      3 if there is any of these and 0 if not; and the `seed`, if it is to be stored.
     """
     info, times = source.info, outcome.times
     covered = [
@@ -66,12 +61,10 @@ def build(
         for number, person in enumerate(outcome.persons, 1)
         for row in _covered(person, number, times)
     ]
-    covered += [_standing(box, times) for box in outcome.standing]
     blanks = [
         {"frame": number, "time": round(times[number], 3), "why": why}
         for number, why in sorted(outcome.blanked.items())
     ]
-    detector = "masks" if options.masks else "segmenter" if options.segmenter else "background"
     report = {
         "version": 2,
         "input": os.fspath(source.path),
@@ -82,7 +75,7 @@ def build(
         "fps": float(info.fps),
         "alpha": alpha,
         "background": "given" if options.background else "found",
-        "people_found_by": detector,
+        "people_found_by": outcome.found_by,
         "color": options.color,
         "face": options.face,
         "seconds": round(outcome.seconds, 2),
@@ -92,8 +85,6 @@ def build(
         "blanked_frames": blanks,
         "exit_code": 3 if covered or blanks else 0,
     }
-    if outcome.standing_found_by:
-        report["standing_found_by"] = outcome.standing_found_by
     return report | ({} if outcome.seed is None else {"seed": outcome.seed})
 
 
@@ -115,12 +106,8 @@ def _covered(person: Person, number: int, times: Sequence[float]) -> list[dict[s
     return rows
 
 
-def _standing(box: segmentation.Box, times: Sequence[float]) -> dict[str, Any]:
-    return _row(None, (0, len(times) - 1), times, box, "may stand in the background")
-
-
 def _row(
-    person: int | None,
+    person: int,
     frames: tuple[int, int],
     times: Sequence[float],
     box: segmentation.Box,
@@ -156,11 +143,9 @@ def sentence(report: dict[str, Any]) -> str:
     """A report in a line."""
     covered = sum(row["frames_covered"] for row in report["people"])
     blanked = len(report["blanked_frames"])
-    standing = sum(row["person"] is None for row in report["covered"])
     return (
         f"{report['output']}: {report['frames']} frames in {report['seconds']:.1f} s "
         f"({report['frames_per_second']:.1f} a second), {len(report['people'])} people, "
-        f"{covered} sightings covered by background"
-        + (f", {standing} places in the background that may hold people, too" if standing else "")
+        f"{covered} sightings covered"
         + (f", {blanked} frames without people for a failure" if blanked else "")
     )

@@ -33,10 +33,10 @@ class ClipOptions:
       color: source of the new bodies' colours, one of `COLORS`: the nearest pixel (ST-GAN,
         Eq. 9) or the colour-transfer network (Colour 2020).
       face: what is done to the original heads before that, one of `head.HOW`.
-      standing: "cover" fills places in the empty scene that may be people who stand there, see
-        `people.standing`; "keep" leaves them: for scenes that somebody has checked.
-      people: "networks" finds those with networks, where they can be had, see `people.models`;
-        "difference" does without, and nothing is fetched.
+      people: "networks" finds people with networks, where they can be had, see `people.finding`;
+        "difference" takes whatever moves for people, and nothing is fetched.
+      things: what moves and is no person: "keep" shows it, unless it touches somebody; "remove"
+        shows the empty scene in its place.
       models: folder with the networks' files; None for the user's cache, which is filled.
       masks: folder with a PNG for every frame, whose values are people's ids, 0 nobody.
       segmenter: ONNX file, see `masks.Segmenter`.
@@ -62,8 +62,8 @@ class ClipOptions:
     silhouettes_only: bool = False
     color: str = "nearest"
     face: str = "blur"
-    standing: str = "cover"
     people: str = "networks"
+    things: str = "keep"
     models: str | os.PathLike | None = None
     masks: str | os.PathLike | None = None
     segmenter: str | os.PathLike | None = None
@@ -88,8 +88,8 @@ class ClipOptions:
         choices = {
             "color": COLORS,
             "face": head.HOW,
-            "standing": ("cover", "keep"),
             "people": ("networks", "difference"),
+            "things": ("keep", "remove"),
         }
         for name, values in choices.items():
             if getattr(self, name) not in values:
@@ -151,23 +151,28 @@ class ClipSource:
         """Frames from all over the clip: key frames if there are enough, as they cost little."""
         if not self.is_folder:
             keyed = containers.read_stamped(self.path, self.cut, keys_only=True)
-            samples = background.spread((frame.image for frame in keyed), self._most)
-            if len(samples) >= min(_ENOUGH, self._most):
+            samples = background.spread((frame.image for frame in keyed), self.most)
+            if len(samples) >= min(_ENOUGH, self.most):
                 return np.stack(samples)
         return np.stack([image for _, image in self.numbered_samples()])
 
     def numbered_samples(self) -> list[tuple[int, UInt8[np.ndarray, "H W 3"]]]:
         """Frames from all over the clip, with their numbers."""
         frames = ((number, frame.image) for number, frame in enumerate(self.frames()))
-        samples = background.spread(frames, self._most)
+        samples = background.spread(frames, self.most)
         if not samples:
             raise InputError(f"{self.path}: holds no frames")
         return samples
 
     @property
-    def _most(self) -> int:
+    def most(self) -> int:
         """How many samples fit into a quarter of a GiB, at most 60."""
         return int(np.clip((256 << 20) // (3 * self.shape[0] * self.shape[1]), 3, 60))
+
+    @property
+    def depth(self) -> int:
+        """How many frames are read ahead: up to six, in 48 MiB."""
+        return int(np.clip((48 << 20) // (3 * self.shape[0] * self.shape[1]), 1, 6))
 
     def writer(self, output: str | os.PathLike, options: ClipOptions) -> Any:
         """A context that yields `append(Stamped)`, see `containers.video_writer`."""

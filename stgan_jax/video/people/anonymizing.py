@@ -1,8 +1,6 @@
 """The people of a clip: their tracks, and an anonymised silhouette for every sighting."""
 
-import array
 import dataclasses
-import errno
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,40 +9,24 @@ from typing import Any, NamedTuple
 import cv2
 import jax
 import numpy as np
-from jaxtyping import Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 
 from stgan_jax.media.segmentation import Region
 from stgan_jax.methods import api
 from stgan_jax.shapes import contour, cropping
-from stgan_jax.video.people import standing, tracking
+from stgan_jax.video.blanks import Blanks, is_fatal
+from stgan_jax.video.people import tracking
 from stgan_jax.video.people.shelf import Shelf
-from stgan_jax.video.people.sightings import Sightings
+from stgan_jax.video.people.sightings import CLEAR, Sightings, Subject
 
 _PIECE = 64  # frames in a piece of a walk, together with their context
 _GROUP = 8  # pieces in one call of the model
 _LEAST = 24  # height in pixels from which somebody can be anonymised
-
-
-def is_fatal(error: Exception) -> bool:
-    """Whether all further work would fail, too: a full disk."""
-    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-
-class Blanks:
-    """Frames that could not be processed: nobody is shown in them.
-
-    Attributes:
-      reasons: frame number -> why.
-    """
-
-    def __init__(self):
-        self.reasons: dict[int, str] = {}
-
-    def add(self, number: int, stage: str, error: Exception) -> None:
-        """Notes a frame and the stage that failed; raises an error that is fatal."""
-        if is_fatal(error):
-            raise error
-        self.reasons.setdefault(number, f"{stage} failed ({type(error).__name__})")
+_BRIDGED = 1.0  # seconds without a clear silhouette after which somebody is not drawn any more
+_PAIRS = ([11, 12], [23, 24], [27, 28])  # BlazePose's shoulders, hips, ankles
+_VISIBLE = 0.3  # mean visibility of ankles from which legs are shown
+_LEGS = 0.9  # least height of the hips above the ankles, of that of the shoulders above the hips
+UNCLEAR = "no clear outline"
 
 
 @dataclasses.dataclass
@@ -55,6 +37,7 @@ class Person:
       sightings: the person's place and silhouette in each frame.
       hidden: per sighting, why it is not shown, or None if it is anonymised.
       squares: per sighting, the crop (top, left, side).
+      read: per sighting, the nearest one with a clear silhouette, which is read in its place.
       shelf: where the anonymised silhouettes are stored.
       slips: per sighting, the place on the shelf; length 0 if there is none.
     """
@@ -62,6 +45,7 @@ class Person:
     sightings: Sightings
     hidden: list[str | None]
     squares: Int[np.ndarray, "T 3"]
+    read: Int[np.ndarray, " T"]
     shelf: Shelf
     slips: Int[np.ndarray, "T 2"]
 
@@ -84,29 +68,13 @@ class Person:
         }
 
 
-class Unions:
-    """The union of all people's masks in each frame, to be filled where the camera moves."""
-
-    def __init__(self, shelf: Shelf, shape: tuple[int, int]):
-        self._shelf, self._shape, self._slips = shelf, shape, array.array("q")
-
-    def add(self, mask: np.ndarray | None) -> None:
-        """Stores the next frame's mask; None if it is unknown."""
-        slip = (0, 0) if mask is None else self._shelf.put((mask > 0).astype(np.uint8))
-        self._slips.extend(slip)
-
-    def __getitem__(self, number: int) -> UInt8[np.ndarray, "H W"] | None:
-        at, length = self._slips[2 * number : 2 * number + 2]
-        return self._shelf.get((at, length), self._shape) if length else None
-
-
 def track_people(
     masks: Iterable[tuple[int, np.ndarray, np.ndarray | None]],
     shape: tuple[int, int],
     shelf: Shelf,
     blanks: Blanks,
     has_ids: bool = False,
-) -> list[tracking.Track]:
+) -> list[Subject]:
     """Tracks people through the masks of all frames.
 
     Args:
@@ -128,7 +96,8 @@ def track_people(
                 tracker.update(number, mask, image)
         except Exception as error:
             blanks.add(number, "tracking", error)
-    return list(by_id.values()) if has_ids else tracker.tracks
+    tracks = list(by_id.values()) if has_ids else tracker.tracks
+    return [Subject(track.sightings) for track in tracks]
 
 
 def _add_by_id(
@@ -160,41 +129,40 @@ class _Piece(NamedTuple):
 
 
 def anonymize(
-    tracks: Sequence[tracking.Track],
+    subjects: Sequence[Subject],
     shape: tuple[int, int],
     fps: float,
     root: jax.Array,
     model: api.Anonymizer,
     shelf: Shelf,
-    standing_mask: UInt8[np.ndarray, "H W"] | None = None,
 ) -> Iterator[Person]:
     """Anonymises everybody, several people and many frames in one call of the model.
 
     Args:
-      tracks: the people.
+      subjects: the people.
       shape: (height, width) of the frames.
       fps: frames a second.
       root: key from which everybody's own is derived: no two people share one.
       model: the anonymiser.
       shelf: where the new silhouettes are stored.
-      standing_mask: from `standing.people_standing`; moving parts of these people are hidden.
 
     Yields:
-      a person for each track, in the tracks' order. Who cannot be anonymised is hidden.
+      a person for each subject, in their order. Who cannot be anonymised is hidden.
     """
     waiting: list[_Piece] = []
     done: list[Person] = []
-    for number, track in enumerate(tracks):
-        table = track.sightings.table()
+    for number, subject in enumerate(subjects):
+        table = subject.sightings.table()
+        clear = table[:, CLEAR] > 0
+        hidden = reasons(subject.sightings, shape, fps)
         person = Person(
-            track.sightings,
-            reasons(table[:, 1:5], table[:, 5], shape, least_frames=max(5, math.ceil(fps / 3))),
-            cropping.track_squares(table[:, 1:5]),
+            subject.sightings,
+            hidden if subject.why is None else [subject.why] * len(table),
+            cropping.track_squares(_steady(table[:, 1:5], table[:, 0], clear)),
+            _nearest(clear),
             shelf,
             np.zeros((len(table), 2), np.int64),
         )
-        if standing_mask is not None and standing.is_part(track.sightings, standing_mask):
-            person.hidden = ["part of somebody who stands"] * len(table)
         key = jax.random.fold_in(root, number)
         if model.whole:
             if None in person.hidden:
@@ -285,9 +253,30 @@ def _failure(error: Exception) -> str:
 
 
 def _crop(person: Person, i: int) -> UInt8[np.ndarray, "240 240"]:
-    sighting = person.sightings[i]
-    here = person.squares[i] - [*sighting.box[:2], 0]
+    at = int(person.read[i])
+    sighting = person.sightings[at]
+    here = person.squares[at] - [*sighting.box[:2], 0]
     return _bridged(cropping.crop_mask(sighting.mask, here))
+
+
+def _steady(
+    boxes: Int[np.ndarray, "T 4"], frames: Int[np.ndarray, " T"], clear: Bool[np.ndarray, " T"]
+) -> Float[np.ndarray, "T 4"]:
+    """The boxes, interpolated where there is no clear silhouette."""
+    if not clear.any():
+        return boxes.astype(np.float64)
+    return np.stack([np.interp(frames, frames[clear], side[clear]) for side in boxes.T], 1)
+
+
+def _nearest(chosen: Bool[np.ndarray, " T"]) -> Int[np.ndarray, " T"]:
+    """For each index the nearest one that is chosen; itself if none is."""
+    indices, places = np.arange(len(chosen)), np.flatnonzero(chosen)
+    if not len(places):
+        return indices
+    after = np.searchsorted(places, indices).clip(max=len(places) - 1)
+    before = np.maximum(after - 1, 0)
+    closer = np.abs(places[before] - indices) <= np.abs(places[after] - indices)
+    return places[np.where(closer, before, after)]
 
 
 def _bridged(mask: UInt8[np.ndarray, "240 240"]) -> UInt8[np.ndarray, "240 240"]:
@@ -300,27 +289,56 @@ def _bridged(mask: UInt8[np.ndarray, "240 240"]) -> UInt8[np.ndarray, "240 240"]
     return cv2.morphologyEx(mask, cv2.MORPH_CLOSE, bridge)
 
 
-def reasons(
-    boxes: Int[np.ndarray, "T 4"],
-    areas: Int[np.ndarray, " T"],
-    shape: tuple[int, int],
-    least_frames: int,
-) -> list[str | None]:
-    """Why each sighting of a track cannot be anonymised, or None if it can."""
-    if len(boxes) < least_frames:
-        return ["seen too briefly"] * len(boxes)
+def reasons(sightings: Sightings, shape: tuple[int, int], fps: float) -> list[str | None]:
+    """Why each sighting of somebody cannot be anonymised, or None if it can.
+
+    Args:
+      sightings: of one person.
+      shape: (height, width) of the frames.
+      fps: frames a second.
+    """
+    table = sightings.table()
+    boxes, areas, clear = table[:, 1:5], table[:, 5], table[:, CLEAR] > 0
+    if not clear.any():
+        return [UNCLEAR] * len(table)
+    if clear.sum() < max(5, math.ceil(fps / 3)):
+        return ["seen too briefly"] * len(table)
     cut = np.any(boxes[:, :2] <= 0, axis=1) | np.any(boxes[:, 2:] >= np.array(shape), axis=1)
-    whole = np.flatnonzero(~cut)
+    whole = clear & ~cut
+    nearest = _nearest(whole)
+    unclear_for = np.abs(table[_nearest(clear), 0] - table[:, 0]) / fps
+    upright = _upright(sightings, fps)
     out: list[str | None] = []
     for i, box in enumerate(boxes):
         reason = None
         if box[2] - box[0] < _LEAST:
             reason = "too small"
-        elif cut[i]:
-            at = np.searchsorted(whole, i)
-            near = whole[max(at - 1, 0) : at + 1]
-            nearest = near[np.argmin(np.abs(near - i))] if len(near) else None
-            if nearest is None or areas[i] < 0.5 * areas[nearest]:
-                reason = "cut off by the frame"
+        elif unclear_for[i] > _BRIDGED or (not clear[i] and not clear[:i].any()):
+            reason = UNCLEAR
+        elif cut[i] and (not whole.any() or areas[i] < 0.5 * areas[nearest[i]]):
+            reason = "cut off by the frame"
+        elif not upright[i]:
+            reason = "sits, bends or is half hidden"
         out.append(reason)
     return out
+
+
+def _upright(sightings: Sightings, fps: float) -> Bool[np.ndarray, " T"]:
+    """Who stands or walks: hips, knees and ankles are below each other, as far as they are known.
+
+    By the median over a second, as legs swing and joints are uncertain.
+    """
+    ratios = np.full(len(sightings), np.nan)
+    for i, sighting in enumerate(sightings):
+        joints = sighting.joints
+        if joints is not None and sighting.clear:
+            shoulders, hips, ankles = (joints[pair].mean(0) for pair in _PAIRS)
+            torso = max(hips[0] - shoulders[0], 1.0)
+            ratios[i] = (ankles[0] - hips[0]) / torso if ankles[2] > _VISIBLE else 0.0
+    known = np.flatnonzero(~np.isnan(ratios))
+    upright = np.ones(len(sightings), bool)
+    for i in range(len(ratios)):
+        near = known[np.abs(known - i) <= fps / 2]
+        if len(near):
+            upright[i] = np.median(ratios[near]) >= _LEGS
+    return upright

@@ -30,7 +30,6 @@ _HEADS = {8: "PartitionedCall/Add_29", 16: "PartitionedCall/Add_33", 32: "Partit
 _CLASSES = 80  # of COCO; the first is people
 _BINS = 11  # of the distance to each edge of a box
 _MEAN, _STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # of ImageNet, RGB
-_EDGE = 0.02  # of a region's height or width: a box so near to its border is cut by it
 _CROP = 256  # side of the outliner's input
 _MARGIN = 1.3  # side of its crop, of the longer side of a box
 _NEXT = 2.5  # side of the next crop, of the radius that the network returns
@@ -54,32 +53,23 @@ class Detector:
         self._threshold, self._overlap = threshold, overlap
 
     def __call__(
-        self, frame: Image, side: int = SIDE, regions: Float[np.ndarray, "R 4"] | None = None
+        self, frame: Image, sides: Sequence[int] = (SIDE,)
     ) -> tuple[Float32[np.ndarray, "N 4"], Float32[np.ndarray, "N"]]:
         """Finds people in a frame.
 
         Args:
           frame: RGB.
-          side: of the network's input, in pixels: a frame's longer side is resized to it. Time
-            grows with its square; what is 30 to 400 pixels high in the input is found.
-          regions: parts of the frame to be looked at as well, each resized in the same way, see
-            `tiles`. A box that the border of a region cuts is left to the other passes.
+          sides: of the network's input, in pixels: a frame's longer side is resized to each. Time
+            grows with their squares; who is 30 to 400 pixels high in an input is found by it.
 
         Returns:
           Boxes in pixels, inside the frame, and their scores, `threshold` to 1, best first.
         """
-        height, width = frame.shape[:2]
-        boxes, scores = self._once(frame, side)
-        found = [(boxes, scores)]
-        for region in [] if regions is None else np.round(regions).astype(int).tolist():
-            top, left, bottom, right = region
-            boxes, scores = self._once(frame[top:bottom, left:right], side)
-            whole = _uncut(boxes, region, (height, width))
-            offset = np.array([top, left, top, left], np.float32)
-            found.append((boxes[whole] + offset, scores[whole]))
+        found = [self._once(frame, side) for side in sides]
         boxes = np.concatenate([boxes for boxes, _ in found])
         scores = np.concatenate([scores for _, scores in found])
         kept = best(boxes, scores, self._overlap)
+        height, width = frame.shape[:2]
         limits = np.array([height, width, height, width], np.float32)
         return np.clip(boxes[kept], 0, limits), scores[kept]
 
@@ -102,28 +92,6 @@ class Detector:
             boxes.append(np.stack([y - up, x - left, y + down, x + right], 1) * stride / scale)
             scores.append(score[rows, columns])
         return np.concatenate(boxes).astype(np.float32), np.concatenate(scores)
-
-
-def tiles(size: tuple[int, int], side: int, overlap: int) -> Float32[np.ndarray, "N 4"]:
-    """Squares that cover a frame, evenly spread, for `Detector`.
-
-    Args:
-      size: (height, width) of the frame in pixels.
-      side: of a square in pixels; no more than the frame has is used.
-      overlap: of neighbouring squares, at least, in pixels, below `side`: more than the tallest
-        person, so that each is whole in one of them.
-
-    Returns:
-      Boxes of the squares, row by row.
-    """
-
-    def starts(length: int) -> np.ndarray:
-        rest = max(length - side, 0)
-        return np.round(np.linspace(0, rest, 1 + -(-rest // (side - overlap))))
-
-    corners = [(top, left) for top in starts(size[0]) for left in starts(size[1])]
-    boxes = [(top, left, top + side, left + side) for top, left in corners]
-    return np.minimum(np.array(boxes, np.float32), np.array([*size, *size], np.float32))
 
 
 def best(boxes: Boxes, scores: Float[np.ndarray, "N"], overlap: float) -> Shaped[np.ndarray, "K"]:
@@ -151,23 +119,6 @@ def _input(image: Image, scale: float) -> Float32[np.ndarray, "1 3 h w"]:
     padded[: size[0], : size[1]] = cv2.resize(image, size[::-1], interpolation=how)
     normal = (padded - np.array(_MEAN, np.float32)) / np.array(_STD, np.float32)
     return np.ascontiguousarray(normal[..., ::-1].transpose(2, 0, 1)[None])  # it reads BGR
-
-
-def _uncut(boxes: Boxes, region: Sequence[int], size: tuple[int, int]) -> np.ndarray:
-    """Which boxes of a region do not touch its border, but where that is the frame's."""
-    top, left, bottom, right = region
-    height, width = bottom - top, right - left
-    near = np.array([top > 0, left > 0, bottom < size[0], right < size[1]])
-    distance = np.stack(
-        [
-            boxes[:, 0] / height,
-            boxes[:, 1] / width,
-            1 - boxes[:, 2] / height,
-            1 - boxes[:, 3] / width,
-        ],
-        1,
-    )
-    return np.asarray(~(near & (distance < _EDGE)).any(1))
 
 
 @dataclasses.dataclass(frozen=True)

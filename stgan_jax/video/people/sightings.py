@@ -5,10 +5,13 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Int, UInt8
+from jaxtyping import Float32, Int, UInt8
 
 from stgan_jax.media.segmentation import Box, Region
 from stgan_jax.video.people.shelf import Shelf, Slip
+
+CLEAR = 8  # column of `Sightings.table`
+_JOINTS = (33, 3)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -21,6 +24,8 @@ class Sighting:
       area: the silhouette's pixels.
       shelf: where the silhouette is stored.
       slip: its place there.
+      clear: whether the silhouette is the person's outline; if not, it is what moves around them.
+      joints_slip: place of the joints.
     """
 
     frame: int
@@ -28,6 +33,8 @@ class Sighting:
     area: int
     shelf: Shelf
     slip: Slip
+    clear: bool
+    joints_slip: Slip
 
     @property
     def mask(self) -> UInt8[np.ndarray, "h w"]:
@@ -35,24 +42,39 @@ class Sighting:
         height, width = self.box[2:] - self.box[:2]
         return self.shelf.get(self.slip, (int(height), int(width)))
 
+    @property
+    def joints(self) -> Float32[np.ndarray, "33 3"] | None:
+        """Row and column in pixels of the frame, and visibility, 0 to 1, of BlazePose's joints.
+
+        None if they are unknown.
+        """
+        return self.shelf.get_numbers(self.joints_slip, _JOINTS) if self.joints_slip[1] else None
+
     def on(self, shape: tuple[int, int]) -> UInt8[np.ndarray, "H W"]:
         """The silhouette as a mask of a whole frame."""
         return Region(self.box, self.mask).on(shape)
 
 
 class Sightings(Sequence[Sighting]):
-    """A sequence of sightings in 64 bytes each; a `Sighting` is built on access."""
+    """A sequence of sightings in 88 bytes each; a `Sighting` is built on access."""
 
-    _WIDTH = 8
+    _WIDTH = 11
 
     def __init__(self, shelf: Shelf):
         self._shelf = shelf
         self._rows = array.array("q")
 
-    def add(self, frame: int, region: Region) -> None:
-        """Appends a sighting and stores its silhouette."""
+    def add(
+        self,
+        frame: int,
+        region: Region,
+        joints: Float32[np.ndarray, "33 3"] | None = None,
+        clear: bool = True,
+    ) -> None:
+        """Appends a sighting and stores its silhouette and joints."""
         slip = self._shelf.put(region.mask)
-        self._rows.extend((frame, *map(int, region.box), region.area, *slip))
+        other = (0, 0) if joints is None else self._shelf.put_numbers(joints)
+        self._rows.extend((frame, *map(int, region.box), region.area, *slip, int(clear), *other))
 
     def exchange(self, other: "Sightings", first: int) -> None:
         """Swaps all sightings from frame `first` on with those of another sequence."""
@@ -74,14 +96,32 @@ class Sightings(Sequence[Sighting]):
         if not -len(self) <= index < len(self):
             raise IndexError(index)
         at = index % len(self) * self._WIDTH
-        frame, *box, area, offset, length = self._rows[at : at + self._WIDTH]
-        return Sighting(frame, np.array(box), area, self._shelf, (offset, length))
+        frame, *box, area, offset, length, clear, joints, size = self._rows[at : at + self._WIDTH]
+        slip, other = (offset, length), (joints, size)
+        return Sighting(frame, np.array(box), area, self._shelf, slip, bool(clear), other)
 
     def boxes(self, start: int, stop: int) -> Int[np.ndarray, "T 4"]:
         """Boxes of the sightings start:stop."""
         part = self._rows[start * self._WIDTH : stop * self._WIDTH]
         return np.array(part, np.int64).reshape(-1, self._WIDTH)[:, 1:5]
 
-    def table(self) -> Int[np.ndarray, "T 8"]:
-        """A row for each sighting: frame, top, left, bottom, right, area and the slip's numbers."""
+    def table(self) -> Int[np.ndarray, "T 11"]:
+        """A row for each sighting.
+
+        Frame, top, left, bottom, right, area, the silhouette's slip, whether it is clear, and the
+        joints' slip.
+        """
         return np.array(self._rows, np.int64).reshape(-1, self._WIDTH)
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """Somebody in a clip.
+
+    Attributes:
+      sightings: where, and with which silhouettes.
+      why: why they cannot be anonymised at all; None if they can.
+    """
+
+    sightings: Sightings
+    why: str | None = None

@@ -1,0 +1,258 @@
+"""Outlining: the silhouettes of everybody in a frame, and what has to be hidden of them."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from jaxtyping import Float, Float32, Int, UInt8
+
+from stgan_jax.media.segmentation import Box, Region
+from stgan_jax.video.people import networks
+
+Mask = UInt8[np.ndarray, "H W"]
+
+PRESENT = 0.5  # presence from which an outline is a person's
+
+_MARGIN = 0.15  # of the longer side of a box: how far an outline may reach beyond it
+_INSIDE = 0.8  # share of an outline inside another one from which both are one person's
+_WHOLE = 0.7  # share of an outline that is not another's from which it is read
+_RIM = 0.05  # of the height: hidden around an outline
+_RAISED = 0.25  # of the height: reach of a raised arm above a box
+_POSSIBLE = 0.3  # probability from which a pixel may be somebody's
+_TRUNK = 0.5  # of the height: how far up from a cut an outline may end early
+_CUT = 0.04  # of the height: whose box ends so near to the frame's lower edge is cut by it
+_REACH = 0.35  # of the height: within it, what moves and touches somebody is hidden, too
+# Joints between which BlazePose draws arms: shoulder, elbow, wrist, index finger.
+_ARMS = ((11, 13, 15, 19), (12, 14, 16, 20))
+_VISIBLE = 0.4  # least visibility of a joint that is used
+
+
+@dataclasses.dataclass(frozen=True)
+class Outlined:
+    """One person in one frame.
+
+    Attributes:
+      region: the silhouette.
+      clear: whether it is the person's outline. If not, it is what moves around them.
+      presence: the network's, 0 to 1.
+      joints: row and column in pixels of the frame, and visibility, of BlazePose's joints.
+      hide: a mask of what has to be hidden of them, in `window`.
+      window: its box in the frame.
+    """
+
+    region: Region
+    clear: bool
+    presence: float
+    joints: Float32[np.ndarray, "33 3"]
+    hide: UInt8[np.ndarray, "h w"]
+    window: Box
+
+
+def outlined(
+    frame: UInt8[np.ndarray, "H W 3"],
+    boxes: Float[np.ndarray, "N 4"],
+    outliner: networks.Outliner,
+    moving: Mask,
+) -> list[Outlined | None]:
+    """Silhouettes of the people in boxes, no pixel of two people.
+
+    A pixel that two outlines hold goes to the more probable one. Who has no outline of their own,
+    since they are hidden or the network is unsure, gets what moves in their box and is nobody
+    else's.
+
+    Args:
+      frame: RGB.
+      boxes: around one person each, in pixels; they may reach beyond the frame.
+      outliner: the network.
+      moving: 1 where the frame differs from the empty scene, or this is unknown.
+
+    Returns:
+      For each box who is in it; None if nothing is.
+    """
+    size = (frame.shape[0], frame.shape[1])
+    outlines = outliner(frame, boxes)
+    windows = [_window(box, size) for box in boxes]
+    bodies = [_likely(o, w) for o, w in zip(outlines, windows, strict=True)]
+    lost = _contained(outlines, boxes, windows, bodies)
+    owner = _owners(
+        windows, bodies, [p.presence < PRESENT or lost[n] for n, p in enumerate(outlines)], size
+    )
+    people: list[Outlined | None] = []
+    for n, (outline, box) in enumerate(zip(outlines, boxes, strict=True)):
+        top, left, bottom, right = windows[n]
+        own = (owner[top:bottom, left:right] == n + 1).astype(np.uint8)
+        body = (bodies[n] > 0.5).astype(np.uint8)
+        clear = bool(own.sum() > _WHOLE * body.sum()) and own.any()
+        if not clear:
+            free = owner[top:bottom, left:right] == 0
+            own |= moving[top:bottom, left:right] * free
+        if not own.any():
+            people.append(None)
+            continue
+        hide = _hidden(own, [outline] if clear else [], box, windows[n], size[0])
+        region = _trimmed(own, windows[n])
+        people.append(Outlined(region, clear, outline.presence, outline.joints, hide, windows[n]))
+    return people
+
+
+def hidden(people: list[Outlined | None], moving: Mask) -> Mask:
+    """1 where people have to be hidden in a frame.
+
+    Their outlines with a margin, and what moves there and touches them, such as their shadows and
+    reflections, or parts that an outline lacks; no farther away than 0.35 of their height.
+    """
+    mask, near = np.zeros_like(moving), np.zeros_like(moving)
+    for person in filter(None, people):
+        top, left, bottom, right = person.window
+        mask[top:bottom, left:right] |= person.hide
+        reach = max(4, round(_REACH * person.region.height))
+        top, left, bottom, right = person.region.box
+        near[max(top - reach, 0) : bottom + reach, max(left - reach, 0) : right + reach] = 1
+    if not mask.any():
+        return mask
+    pieces = cv2.connectedComponents((moving & near) | mask)[1]
+    touching = np.unique(pieces[mask > 0])
+    return np.isin(pieces, touching).astype(np.uint8)
+
+
+def _window(box: Float[np.ndarray, "4"], size: tuple[int, int]) -> Int[np.ndarray, "4"]:
+    """The part of a frame that may hold somebody: the box and a margin."""
+    margin = _MARGIN * max(box[2] - box[0], box[3] - box[1])
+    edges = np.round(box + np.array([-margin, -margin, margin, margin])).astype(int)
+    return np.clip(edges, 0, [size[0], size[1], size[0], size[1]])
+
+
+def _likely(outline: networks.Outline, window: np.ndarray) -> Float32[np.ndarray, "h w"]:
+    """The probability of an outline in a window."""
+    top, left, bottom, right = window
+    out = np.zeros((max(bottom - top, 0), max(right - left, 0)), np.float32)
+    height, width = outline.probability.shape
+    a, b = max(top, outline.top), min(bottom, outline.top + height)
+    c, d = max(left, outline.left), min(right, outline.left + width)
+    if a < b and c < d:
+        out[a - top : b - top, c - left : d - left] = outline.probability[
+            a - outline.top : b - outline.top, c - outline.left : d - outline.left
+        ]
+    return out
+
+
+def _contained(outlines, boxes, windows, bodies) -> list[bool]:
+    """Whose outline is another person's: it lies in an outline that fits its own box better."""
+    masks = [body > 0.5 for body in bodies]
+    areas = [int(mask.sum()) for mask in masks]
+    fits = [
+        _fit(box, window, mask) * outline.presence
+        for box, window, mask, outline in zip(boxes, windows, masks, outlines, strict=True)
+    ]
+    lost = [area == 0 for area in areas]
+    for i in range(len(masks)):
+        for j in range(i):
+            top, left = np.maximum(windows[i][:2], windows[j][:2])
+            bottom, right = np.minimum(windows[i][2:], windows[j][2:])
+            if bottom <= top or right <= left or not areas[i] or not areas[j]:
+                continue
+            parts = [
+                masks[n][
+                    top - windows[n][0] : bottom - windows[n][0],
+                    left - windows[n][1] : right - windows[n][1],
+                ]
+                for n in (i, j)
+            ]
+            if (parts[0] & parts[1]).sum() > _INSIDE * min(areas[i], areas[j]):
+                lost[i if fits[i] < fits[j] else j] = True
+    return lost
+
+
+def _fit(box: np.ndarray, window: np.ndarray, mask: np.ndarray) -> float:
+    """Intersection over union of a box and its outline's bounding box."""
+    if not mask.any():
+        return 0.0
+    found = _trimmed(mask.astype(np.uint8), window).box
+    shared = np.prod(np.maximum(np.minimum(found[2:], box[2:]) - np.maximum(found[:2], box[:2]), 0))
+    areas = np.prod(found[2:] - found[:2]) + np.prod(box[2:] - box[:2])
+    return float(shared / (areas - shared))
+
+
+def _owners(windows, bodies, ignored: list[bool], size: tuple[int, int]) -> Int[np.ndarray, "H W"]:
+    """Whose each pixel is: 1 + index of the most probable person, 0 nobody's."""
+    owner, best = np.zeros(size, np.int16), np.full(size, 0.5, np.float32)
+    for n, (window, body) in enumerate(zip(windows, bodies, strict=True)):
+        if ignored[n]:
+            continue
+        place = np.s_[window[0] : window[2], window[1] : window[3]]
+        better = body > best[place]
+        owner[place][better] = n + 1
+        best[place][better] = body[better]
+    return owner
+
+
+def _hidden(
+    own: UInt8[np.ndarray, "h w"],
+    outlines: Sequence[networks.Outline],
+    box: Float[np.ndarray, "4"],
+    window: np.ndarray,
+    bottom: int,
+) -> UInt8[np.ndarray, "h w"]:
+    """1 where somebody is hidden: their pixels without holes and notches, arms, and a margin."""
+    height, width = (box[2:] - box[:2]).tolist()
+    mask = cv2.morphologyEx(own, cv2.MORPH_CLOSE, _disc(0.08 * min(height, width)))
+    pieces, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    cv2.drawContours(mask, pieces, -1, 1, cv2.FILLED)
+    if bottom - box[2] < _CUT * height:  # outlines of people whom the frame cuts end early
+        cut = mask[max(0, int(box[2] - window[0] - _TRUNK * height)) :]
+        np.maximum.accumulate(cut, axis=0, out=cut)
+    thick = max(1, round(0.06 * height))
+    for arm in _ARMS:
+        for outline in outlines:
+            joints = outline.joints[list(arm)]
+            visible = int(np.cumprod(joints[:, 2] > _VISIBLE).sum())
+            if visible > 1:
+                points = np.round(joints[:visible, 1::-1] - window[1::-1]).astype(np.int32)
+                cv2.polylines(mask, [points], False, 1, thick)
+    return grown(mask, max(2.0, _RIM * height))
+
+
+def possible(
+    frame: UInt8[np.ndarray, "H W 3"], box: Float[np.ndarray, "4"], outliner: networks.Outliner
+) -> tuple[Mask, float]:
+    """1 where somebody may be, generously, and the network's presence.
+
+    By their outline in two crops, since a raised arm is often outlined in a higher one alone; where
+    these are unsure, the box.
+    """
+    size = (frame.shape[0], frame.shape[1])
+    height = box[2] - box[0]
+    higher = box - np.array([_RAISED * height, 0, 0, 0])
+    outlines = outliner(frame, np.stack([box, higher]))
+    window = _window(higher, size)
+    presence = outlines[0].presence
+    if presence < PRESENT:
+        own = np.ones((max(window[2] - window[0], 0), max(window[3] - window[1], 0)), np.uint8)
+        outlines = []
+    else:
+        outlines = [outline for outline in outlines if outline.presence >= PRESENT]
+        likely = np.max([_likely(outline, window) for outline in outlines], axis=0)
+        own = (likely > _POSSIBLE).astype(np.uint8)
+    mask = np.zeros(size, np.uint8)
+    if own.size:
+        top, left, bottom, right = window
+        mask[top:bottom, left:right] = _hidden(own, outlines, box, window, size[0])
+    return mask, presence
+
+
+def _trimmed(mask: UInt8[np.ndarray, "h w"], window: np.ndarray) -> Region:
+    left, top, width, height = cv2.boundingRect(mask)
+    corner = window[:2] + [top, left]
+    box = np.concatenate([corner, corner + [height, width]])
+    return Region(box, mask[top : top + height, left : left + width])
+
+
+def grown(mask: UInt8[np.ndarray, "h w"], margin: float) -> UInt8[np.ndarray, "h w"]:
+    """A mask (0/1) with a margin in pixels."""
+    return np.asarray(cv2.dilate(mask, _disc(margin)))
+
+
+def _disc(radius: float) -> np.ndarray:
+    side = 2 * max(1, round(radius)) + 1
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
