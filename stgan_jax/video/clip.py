@@ -26,7 +26,7 @@ from stgan_jax.video import backdrop as backdrops
 from stgan_jax.video import keys, report
 from stgan_jax.video.backdrop import Backdrop, Entry
 from stgan_jax.video.blanks import Blanks
-from stgan_jax.video.people import anonymizing, finding, masks
+from stgan_jax.video.people import anonymizing, finding, masks, networks
 from stgan_jax.video.people.shelf import Shelf
 from stgan_jax.video.people.sightings import Subject
 from stgan_jax.video.render import compose, sheet
@@ -152,7 +152,7 @@ class _Clip:
             segmenter = masks.Segmenter(options.segmenter, options.segmenter_input)
             backdrop = backdrops.behind_masks(source, options, segmenter, self._shelf)
             return self._track(segmenter, backdrop), backdrop, "segmenter"
-        nets = finding.load(options.models) if options.people == "networks" else None
+        nets = networks.load(options.models) if options.people == "networks" else None
         if nets is None:
             backdrop = backdrops.without_networks(source, options)
             assert backdrop.scene is not None

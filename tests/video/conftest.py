@@ -5,13 +5,13 @@ import cv2
 import pytest
 
 from stgan_jax.data.walkers.scenes import Scene
-from stgan_jax.video.people import standing
+from stgan_jax.video.people import networks
 
 
 @pytest.fixture(autouse=True)
 def without_networks(monkeypatch):
     """As where they cannot be fetched."""
-    monkeypatch.setattr(standing, "load", lambda folder=None: None)
+    monkeypatch.setattr(networks, "load", lambda folder=None: None)
 
 
 @pytest.fixture(scope="module")

@@ -7,37 +7,32 @@ is covered.
 """
 
 import array
-import contextlib
 import dataclasses
-import os
-import queue
-import sys
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
 from stgan_jax.media import background, containers, segmentation, threads
-from stgan_jax.util.errors import InputError
 from stgan_jax.video.blanks import Blanks
-from stgan_jax.video.people import linking, masks, models, networks, outlining, tracking
-from stgan_jax.video.people.shelf import Shelf, Slip, Unions
+from stgan_jax.video.people import linking, networks, outlining, tracking
+from stgan_jax.video.people.shelf import Shelf, Unions
 from stgan_jax.video.people.sightings import Sightings, Subject
+from stgan_jax.video.scene import emptying
 from stgan_jax.video.source import ClipSource
 
 UNCLAIMED = "moves like a person, but is not recognised as one"
 
-_WORKERS = 2
 # Sides of the detector's input: for large people, and for small ones if these find somebody more.
-_SIDES, _MORE = (256, 416), (640, 960)
+_SIDES, _MORE = networks.SIDES[:2], networks.SIDES[2:]
 _ENLARGED, _TRIED = 2, 8  # a frame is not enlarged by more; frames in which that is found out
 _RATE = 5.0  # detections a second
-_WEAK = 0.2  # least score of a box that continues a track
 _BEYOND = 0.8  # seconds for which somebody is looked for before and after being detected
-_SURE = 0.5  # score from which one detection is enough to look for an outline
 _SAMPLES = 40  # frames from which the empty scene is computed
+_RIM = 3  # pixels hidden around what moves like a person
+_THING = 0.6  # share of something's area inside a thing's box from which it is that
 # What moves like a person: for how many seconds, how far (in heights), how slender.
 _LOWEST = 24  # pixels
 _LASTS, _GOES, _SLENDER = 0.4, 0.5, (1.2, 6.0)
@@ -62,65 +57,9 @@ class Found:
     stamps: Sequence[int]
 
 
-class Networks:
-    """Detectors and outliners, one for each thread that asks."""
-
-    def __init__(self, folder, workers: int = _WORKERS):
-        """Reads the networks from a folder, see `models.fetched`."""
-        self._detectors: queue.Queue[networks.Detector] = queue.Queue()
-        self._outliners: queue.Queue[networks.Outliner] = queue.Queue()
-        for _ in range(workers):
-            self._detectors.put(networks.Detector(folder, _WEAK))
-            self._outliners.put(networks.Outliner(folder))
-
-    def detector(self) -> contextlib.AbstractContextManager[networks.Detector]:
-        """A detector for as long as the context lasts."""
-        return _borrowed(self._detectors)
-
-    def outliner(self) -> contextlib.AbstractContextManager[networks.Outliner]:
-        """An outliner for as long as the context lasts."""
-        return _borrowed(self._outliners)
-
-
-@contextlib.contextmanager
-def _borrowed(pool: queue.Queue) -> Iterator[Any]:
-    item = pool.get()
-    try:
-        yield item
-    finally:
-        pool.put(item)
-
-
-_refused: set[str] = set()  # sentences that this process has printed
-
-
-def load(folder: str | os.PathLike | None = None) -> Networks | None:
-    """The networks; None where they cannot be fetched, with a sentence to stderr, once.
-
-    Args:
-      folder: see `models.fetched`.
-
-    Raises:
-      InputError: a folder is named, and lacks a network or holds a damaged one.
-    """
-    if folder is None and _refused:
-        return None
-    try:
-        return Networks(models.fetched(folder))
-    except InputError as error:
-        if folder is not None:
-            raise
-        _refused.add(str(error))
-        print(
-            f"people are found by difference from the empty scene, without networks: {error}",
-            file=sys.stderr,
-        )
-        return None
-
-
 def find(
     source: ClipSource,
-    nets: Networks,
+    nets: networks.Networks,
     shelf: Shelf,
     blanks: Blanks,
     progress: Progress,
@@ -146,10 +85,11 @@ def find(
         beyond = max(1, round(_BEYOND * float(source.info.fps)))
         unknown = np.zeros(source.shape, np.uint8)
         if scene is None:
-            emptying = _Emptying(tracks, nets, shelf, len(first.stamps), beyond)
-            scene, unknown = emptying.run(samples)
-            tracks = emptying.tracks
-        second = _Outlining(source, nets, blanks, shelf, tracks, beyond, scene, unknown)
+            scene, unknown, tracks = emptying.empty(
+                samples, tracks, nets, shelf, len(first.stamps), beyond
+            )
+        behind = _Behind(scene, unknown, first.things)
+        second = _Outlining(source, nets, blanks, shelf, tracks, beyond, behind)
         with progress("outlining people") as bar:
             subjects = second.run(bar.update)
         return Found(subjects, second.hidden, scene, first.stamps)
@@ -160,22 +100,24 @@ def find(
 class _Detecting:
     """The first pass."""
 
-    def __init__(self, source: ClipSource, nets: Networks, blanks: Blanks):
+    def __init__(self, source: ClipSource, nets: networks.Networks, blanks: Blanks):
         self._source, self._nets, self._blanks = source, nets, blanks
         fps = float(source.info.fps)
         self._every = max(1, round(fps / _RATE))
         self._sides = _sides(source, nets)
         self.linker = linking.Linker(fps)
         self.stamps = array.array("q")
+        self.things: dict[int, Float[np.ndarray, "M 4"]] = {}  # by the frames that are looked at
 
     def run(self, update: Callable[[], Any]) -> Iterator[tuple[int, np.ndarray]]:
         """Numbers and pictures of all frames, while their people are linked."""
         frames = threads.ahead(enumerate(self._source.frames()), self._source.depth)
-        for number, frame, found in threads.mapped(self._detect, frames, _WORKERS):
+        for number, frame, found in threads.mapped(self._detect, frames, networks.WORKERS):
             update()
             self.stamps.append(frame.pts)
             if found is not None:
-                self.linker.update(number, *found)
+                (boxes, scores, self.things[number]), looks = found
+                self.linker.update(number, boxes, scores, looks)
             yield number, frame.image
 
     def _detect(self, item: tuple[int, containers.Stamped]) -> tuple:
@@ -184,124 +126,49 @@ class _Detecting:
             return number, frame, None
         try:
             with self._nets.detector() as detector:
-                boxes, scores = detector(frame.image, self._sides)
-            boxes = boxes.astype(np.float64)
-            return number, frame, (boxes, scores, linking.looks(frame.image, boxes))
+                found = detector(frame.image, self._sides)
+            return number, frame, (found, linking.looks(frame.image, found.boxes))
         except Exception as error:
             self._blanks.add(number, "detection", error)
             return number, frame, None
 
 
-def _sides(source: ClipSource, nets: Networks) -> list[int]:
+def _sides(source: ClipSource, nets: networks.Networks) -> list[int]:
     """Which sides of the input find people in a few frames of the clip."""
     sides = list(_SIDES)
     frames = source.samples()
     frames = frames[np.linspace(0, len(frames) - 1, min(_TRIED, len(frames))).round().astype(int)]
     with nets.detector() as detector:
-        known = [detector(frame, sides)[0] for frame in frames]
+        known = [detector(frame, sides).boxes for frame in frames]
         for side in _MORE:
             if side > _ENLARGED * max(source.shape):
                 break
             more = [detector(frame, (side,)) for frame in frames]
             new = sum(
-                int((scores[linking.overlap(boxes, old).max(1, initial=0) < 0.3] >= _SURE).sum())
-                for (boxes, scores), old in zip(more, known, strict=True)
+                int((found.scores[_apart(found.boxes, old)] >= linking.SURE).sum())
+                for found, old in zip(more, known, strict=True)
             )
             if new:
                 sides.append(side)
     return sides
 
 
+def _apart(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Which boxes are at places where no other one is."""
+    return linking.overlap(boxes, others).max(1, initial=0) < 0.3
+
+
 def _is_likely(track: linking.BoxTrack) -> bool:
     """Whether a track is more than a single false alarm."""
-    return len(track.frames) > 1 or track.scores[0] >= _SURE
+    return len(track.frames) > 1 or track.scores[0] >= linking.SURE
 
 
-class _Emptying:
-    """The scene without people, from samples.
+class _Behind(NamedTuple):
+    """What is no person: the scene, where it is unknown, and things in some frames."""
 
-    Attributes:
-      tracks: the tracks that are somebody's. Who is recognised in the scene itself, since they
-        stand there and are found in few of the frames, is among them, throughout.
-    """
-
-    def __init__(
-        self,
-        tracks: list[linking.BoxTrack],
-        nets: Networks,
-        shelf: Shelf,
-        frames: int,
-        beyond: int,
-    ):
-        self.tracks = tracks
-        self._nets, self._shelf, self._frames, self._beyond = nets, shelf, frames, beyond
-
-    def run(
-        self, samples: list[tuple[int, np.ndarray]]
-    ) -> tuple[background.EmptyScene, UInt8[np.ndarray, "H W"]]:
-        """The scene, and 1 where it is not known, since somebody is always there."""
-        images = np.stack([image for _, image in samples])
-        self._shape = images.shape[1:3]
-        for last in (False, True):
-            outlined = list(threads.mapped(self._outline, samples, _WORKERS))
-            real = self._real([presences for presences, _ in outlined])
-            hidden = np.stack([self._union(slips, real) for _, slips in outlined])
-            scene, unknown = background.scene_without(images.copy(), hidden)
-            scene = dataclasses.replace(scene, empty=masks.fill(scene.empty, unknown))
-            more = [] if last else self._standing(scene.empty)
-            self.tracks = [track for n, track in enumerate(self.tracks) if n in real] + more
-            if not more:
-                break
-        return scene, unknown
-
-    def _outline(self, item: tuple[int, np.ndarray]) -> tuple[dict[int, float], dict[int, Slip]]:
-        number, image = item
-        presences, slips = {}, {}
-        for n, track in enumerate(self.tracks):
-            if _near(track, number, self._beyond):
-                box = track.at(np.array([number]))[0]
-                with self._nets.outliner() as outliner:
-                    mask, presences[n] = outlining.possible(image, box, outliner)
-                slips[n] = self._shelf.put(mask)
-        return presences, slips
-
-    def _real(self, presences: list[dict[int, float]]) -> set[int]:
-        """Who is no false alarm: outlined in some sample, or moving, or of a high score."""
-        present = {
-            n for sample in presences for n, value in sample.items() if value >= outlining.PRESENT
-        }
-        for n, track in enumerate(self.tracks):
-            boxes = np.stack(track.boxes)
-            goes = np.linalg.norm(np.ptp((boxes[:, :2] + boxes[:, 2:]) / 2, axis=0))
-            moves = goes >= _GOES * np.median(boxes[:, 2] - boxes[:, 0])
-            if moves or np.median(track.scores) >= _SURE:
-                present.add(n)
-        return present
-
-    def _union(self, slips: dict[int, Slip], real: set[int]) -> UInt8[np.ndarray, "H W"]:
-        mask = np.zeros(self._shape, np.uint8)
-        for n, slip in slips.items():
-            if n in real:
-                mask |= self._shelf.get(slip, self._shape)
-        return mask
-
-    def _standing(self, empty: UInt8[np.ndarray, "H W 3"]) -> list[linking.BoxTrack]:
-        """Tracks of those who are recognised in the scene."""
-        with self._nets.detector() as detector:
-            boxes, scores = detector(empty, (*_SIDES, *_MORE))
-        with self._nets.outliner() as outliner:
-            outlines = outliner(empty, boxes)
-        looks = linking.looks(empty, boxes.astype(np.float64))
-        tracks = []
-        for n, box in enumerate(boxes.astype(np.float64)):
-            if scores[n] >= linking.CERTAIN and outlines[n].presence >= outlining.PRESENT:
-                tracks.append(linking.BoxTrack(0, box, float(scores[n]), looks[n]))
-                tracks[-1].add(max(self._frames - 1, 1), box, float(scores[n]), looks[n])
-        return tracks
-
-
-def _near(track: linking.BoxTrack, number: int, beyond: int) -> bool:
-    return track.frames[0] - beyond <= number <= track.frames[-1] + beyond
+    scene: background.EmptyScene
+    unknown: UInt8[np.ndarray, "H W"]
+    things: dict[int, Float[np.ndarray, "M 4"]]
 
 
 class _Outlining:
@@ -310,16 +177,16 @@ class _Outlining:
     def __init__(
         self,
         source: ClipSource,
-        nets: Networks,
+        nets: networks.Networks,
         blanks: Blanks,
         shelf: Shelf,
         tracks: list[linking.BoxTrack],
         beyond: int,
-        scene: background.EmptyScene,
-        unknown: UInt8[np.ndarray, "H W"],
+        behind: _Behind,
     ):
-        self._source, self._nets, self._blanks, self._scene = source, nets, blanks, scene
-        self._tracks, self._shelf, self._beyond, self._unknown = tracks, shelf, beyond, unknown
+        self._source, self._nets, self._blanks = source, nets, blanks
+        self._tracks, self._shelf, self._beyond = tracks, shelf, beyond
+        self._scene, self._unknown, self._things = behind
         self._fps = float(source.info.fps)
         self._paths = [
             track.at(np.arange(track.frames[0] - self._beyond, track.frames[-1] + self._beyond + 1))
@@ -338,7 +205,9 @@ class _Outlining:
                 yield number, frame.image, light.update(frame.image)
 
         frames = threads.ahead(lit(), self._source.depth)
-        for number, who, people, hide, rest in threads.mapped(self._outline, frames, _WORKERS):
+        for number, who, people, hide, rest in threads.mapped(
+            self._outline, frames, networks.WORKERS
+        ):
             update()
             self.hidden.add(hide)
             for n, person in zip(who, people, strict=True):
@@ -347,8 +216,13 @@ class _Outlining:
             if rest is not None:
                 others.update(number, rest)
         subjects = [Subject(sightings) for sightings in everybody if len(sightings)]
-        strangers = [track.sightings for track in others.tracks]
-        return subjects + [Subject(s, UNCLAIMED) for s in strangers if _walks(s, self._fps)]
+        for sightings in (track.sightings for track in others.tracks):
+            if _walks(sightings, self._fps) and not _is_thing(sightings, self._things):
+                subjects.append(Subject(sightings, UNCLAIMED))
+                for sighting in sightings:
+                    mask = sighting.on(self._source.shape)
+                    self.hidden.join(sighting.frame, outlining.grown(mask, _RIM))
+        return subjects
 
     def _outline(self, item: tuple[int, np.ndarray, np.ndarray]) -> tuple:
         number, image, empty = item
@@ -369,7 +243,7 @@ class _Outlining:
         size = np.array(self._source.shape)
         who, boxes = [], []
         for n, track in enumerate(self._tracks):
-            if _near(track, number, self._beyond):
+            if track.is_near(number, self._beyond):
                 box = self._paths[n][number - track.frames[0] + self._beyond]
                 inside = np.minimum(box[2:], size) - np.maximum(box[:2], 0)
                 if inside.min() > 0:
@@ -389,3 +263,18 @@ def _walks(sightings: Sightings, fps: float) -> bool:
     goes = float(np.linalg.norm(np.ptp(middles, axis=0)))
     lasts = table[-1, 0] - table[0, 0] + 1 >= _LASTS * fps
     return height >= _LOWEST and slender and lasts and goes >= _GOES * height
+
+
+def _is_thing(sightings: Sightings, things: dict[int, Float[np.ndarray, "M 4"]]) -> bool:
+    """Whether something is a vehicle or an animal in more than half of the frames looked at."""
+    known = [sighting for sighting in sightings if sighting.frame in things]
+    count = 0
+    for sighting in known:
+        for top, left, bottom, right in things[sighting.frame].astype(int):
+            corner = np.maximum([top, left] - sighting.box[:2], 0)
+            end = np.maximum([bottom, right] - sighting.box[:2], 0)
+            inside = sighting.mask[corner[0] : end[0], corner[1] : end[1]].sum()
+            if inside > _THING * sighting.area:
+                count += 1
+                break
+    return 2 * count > len(known)

@@ -16,6 +16,7 @@ Box = Float[np.ndarray, "4"]  # top, left, bottom, right, in pixels
 Boxes = Float[np.ndarray, "N 4"]
 
 CERTAIN = 0.4  # score from which a box begins a track
+SURE = 0.5  # score from which a box is somebody's whatever else speaks against it
 _PATIENCE = 2.5  # seconds after which a track that nobody was found for has ended
 _FRESH = 0.5  # seconds within which motion alone says who it is
 _REACH = (0.3, 0.6)  # how far from where they are expected, in statures: at once, more a second
@@ -72,6 +73,10 @@ class BoxTrack:
             inside += np.tile(np.minimum(numbers - known[0], 0)[:, None] * start, 2)
             inside += np.tile(np.maximum(numbers - known[-1], 0)[:, None] * end, 2)
         return inside
+
+    def is_near(self, number: int, beyond: int) -> bool:
+        """Whether a frame is among the track's, or at most `beyond` frames before or after."""
+        return self.frames[0] - beyond <= number <= self.frames[-1] + beyond
 
 
 class Linker:

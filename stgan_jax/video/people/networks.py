@@ -9,30 +9,55 @@ not be faster than one picture after another on a CPU, so there are none.
 The files come from `models.fetched`. Neither object may be used by two threads at once.
 """
 
+import contextlib
 import dataclasses
-from collections.abc import Callable, Sequence
+import os
+import queue
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 from jaxtyping import Float, Float32, Shaped, UInt8
 
+from stgan_jax.util.errors import InputError
 from stgan_jax.video.people import graphs, models
 
 Image = UInt8[np.ndarray, "H W 3"]
 Boxes = Float[np.ndarray, "N 4"]  # top, left, bottom, right, in pixels
 
+WEAK = 0.2  # least score of a box that is used
+WORKERS = 2  # threads that compute
 SIDE = 416  # of the detector's input in training
+SIDES = (256, 416, 640, 960)  # from which sides are chosen
 JOINTS = 33
 
 _HEADS = {8: "PartitionedCall/Add_29", 16: "PartitionedCall/Add_33", 32: "PartitionedCall/Add_37"}
 _CLASSES = 80  # of COCO; the first is people
+# Cars, aeroplanes, buses, trains, lorries, boats; birds to giraffes. People are on bicycles.
+_THINGS = [2, 4, 5, 6, 7, 8, *range(14, 24)]
+_THING = 0.4  # least score of their boxes
 _BINS = 11  # of the distance to each edge of a box
 _MEAN, _STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # of ImageNet, RGB
 _CROP = 256  # side of the outliner's input
 _MARGIN = 1.3  # side of its crop, of the longer side of a box
 _NEXT = 2.5  # side of the next crop, of the radius that the network returns
+
+
+class Detections(NamedTuple):
+    """What is in a frame.
+
+    Attributes:
+      boxes: around people, in pixels, inside the frame, best first.
+      scores: theirs, from the threshold to 1.
+      things: boxes around vehicles and animals.
+    """
+
+    boxes: Float32[np.ndarray, "N 4"]
+    scores: Float32[np.ndarray, "N"]
+    things: Float32[np.ndarray, "M 4"]
 
 
 class Detector:
@@ -43,7 +68,7 @@ class Detector:
 
         Args:
           folder: with the files, see `models.fetched`.
-          threshold: least score of a box, 0 to 1.
+          threshold: least score of a person's box, 0 to 1.
           overlap: of two boxes with a larger intersection over union, the better one stays.
         """
         graph = graphs.to_onnx(
@@ -52,46 +77,58 @@ class Detector:
         self._net = cv2.dnn.readNetFromONNX(np.frombuffer(graph, np.uint8))
         self._threshold, self._overlap = threshold, overlap
 
-    def __call__(
-        self, frame: Image, sides: Sequence[int] = (SIDE,)
-    ) -> tuple[Float32[np.ndarray, "N 4"], Float32[np.ndarray, "N"]]:
-        """Finds people in a frame.
+    def __call__(self, frame: Image, sides: Sequence[int] = (SIDE,)) -> Detections:
+        """Finds people, vehicles and animals in a frame.
 
         Args:
           frame: RGB.
           sides: of the network's input, in pixels: a frame's longer side is resized to each. Time
             grows with their squares; who is 30 to 400 pixels high in an input is found by it.
-
-        Returns:
-          Boxes in pixels, inside the frame, and their scores, `threshold` to 1, best first.
         """
-        found = [self._once(frame, side) for side in sides]
-        boxes = np.concatenate([boxes for boxes, _ in found])
-        scores = np.concatenate([scores for _, scores in found])
-        kept = best(boxes, scores, self._overlap)
         height, width = frame.shape[:2]
         limits = np.array([height, width, height, width], np.float32)
-        return np.clip(boxes[kept], 0, limits), scores[kept]
+        kept = []
+        for found in zip(*(self._once(frame, side) for side in sides), strict=True):
+            boxes = np.concatenate([boxes for boxes, _ in found])
+            scores = np.concatenate([scores for _, scores in found])
+            stay = best(boxes, scores, self._overlap)
+            kept.append((np.clip(boxes[stay], 0, limits), scores[stay]))
+        (people, scores), (things, _) = kept
+        return Detections(people, scores, things)
 
-    def _once(
-        self, image: Image, side: int
-    ) -> tuple[Float32[np.ndarray, "N 4"], Float32[np.ndarray, "N"]]:
-        """Every box above the threshold, overlapping ones too, in pixels of the image."""
+    def _once(self, image: Image, side: int) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+        """Boxes, in pixels of the image, and scores: people's, things'. Overlapping ones, too."""
         scale = side / max(image.shape[:2])
         self._net.setInput(_input(image, scale))
-        boxes, scores = [], []
+        people, things = [], []
         for stride, head in zip(_HEADS, self._net.forward(list(_HEADS.values())), strict=True):
             score = _sigmoid(head[0, 0])
-            rows, columns = np.nonzero(score >= self._threshold)
-            # Each distance is the mean of a distribution over 0, 1, ..., 10 strides.
-            logits = head[0, _CLASSES:, rows, columns].reshape(-1, 4, _BINS)
-            weights = np.exp(logits - logits.max(-1, keepdims=True))
-            weights /= weights.sum(-1, keepdims=True)
-            left, up, right, down = (weights @ np.arange(_BINS, dtype=np.float32)).T
-            y, x = rows + 0.5, columns + 0.5
-            boxes.append(np.stack([y - up, x - left, y + down, x + right], 1) * stride / scale)
-            scores.append(score[rows, columns])
-        return np.concatenate(boxes).astype(np.float32), np.concatenate(scores)
+            people.append(_boxes(head[0], score, self._threshold, stride, scale))
+            other = _sigmoid(head[0, _THINGS].max(0)) * (score < self._threshold)
+            things.append(_boxes(head[0], other, _THING, stride, scale))
+        return tuple(
+            (np.concatenate([boxes for boxes, _ in found]), np.concatenate([s for _, s in found]))
+            for found in (people, things)
+        )
+
+
+def _boxes(
+    head: Float32[np.ndarray, "C h w"],
+    score: Float32[np.ndarray, "h w"],
+    threshold: float,
+    stride: int,
+    scale: float,
+) -> tuple[Float32[np.ndarray, "N 4"], Float32[np.ndarray, "N"]]:
+    """The boxes and scores of a head's places that reach a threshold."""
+    rows, columns = np.nonzero(score >= threshold)
+    # Each distance is the mean of a distribution over 0, 1, ..., 10 strides.
+    logits = head[_CLASSES:, rows, columns].reshape(-1, 4, _BINS)
+    weights = np.exp(logits - logits.max(-1, keepdims=True))
+    weights /= weights.sum(-1, keepdims=True)
+    left, up, right, down = (weights @ np.arange(_BINS, dtype=np.float32)).T
+    y, x = rows + 0.5, columns + 0.5
+    boxes = np.stack([y - up, x - left, y + down, x + right], 1) * stride / scale
+    return boxes.astype(np.float32), score[rows, columns]
 
 
 def best(boxes: Boxes, scores: Float[np.ndarray, "N"], overlap: float) -> Shaped[np.ndarray, "K"]:
@@ -256,3 +293,59 @@ _OUTPUTS = ("Identity", "Identity_1", "Identity_2")  # points, presence, logits 
 
 def _sigmoid(logits: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-np.clip(logits, -30, 30)))
+
+
+class Networks:
+    """Detectors and outliners, one for each thread that asks."""
+
+    def __init__(self, folder: Path, workers: int = WORKERS):
+        """Reads the networks from a folder, see `models.fetched`."""
+        self._detectors: queue.Queue[Detector] = queue.Queue()
+        self._outliners: queue.Queue[Outliner] = queue.Queue()
+        for _ in range(workers):
+            self._detectors.put(Detector(folder, WEAK))
+            self._outliners.put(Outliner(folder))
+
+    def detector(self) -> contextlib.AbstractContextManager[Detector]:
+        """A detector for as long as the context lasts."""
+        return _borrowed(self._detectors)
+
+    def outliner(self) -> contextlib.AbstractContextManager[Outliner]:
+        """An outliner for as long as the context lasts."""
+        return _borrowed(self._outliners)
+
+
+@contextlib.contextmanager
+def _borrowed(pool: queue.Queue) -> Iterator[Any]:
+    item = pool.get()
+    try:
+        yield item
+    finally:
+        pool.put(item)
+
+
+_refused: set[str] = set()  # sentences that this process has printed
+
+
+def load(folder: str | os.PathLike | None = None) -> Networks | None:
+    """The networks; None where they cannot be fetched, with a sentence to stderr, once.
+
+    Args:
+      folder: see `models.fetched`.
+
+    Raises:
+      InputError: a folder is named, and lacks a network or holds a damaged one.
+    """
+    if folder is None and _refused:
+        return None
+    try:
+        return Networks(models.fetched(folder))
+    except InputError as error:
+        if folder is not None:
+            raise
+        _refused.add(str(error))
+        print(
+            f"people are found by difference from the empty scene, without networks: {error}",
+            file=sys.stderr,
+        )
+        return None

@@ -69,6 +69,13 @@ class Unions:
         slip = (0, 0) if mask is None else self._shelf.put((mask > 0).astype(np.uint8))
         self._slips.extend(slip)
 
+    def join(self, number: int, mask: UInt8[np.ndarray, "H W"]) -> None:
+        """Adds a mask to that of a frame; a frame whose mask is unknown stays so."""
+        if (known := self[number]) is not None:
+            self._slips[2 * number : 2 * number + 2] = array.array(
+                "q", self._shelf.put(known | mask)
+            )
+
     def __getitem__(self, number: int) -> UInt8[np.ndarray, "H W"] | None:
         at, length = self._slips[2 * number : 2 * number + 2]
         return self._shelf.get((at, length), self._shape) if length else None
