@@ -32,7 +32,7 @@ _RATE = 5.0  # detections a second
 _BEYOND = 0.8  # seconds for which somebody is looked for before and after being detected
 _SAMPLES = 40  # frames from which the empty scene is computed
 _RIM = 3  # pixels hidden around what moves like a person
-_THING = 0.6  # share of something's area inside a thing's box from which it is that
+_THING = 0.5  # share of something's area inside a thing's box from which it is that
 # What moves like a person: for how many seconds, how far (in heights), how slender.
 _LOWEST = 24  # pixels
 _LASTS, _GOES, _SLENDER = 0.4, 0.5, (1.2, 6.0)
@@ -266,7 +266,7 @@ def _walks(sightings: Sightings, fps: float) -> bool:
 
 
 def _is_thing(sightings: Sightings, things: dict[int, Float[np.ndarray, "M 4"]]) -> bool:
-    """Whether something is a vehicle or an animal in more than half of the frames looked at."""
+    """Whether something is a vehicle or an animal in a third of the frames that are looked at."""
     known = [sighting for sighting in sightings if sighting.frame in things]
     count = 0
     for sighting in known:
@@ -277,4 +277,4 @@ def _is_thing(sightings: Sightings, things: dict[int, Float[np.ndarray, "M 4"]])
             if inside > _THING * sighting.area:
                 count += 1
                 break
-    return 2 * count > len(known)
+    return 3 * count > len(known)

@@ -162,12 +162,12 @@ def _histogram(lab: UInt8[np.ndarray, "H W 3"], box: Box, part: np.ndarray) -> n
     count = math.prod(_BINS)
     if not pixels.size:
         return np.full(count, 1 / count)
-    ranges = [0, 256, *_COLOURS, *_COLOURS]
+    ranges = [0, 256, *2 * (_COLOURS[0], _COLOURS[1] + 1)]
     counts = cv2.calcHist([pixels], [0, 1, 2], None, list(_BINS), ranges).ravel()
     return counts / counts.sum()
 
 
-def overlap(one: Boxes, other: Boxes) -> Float[np.ndarray, "N M"]:
+def overlap(one: Boxes, other: Float[np.ndarray, "M 4"]) -> Float[np.ndarray, "N M"]:
     """Intersection over union of each box with each other one."""
     common = np.minimum(one[:, None, 2:], other[None, :, 2:])
     common = common - np.maximum(one[:, None, :2], other[None, :, :2])

@@ -38,7 +38,7 @@ _HEADS = {8: "PartitionedCall/Add_29", 16: "PartitionedCall/Add_33", 32: "Partit
 _CLASSES = 80  # of COCO; the first is people
 # Cars, aeroplanes, buses, trains, lorries, boats; birds to giraffes. People are on bicycles.
 _THINGS = [2, 4, 5, 6, 7, 8, *range(14, 24)]
-_THING = 0.4  # least score of their boxes
+_THING = 0.25  # least score of their boxes
 _BINS = 11  # of the distance to each edge of a box
 _MEAN, _STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # of ImageNet, RGB
 _CROP = 256  # side of the outliner's input
@@ -104,7 +104,7 @@ class Detector:
         for stride, head in zip(_HEADS, self._net.forward(list(_HEADS.values())), strict=True):
             score = _sigmoid(head[0, 0])
             people.append(_boxes(head[0], score, self._threshold, stride, scale))
-            other = _sigmoid(head[0, _THINGS].max(0)) * (score < self._threshold)
+            other = _sigmoid(head[0, _THINGS].max(0)) * (score < _THING)
             things.append(_boxes(head[0], other, _THING, stride, scale))
         return tuple(
             (np.concatenate([boxes for boxes, _ in found]), np.concatenate([s for _, s in found]))
@@ -122,7 +122,7 @@ def _boxes(
     """The boxes and scores of a head's places that reach a threshold."""
     rows, columns = np.nonzero(score >= threshold)
     # Each distance is the mean of a distribution over 0, 1, ..., 10 strides.
-    logits = head[_CLASSES:, rows, columns].reshape(-1, 4, _BINS)
+    logits = head[_CLASSES:, rows, columns].T.reshape(-1, 4, _BINS)
     weights = np.exp(logits - logits.max(-1, keepdims=True))
     weights /= weights.sum(-1, keepdims=True)
     left, up, right, down = (weights @ np.arange(_BINS, dtype=np.float32)).T

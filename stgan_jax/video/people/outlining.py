@@ -83,7 +83,7 @@ def outlined(
         top, left, bottom, right = windows[n]
         own = (owner[top:bottom, left:right] == n + 1).astype(np.uint8)
         body = (bodies[n] > 0.5).astype(np.uint8)
-        clear = bool(own.sum() > _WHOLE * body.sum()) and own.any()
+        clear = bool(own.any() and own.sum() > _WHOLE * body.sum())
         if not clear:
             free = owner[top:bottom, left:right] == 0
             own |= moving[top:bottom, left:right] * free
@@ -226,14 +226,16 @@ def possible(
     higher = box - np.array([_RAISED * height, 0, 0, 0])
     outlines = outliner(frame, np.stack([box, higher]))
     window = _window(higher, size)
+    own = np.zeros(np.maximum(window[2:] - window[:2], 0), np.uint8)
     presence = outlines[0].presence
     if presence < PRESENT:
-        own = np.ones((max(window[2] - window[0], 0), max(window[3] - window[1], 0)), np.uint8)
         outlines = []
+        top, left, bottom, right = np.maximum(np.round(box).astype(int) - np.tile(window[:2], 2), 0)
+        own[top:bottom, left:right] = 1
     else:
         outlines = [outline for outline in outlines if outline.presence >= PRESENT]
-        likely = np.max([_likely(outline, window) for outline in outlines], axis=0)
-        own = (likely > _POSSIBLE).astype(np.uint8)
+        for outline in outlines:
+            own |= _likely(outline, window) > _POSSIBLE
     mask = np.zeros(size, np.uint8)
     if own.size:
         top, left, bottom, right = window

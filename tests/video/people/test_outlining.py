@@ -1,0 +1,119 @@
+"""Outlines in a frame: whose pixels are whose, who is unclear, and what is hidden."""
+
+import numpy as np
+import pytest
+
+from stgan_jax.video.people import networks, outlining
+
+SIZE = (200, 300)
+FRAME = np.zeros((*SIZE, 3), np.uint8)
+NOTHING = np.zeros(SIZE, np.uint8)
+
+
+class Fake(networks.Outliner):
+    """Rectangles of a probability; arms are invisible unless points are named."""
+
+    def __init__(self, *people, arm=None):
+        self._people, self._arm = people, arm
+
+    def __call__(self, frame, boxes):
+        return [self._outline(*person) for person in self._people[: len(boxes)]]
+
+    def _outline(self, box, probability, presence):
+        likely = np.zeros(SIZE, np.float32)
+        likely[box[0] : box[2], box[1] : box[3]] = probability
+        joints = np.zeros((33, 3), np.float32)
+        if self._arm is not None:
+            joints[[11, 13, 15, 19]] = self._arm
+        return networks.Outline(0, 0, likely, presence, joints, np.array(box, np.float32))
+
+
+def outlined(outliner, boxes, moving=NOTHING):
+    return outlining.outlined(FRAME, np.array(boxes, float), outliner, moving)
+
+
+def on(person):
+    return person.region.on(SIZE) > 0
+
+
+def test_a_pixel_belongs_to_the_more_probable_person():
+    boxes = [(50, 50, 150, 100), (50, 80, 150, 130)]
+    people = outlined(Fake((boxes[0], 0.7, 0.9), (boxes[1], 0.9, 0.9)), boxes)
+    one, two = map(on, people)
+    assert one.sum() == 100 * 30
+    assert two.sum() == 100 * 50
+    assert not (one & two).any()
+    assert [person.clear for person in people] == [False, True]  # two fifths are not its own
+
+
+def test_who_has_no_outline_of_their_own_gets_what_moves_in_the_box():
+    """The second one's outline is the first one's."""
+    boxes = [(50, 50, 150, 100), (60, 85, 150, 135)]
+    moving = NOTHING.copy()
+    moving[60:150, 90:120] = 1
+    people = outlined(Fake((boxes[0], 0.8, 0.9), ((55, 52, 149, 99), 0.8, 0.9)), boxes, moving)
+    assert [person.clear for person in people] == [True, False]
+    assert np.array_equal(on(people[1]), (moving > 0) & ~on(people[0]))
+
+
+@pytest.mark.parametrize("moves", [False, True])
+def test_who_is_not_present_is_there_only_if_something_moves(moves):
+    boxes = [(50, 50, 150, 100)]
+    moving = NOTHING.copy()
+    moving[70:90, 60:70] = moves
+    (person,) = outlined(Fake((boxes[0], 0.9, 0.1)), boxes, moving)
+    assert (person is not None) == moves
+    if moves:
+        assert not person.clear
+        assert np.array_equal(on(person), moving > 0)
+
+
+def test_an_outline_ends_near_its_box():
+    """It may reach into a neighbour, whose box is elsewhere."""
+    boxes = [(50, 50, 150, 100)]
+    (person,) = outlined(Fake(((50, 50, 150, 280), 0.9, 0.9)), boxes)
+    assert person.region.box[3] == 115  # 0.15 of the height
+
+
+def test_a_person_is_hidden_with_a_margin_and_what_touches_them():
+    boxes = [(50, 50, 150, 100)]
+    people = outlined(Fake((boxes[0], 0.9, 0.9)), boxes)
+    moving = NOTHING.copy()
+    moving[148:160, 60:250] = 1  # a shadow that touches
+    moving[20:40, 200:220] = 1  # something else
+    hide = outlining.hidden(people, moving) > 0
+    assert hide[46:154, 46:104].sum() > 0.98 * 108 * 58  # round corners
+    assert hide[155:159, 60:130].all()
+    assert not hide[:, 136:].any()  # 0.35 of the height beyond
+    assert not outlining.hidden([None], moving).any()
+
+
+def test_who_the_frame_cuts_is_hidden_down_to_its_edge():
+    boxes = [(80, 50, 200, 100)]
+    people = outlined(Fake(((80, 60, 160, 90), 0.9, 0.9)), boxes)
+    assert (outlining.hidden(people, NOTHING)[160:, 60:90] > 0).all()
+    boxes = [(40, 50, 160, 100)]
+    people = outlined(Fake(((40, 60, 120, 90), 0.9, 0.9)), boxes)
+    assert not outlining.hidden(people, NOTHING)[140:].any()
+
+
+def test_arms_are_hidden_by_their_joints():
+    arm = np.array([[60, 70, 1], [50, 100, 1], [60, 108, 1], [62, 112, 0.1]], np.float32)
+    boxes = [(50, 50, 150, 100)]
+    box = (50, 60, 150, 80)
+    without, with_arm = (
+        outlining.hidden(outlined(Fake((box, 0.9, 0.9), arm=a), boxes), NOTHING)
+        for a in (None, arm)
+    )
+    assert with_arm[50, 99]
+    assert not without[50, 99]
+
+
+def test_a_person_who_may_be_there_is_their_outline_or_if_that_is_unsure_the_box():
+    box = np.array([50.0, 50, 150, 100])
+    for presence, least, most in ((0.9, 20 * 100, 0.7 * 50 * 100), (0.1, 50 * 100, 2 * 50 * 100)):
+        outliner = Fake(*2 * [((50, 60, 150, 80), 0.35, presence)])
+        mask, found = outlining.possible(FRAME, box, outliner)
+        assert found == presence
+        assert least <= mask.sum() <= most
+        assert mask[50:150, 60:80].all()
