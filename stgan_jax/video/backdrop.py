@@ -160,7 +160,7 @@ def _from_path(path: str | os.PathLike, source: ClipSource) -> Backdrop:
     """The backdrop from a picture, or from a video or folder with a picture for each frame."""
     fps, shape = float(source.info.fps), source.shape
     if os.path.isfile(path) and os.fspath(path).lower().endswith(pictures.SUFFIXES):
-        empty = np.ascontiguousarray(pictures.read(path)[..., ::-1])
+        empty = np.ascontiguousarray(np.rot90(pictures.read(path)[..., ::-1], source.turns))
         if empty.shape[:2] != shape:
             empty = cv2.resize(empty, shape[::-1], interpolation=cv2.INTER_AREA)
         return Backdrop(background.EmptyScene(empty, np.zeros(shape, np.uint8)), fps)

@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -31,6 +32,8 @@ from stgan_jax.video.people.shelf import Shelf
 from stgan_jax.video.people.sightings import Subject
 from stgan_jax.video.render import compose, sheet
 from stgan_jax.video.source import ClipOptions, ClipSource
+
+_LYING = "{}: people lie in it, so it is worked on turned, and written as it was"
 
 
 def anonymize_video(
@@ -63,8 +66,8 @@ def anonymize_video(
       the report, see `report.build`.
 
     Raises:
-      InputError: an unusable video, one whose camera moves, nobody in it, a model that cannot
-        anonymise videos, or a file that cannot be written.
+      InputError: an unusable video, one whose camera moves, a model that cannot anonymise videos,
+        a file that cannot be written, or, without networks, nobody in it.
     """
     options = options or ClipOptions()
     if seed is not None:
@@ -112,7 +115,7 @@ class _Clip:
         options, source = self._options, self._source
         seed = keys.random_seed() if options.seed is None else options.seed
         subjects, backdrop, found_by = self._find()
-        if not subjects:
+        if not subjects and found_by != "networks":  # difference misses who does not move
             raise InputError(f"{source.path}: no walking person found, nothing to anonymise")
         persons = self._anonymize(subjects, keys.root(seed))
         cells = compose.sheet_cells(persons) if options.contact_sheet else {}
@@ -160,9 +163,15 @@ class _Clip:
             return self._track(detector, backdrop), backdrop, "difference"
         samples = source.samples()
         backdrops.require_still(source, samples)
+        source.turns = finding.quarter_turns(samples, nets)
+        if source.turns:
+            tqdm.write(_LYING.format(source.path), file=sys.stderr)
+            samples = source.samples()
+            self._shape = source.shape
         scene = backdrops.given_scene(source, options, samples)
-        del samples
-        found = finding.find(source, nets, self._shelf, self._blanks, self._progress, scene)
+        found = finding.find(
+            source, samples, nets, self._shelf, self._blanks, self._progress, scene
+        )
         base = source.info.time_base
         self._times.extend(float(pts * base) for pts in found.stamps)
         hidden = found.hidden if options.things == "keep" else None

@@ -53,7 +53,8 @@ def build(
       properties of what was read and written; `people`, `Person.row` of each; `covered`, the runs
       of frames in which somebody is not shown: frames, seconds, the box (left, top, right,
       bottom) that holds them, and why; `blanked_frames`, in which nobody is shown; `exit_code`,
-      3 if there is any of these and 0 if not; and the `seed`, if it is to be stored.
+      3 if there is any of these, or nobody at all, and 0 if not; and the `seed`, if it is to be
+      stored.
     """
     info, times = source.info, outcome.times
     covered = [
@@ -83,7 +84,7 @@ def build(
         "people": [person.row(number) for number, person in enumerate(outcome.persons, 1)],
         "covered": covered,
         "blanked_frames": blanks,
-        "exit_code": 3 if covered or blanks else 0,
+        "exit_code": 3 if covered or blanks or not outcome.persons else 0,
     }
     return report | ({} if outcome.seed is None else {"seed": outcome.seed})
 
@@ -147,5 +148,6 @@ def sentence(report: dict[str, Any]) -> str:
         f"{report['output']}: {report['frames']} frames in {report['seconds']:.1f} s "
         f"({report['frames_per_second']:.1f} a second), {len(report['people'])} people, "
         f"{covered} sightings covered"
+        + ("" if report["people"] else "; nobody was found, so look whether that is so")
         + (f", {blanked} frames without people for a failure" if blanked else "")
     )

@@ -1,8 +1,9 @@
 """A clip's source and its options: a video or a folder of pictures, and how it is anonymised."""
 
+import contextlib
 import dataclasses
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -130,28 +131,32 @@ class ClipSource:
       path: the video or folder.
       info: properties by the header or the first picture.
       is_folder: whether it is a folder of pictures.
+      turns: quarter turns anticlockwise by which frames are read; they are written turned back.
     """
 
     def __init__(self, path: str | os.PathLike, cut: containers.Cut):
         """Reads the header. Raises `InputError` if there is none."""
-        self.path, self.cut = Path(path), cut
+        self.path, self.cut, self.turns = Path(path), cut, 0
         self.is_folder = self.path.is_dir()
         self.info = (pictures if self.is_folder else containers).probe(path, cut)
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(height, width) of the frames."""
-        return self.info.height, self.info.width
+        """(height, width) of the frames as they are read."""
+        shape = self.info.height, self.info.width
+        return shape[::-1] if self.turns % 2 else shape
 
     def frames(self) -> Iterator[containers.Stamped]:
         """All frames, decoded anew."""
-        return (pictures if self.is_folder else containers).read_stamped(self.path, self.cut)
+        frames = (pictures if self.is_folder else containers).read_stamped(self.path, self.cut)
+        return (_turned(frame, self.turns) for frame in frames)
 
     def samples(self) -> UInt8[np.ndarray, "N H W 3"]:
         """Frames from all over the clip: key frames if there are enough, as they cost little."""
         if not self.is_folder:
             keyed = containers.read_stamped(self.path, self.cut, keys_only=True)
-            samples = background.spread((frame.image for frame in keyed), self.most)
+            images = (_turned(frame, self.turns).image for frame in keyed)
+            samples = background.spread(images, self.most)
             if len(samples) >= min(_ENOUGH, self.most):
                 return np.stack(samples)
         return np.stack([image for _, image in self.numbered_samples()])
@@ -174,17 +179,30 @@ class ClipSource:
         """How many frames are read ahead: up to six, in 48 MiB."""
         return int(np.clip((48 << 20) // (3 * self.shape[0] * self.shape[1]), 1, 6))
 
-    def writer(self, output: str | os.PathLike, options: ClipOptions) -> Any:
-        """A context that yields `append(Stamped)`, see `containers.video_writer`."""
+    @contextlib.contextmanager
+    def writer(
+        self, output: str | os.PathLike, options: ClipOptions
+    ) -> Iterator[Callable[[containers.Stamped], None]]:
+        """A context that yields `append`, see `containers.video_writer`."""
         if self.is_folder:
-            return pictures.writer(output, pictures.png_names(self.path))
-        sound = Audio(self.path, options.start, options.end) if options.keep_audio else None
-        return containers.video_writer(
-            output,
-            self.shape,
-            self.info.fps,
-            options.crf,
-            codec=options.codec,
-            like=self.info,
-            sound=sound,
-        )
+            writer = pictures.writer(output, pictures.png_names(self.path))
+        else:
+            sound = Audio(self.path, options.start, options.end) if options.keep_audio else None
+            writer = containers.video_writer(
+                output,
+                (self.info.height, self.info.width),
+                self.info.fps,
+                options.crf,
+                codec=options.codec,
+                like=self.info,
+                sound=sound,
+            )
+        with writer as append:
+            yield lambda frame: append(_turned(frame, -self.turns))
+
+
+def _turned(frame: containers.Stamped, turns: int) -> containers.Stamped:
+    if turns % 4 == 0:
+        return frame
+    image = np.ascontiguousarray(np.rot90(frame.image, turns))
+    return dataclasses.replace(frame, image=image)

@@ -28,6 +28,7 @@ UNCLAIMED = "moves like a person, but is not recognised as one"
 # Sides of the detector's input: for large people, and for small ones if these find somebody more.
 _SIDES, _MORE = networks.SIDES[:2], networks.SIDES[2:]
 _ENLARGED, _TRIED = 2, 8  # a frame is not enlarged by more; frames in which that is found out
+_TURNED = (2.0, 0.5)  # how much more than upright, and a frame, scores must sum up to
 _RATE = 5.0  # detections a second
 _BEYOND = 0.8  # seconds for which somebody is looked for before and after being detected
 _SAMPLES = 40  # frames from which the empty scene is computed
@@ -59,6 +60,7 @@ class Found:
 
 def find(
     source: ClipSource,
+    samples: UInt8[np.ndarray, "N H W 3"],
     nets: networks.Networks,
     shelf: Shelf,
     blanks: Blanks,
@@ -69,6 +71,7 @@ def find(
 
     Args:
       source: the clip; its camera stands still.
+      samples: frames from all over it.
       nets: the networks.
       shelf: where silhouettes are stored.
       blanks: receives the frames at which something fails.
@@ -78,15 +81,15 @@ def find(
     cores = cv2.getNumThreads()
     cv2.setNumThreads(1)  # each of our threads computes with one
     try:
-        first = _Detecting(source, nets, blanks)
+        first = _Detecting(source, nets, blanks, _sides(samples, nets))
         with progress("finding people") as bar:
-            samples = background.spread(first.run(bar.update), min(source.most, _SAMPLES))
+            numbered = background.spread(first.run(bar.update), min(source.most, _SAMPLES))
         tracks = [track for track in first.linker.tracks if _is_likely(track)]
         beyond = max(1, round(_BEYOND * float(source.info.fps)))
         unknown = np.zeros(source.shape, np.uint8)
         if scene is None:
             scene, unknown, tracks = emptying.empty(
-                samples, tracks, nets, shelf, len(first.stamps), beyond
+                numbered, tracks, nets, shelf, len(first.stamps), beyond
             )
         behind = _Behind(scene, unknown, first.things)
         second = _Outlining(source, nets, blanks, shelf, tracks, beyond, behind)
@@ -100,11 +103,13 @@ def find(
 class _Detecting:
     """The first pass."""
 
-    def __init__(self, source: ClipSource, nets: networks.Networks, blanks: Blanks):
+    def __init__(
+        self, source: ClipSource, nets: networks.Networks, blanks: Blanks, sides: list[int]
+    ):
         self._source, self._nets, self._blanks = source, nets, blanks
         fps = float(source.info.fps)
         self._every = max(1, round(fps / _RATE))
-        self._sides = _sides(source, nets)
+        self._sides = sides
         self.linker = linking.Linker(fps)
         self.stamps = array.array("q")
         self.things: dict[int, Float[np.ndarray, "M 4"]] = {}  # by the frames that are looked at
@@ -133,15 +138,35 @@ class _Detecting:
             return number, frame, None
 
 
-def _sides(source: ClipSource, nets: networks.Networks) -> list[int]:
+def quarter_turns(samples: UInt8[np.ndarray, "N H W 3"], nets: networks.Networks) -> int:
+    """By how many quarter turns anticlockwise people in a clip are upright, 0 to 3.
+
+    Another number than 0 only if people are found far better so.
+    """
+    frames = _few(samples)
+    sums = []
+    with nets.detector() as detector:
+        for turns in range(4):
+            turned = [np.ascontiguousarray(np.rot90(frame, turns)) for frame in frames]
+            scores = np.concatenate([detector(frame).scores for frame in turned])
+            sums.append(scores[scores >= linking.CERTAIN].sum())
+            if sums[0] > _TURNED[1] * len(frames):
+                return 0
+    best = int(np.argmax(sums))
+    return best if sums[best] > max(_TURNED[0] * sums[0], _TURNED[1] * len(frames)) else 0
+
+
+def _few(samples: UInt8[np.ndarray, "N H W 3"]) -> UInt8[np.ndarray, "M H W 3"]:
+    return samples[np.linspace(0, len(samples) - 1, min(_TRIED, len(samples))).round().astype(int)]
+
+
+def _sides(samples: UInt8[np.ndarray, "N H W 3"], nets: networks.Networks) -> list[int]:
     """Which sides of the input find people in a few frames of the clip."""
-    sides = list(_SIDES)
-    frames = source.samples()
-    frames = frames[np.linspace(0, len(frames) - 1, min(_TRIED, len(frames))).round().astype(int)]
+    sides, frames = list(_SIDES), _few(samples)
     with nets.detector() as detector:
         known = [detector(frame, sides).boxes for frame in frames]
         for side in _MORE:
-            if side > _ENLARGED * max(source.shape):
+            if side > _ENLARGED * max(frames.shape[1:3]):
                 break
             more = [detector(frame, (side,)) for frame in frames]
             new = sum(

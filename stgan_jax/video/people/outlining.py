@@ -17,6 +17,8 @@ PRESENT = 0.5  # presence from which an outline is a person's
 _MARGIN = 0.15  # of the longer side of a box: how far an outline may reach beyond it
 _INSIDE = 0.8  # share of an outline inside another one from which both are one person's
 _WHOLE = 0.7  # share of an outline that is not another's from which it is read
+_DIFFERS = 0.1  # share of an outline that must differ from the empty scene
+_LEFT = 0.04  # share of a box that must differ and be nobody else's, for somebody who is unclear
 _RIM = 0.05  # of the height: hidden around an outline
 _RAISED = 0.25  # of the height: reach of a raised arm above a box
 _POSSIBLE = 0.3  # probability from which a pixel may be somebody's
@@ -35,16 +37,15 @@ class Outlined:
     Attributes:
       region: the silhouette.
       clear: whether it is the person's outline. If not, it is what moves around them.
-      presence: the network's, 0 to 1.
-      joints: row and column in pixels of the frame, and visibility, of BlazePose's joints.
+      joints: row and column in pixels of the frame, and visibility, of BlazePose's joints; None if
+        it is not clear.
       hide: a mask of what has to be hidden of them, in `window`.
       window: its box in the frame.
     """
 
     region: Region
     clear: bool
-    presence: float
-    joints: Float32[np.ndarray, "33 3"]
+    joints: Float32[np.ndarray, "33 3"] | None
     hide: UInt8[np.ndarray, "h w"]
     window: Box
 
@@ -59,7 +60,7 @@ def outlined(
 
     A pixel that two outlines hold goes to the more probable one. Who has no outline of their own,
     since they are hidden or the network is unsure, gets what moves in their box and is nobody
-    else's.
+    else's. What does not differ from the empty scene is a part of it, and nobody.
 
     Args:
       frame: RGB.
@@ -78,22 +79,39 @@ def outlined(
     owner = _owners(
         windows, bodies, [p.presence < PRESENT or lost[n] for n, p in enumerate(outlines)], size
     )
-    people: list[Outlined | None] = []
+    claimed = np.zeros(size, np.uint8)
+    clear: dict[int, Outlined] = {}
     for n, (outline, box) in enumerate(zip(outlines, boxes, strict=True)):
         top, left, bottom, right = windows[n]
         own = (owner[top:bottom, left:right] == n + 1).astype(np.uint8)
-        body = (bodies[n] > 0.5).astype(np.uint8)
-        clear = bool(own.any() and own.sum() > _WHOLE * body.sum())
-        if not clear:
-            free = owner[top:bottom, left:right] == 0
-            own |= moving[top:bottom, left:right] * free
-        if not own.any():
+        differs = (own & moving[top:bottom, left:right]).sum() >= _DIFFERS * own.sum()
+        if own.any() and differs and own.sum() > _WHOLE * (bodies[n] > 0.5).sum():
+            clear[n] = _person(own, outline, box, windows[n], size[0])
+            claimed[top:bottom, left:right] |= clear[n].hide
+    people: list[Outlined | None] = []
+    for n, (top, left, bottom, right) in enumerate(windows):
+        rest = moving[top:bottom, left:right] & ~claimed[top:bottom, left:right] & 1
+        if n in clear:
+            people.append(clear[n])
+        elif rest.sum() > _LEFT * rest.size:
+            people.append(_person(rest, None, boxes[n], windows[n], size[0]))
+            claimed[top:bottom, left:right] |= rest
+        else:
             people.append(None)
-            continue
-        hide = _hidden(own, [outline] if clear else [], box, windows[n], size[0])
-        region = _trimmed(own, windows[n])
-        people.append(Outlined(region, clear, outline.presence, outline.joints, hide, windows[n]))
     return people
+
+
+def _person(
+    own: UInt8[np.ndarray, "h w"],
+    outline: networks.Outline | None,
+    box: Float[np.ndarray, "4"],
+    window: np.ndarray,
+    bottom: int,
+) -> Outlined:
+    """Somebody whose pixels in a window are known; clear if there is an outline."""
+    hide = _hidden(own, [] if outline is None else [outline], box, window, bottom)
+    joints = None if outline is None else outline.joints
+    return Outlined(_trimmed(own, window), outline is not None, joints, hide, window)
 
 
 def hidden(people: list[Outlined | None], moving: Mask) -> Mask:
@@ -214,33 +232,42 @@ def _hidden(
 
 
 def possible(
-    frame: UInt8[np.ndarray, "H W 3"], box: Float[np.ndarray, "4"], outliner: networks.Outliner
+    frame: UInt8[np.ndarray, "H W 3"],
+    box: Float[np.ndarray, "4"],
+    outliner: networks.Outliner,
+    both: bool,
 ) -> tuple[Mask, float]:
-    """1 where somebody may be, generously, and the network's presence.
+    """1 where somebody may be, generously, and the network's least presence.
 
-    By their outline in two crops, since a raised arm is often outlined in a higher one alone; where
-    these are unsure, the box.
+    Args:
+      frame: RGB.
+      box: around the person.
+      outliner: the network.
+      both: whether a higher crop is outlined, too: a raised arm is often outlined in that alone.
+        Who moves needs none.
+
+    Returns:
+      The outline and a margin; where the network is unsure, the box and a margin.
     """
     size = (frame.shape[0], frame.shape[1])
-    height = box[2] - box[0]
-    higher = box - np.array([_RAISED * height, 0, 0, 0])
-    outlines = outliner(frame, np.stack([box, higher]))
-    window = _window(higher, size)
+    higher = box - np.array([_RAISED * (box[2] - box[0]), 0, 0, 0])
+    crops = [box, higher] if both else [box]
+    outlines = outliner(frame, np.stack(crops))
+    window = _window(crops[-1], size)
     own = np.zeros(np.maximum(window[2:] - window[:2], 0), np.uint8)
-    presence = outlines[0].presence
-    if presence < PRESENT:
-        outlines = []
+    if outlines[0].presence < PRESENT:
+        used: list[networks.Outline] = []
         top, left, bottom, right = np.maximum(np.round(box).astype(int) - np.tile(window[:2], 2), 0)
         own[top:bottom, left:right] = 1
     else:
-        outlines = [outline for outline in outlines if outline.presence >= PRESENT]
-        for outline in outlines:
+        used = [outline for outline in outlines if outline.presence >= PRESENT]
+        for outline in used:
             own |= _likely(outline, window) > _POSSIBLE
     mask = np.zeros(size, np.uint8)
     if own.size:
         top, left, bottom, right = window
-        mask[top:bottom, left:right] = _hidden(own, outlines, box, window, size[0])
-    return mask, presence
+        mask[top:bottom, left:right] = _hidden(own, used, box, window, size[0])
+    return mask, min(outline.presence for outline in outlines)
 
 
 def _trimmed(mask: UInt8[np.ndarray, "h w"], window: np.ndarray) -> Region:

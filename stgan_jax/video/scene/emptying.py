@@ -6,11 +6,14 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 
-from stgan_jax.media import background, threads
+from stgan_jax.media import background, segmentation, threads
 from stgan_jax.video.people import linking, masks, networks, outlining
 from stgan_jax.video.people.shelf import Shelf, Slip
 
 _GOES = 0.5  # of the height: who goes farther moves
+_OUTLINED = 0.3  # share of samples with a clear outline that makes somebody certain
+_OUTLINED_WELL = 0.8  # presence, in two crops, of somebody who is found in the scene alone
+_RIM = 3  # pixels hidden around what moves
 
 
 class _Sample(NamedTuple):
@@ -68,17 +71,18 @@ class _Emptying:
         images = np.stack([image for _, image in samples])
         self._shape = images.shape[1:3]
         self._samples = [_Sample(number, image, {}, {}) for number, image in samples]
+        rough = background.scene_behind(images.copy())
         for last in (False, True):
             list(threads.mapped(self._outline, self._samples, networks.WORKERS))
-            real = self._real()
-            hidden = np.stack([self._union(sample, real) for sample in self._samples])
+            certain = self._certain()
+            hidden = np.stack([self._mask(sample, certain, rough) for sample in self._samples])
             scene, unknown = background.scene_without(images.copy(), hidden)
             scene = dataclasses.replace(scene, empty=masks.fill(scene.empty, unknown))
             more = [] if last else self._standing(scene.empty)
             if not more:
                 break
             self.tracks += more
-        self.tracks = [track for n, track in enumerate(self.tracks) if n in real]
+        self.tracks = [t for n, t in enumerate(self.tracks) if n in certain or _moves(t)]
         return scene, unknown
 
     def _outline(self, sample: _Sample) -> None:
@@ -87,30 +91,38 @@ class _Emptying:
             if n not in sample.slips and track.is_near(sample.number, self._beyond):
                 box = track.at(np.array([sample.number]))[0]
                 with self._nets.outliner() as outliner:
-                    mask, sample.presences[n] = outlining.possible(sample.image, box, outliner)
+                    mask, sample.presences[n] = outlining.possible(
+                        sample.image, box, outliner, both=not _moves(track)
+                    )
                 sample.slips[n] = self._shelf.put(mask)
 
-    def _real(self) -> set[int]:
-        """Who is no false alarm: outlined in some sample, or moving, or of a high score."""
-        present = {
+    def _certain(self) -> set[int]:
+        """Who is a person beyond doubt: of a high score, or outlined in many samples."""
+        presences: dict[int, list[float]] = {n: [] for n in range(len(self.tracks))}
+        for sample in self._samples:
+            for n, presence in sample.presences.items():
+                presences[n].append(presence)
+        return {
             n
-            for sample in self._samples
-            for n, presence in sample.presences.items()
-            if presence >= outlining.PRESENT
+            for n, track in enumerate(self.tracks)
+            if np.median(track.scores) >= linking.SURE
+            or np.mean([p >= outlining.PRESENT for p in presences[n]] or [0]) >= _OUTLINED
         }
-        for n, track in enumerate(self.tracks):
-            boxes = np.stack(track.boxes)
-            goes = np.linalg.norm(np.ptp((boxes[:, :2] + boxes[:, 2:]) / 2, axis=0))
-            moves = goes >= _GOES * np.median(boxes[:, 2] - boxes[:, 0])
-            if moves or np.median(track.scores) >= linking.SURE:
-                present.add(n)
-        return present
 
-    def _union(self, sample: _Sample, real: set[int]) -> UInt8[np.ndarray, "H W"]:
-        mask = np.zeros(self._shape, np.uint8)
+    def _mask(
+        self, sample: _Sample, certain: set[int], rough: background.EmptyScene
+    ) -> UInt8[np.ndarray, "H W"]:
+        """1 where somebody may be in a sample; of uncertain people what moves alone."""
+        mask, doubtful = np.zeros(self._shape, np.uint8), np.zeros(self._shape, np.uint8)
         for n, slip in sample.slips.items():
-            if n in real:
-                mask |= self._shelf.get(slip, self._shape)
+            there = self._shelf.get(slip, self._shape)
+            if n in certain or sample.presences[n] >= outlining.PRESENT:
+                mask |= there
+            else:
+                doubtful |= there
+        if doubtful.any():
+            moving = segmentation.difference(sample.image, rough.empty, rough.threshold)
+            mask |= doubtful & outlining.grown(moving, _RIM)
         return mask
 
     def _standing(self, empty: UInt8[np.ndarray, "H W 3"]) -> list[linking.BoxTrack]:
@@ -118,11 +130,17 @@ class _Emptying:
         with self._nets.detector() as detector:
             boxes, scores, _ = detector(empty, networks.SIDES)
         with self._nets.outliner() as outliner:
-            outlines = outliner(empty, boxes)
+            presences = [outlining.possible(empty, box, outliner, both=True)[1] for box in boxes]
         looks = linking.looks(empty, boxes)
         tracks = []
         for n, box in enumerate(boxes):
-            if scores[n] >= linking.CERTAIN and outlines[n].presence >= outlining.PRESENT:
+            if scores[n] >= linking.CERTAIN and presences[n] >= _OUTLINED_WELL:
                 tracks.append(linking.BoxTrack(0, box, float(scores[n]), looks[n]))
                 tracks[-1].add(max(self._frames - 1, 1), box, float(scores[n]), looks[n])
         return tracks
+
+
+def _moves(track: linking.BoxTrack) -> bool:
+    boxes = np.stack(track.boxes)
+    goes = np.linalg.norm(np.ptp((boxes[:, :2] + boxes[:, 2:]) / 2, axis=0))
+    return bool(goes >= _GOES * np.median(boxes[:, 2] - boxes[:, 0]))

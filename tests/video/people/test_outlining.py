@@ -7,7 +7,7 @@ from stgan_jax.video.people import networks, outlining
 
 SIZE = (200, 300)
 FRAME = np.zeros((*SIZE, 3), np.uint8)
-NOTHING = np.zeros(SIZE, np.uint8)
+NOTHING, EVERYTHING = np.zeros(SIZE, np.uint8), np.ones(SIZE, np.uint8)
 
 
 class Fake(networks.Outliner):
@@ -28,7 +28,7 @@ class Fake(networks.Outliner):
         return networks.Outline(0, 0, likely, presence, joints, np.array(box, np.float32))
 
 
-def outlined(outliner, boxes, moving=NOTHING):
+def outlined(outliner, boxes, moving=EVERYTHING):
     return outlining.outlined(FRAME, np.array(boxes, float), outliner, moving)
 
 
@@ -39,28 +39,44 @@ def on(person):
 def test_a_pixel_belongs_to_the_more_probable_person():
     boxes = [(50, 50, 150, 100), (50, 80, 150, 130)]
     people = outlined(Fake((boxes[0], 0.7, 0.9), (boxes[1], 0.9, 0.9)), boxes)
-    one, two = map(on, people)
-    assert one.sum() == 100 * 30
-    assert two.sum() == 100 * 50
-    assert not (one & two).any()
+    assert on(people[1]).sum() == 100 * 50
+    assert not (on(people[0]) & on(people[1])).any()
     assert [person.clear for person in people] == [False, True]  # two fifths are not its own
+    boxes[1] = (50, 90, 150, 140)
+    people = outlined(Fake((boxes[0], 0.7, 0.9), (boxes[1], 0.9, 0.9)), boxes)
+    assert [person.clear for person in people] == [True, True]
+    assert [on(person).sum() for person in people] == [100 * 40, 100 * 50]
+
+
+def test_what_is_like_the_empty_scene_is_nobody():
+    """A post that looks like a person."""
+    boxes, moving = [(50, 50, 150, 100)], NOTHING.copy()
+    moving[50:150, 50:54] = 1
+    assert outlined(Fake((boxes[0], 0.9, 0.9)), boxes, moving) == [None]
+    moving[50:150, 50:60] = 1
+    assert outlined(Fake((boxes[0], 0.9, 0.9)), boxes, moving)[0].clear
 
 
 def test_who_has_no_outline_of_their_own_gets_what_moves_in_the_box():
     """The second one's outline is the first one's."""
     boxes = [(50, 50, 150, 100), (60, 85, 150, 135)]
     moving = NOTHING.copy()
-    moving[60:150, 90:120] = 1
+    moving[50:150, 50:120] = 1
     people = outlined(Fake((boxes[0], 0.8, 0.9), ((55, 52, 149, 99), 0.8, 0.9)), boxes, moving)
     assert [person.clear for person in people] == [True, False]
-    assert np.array_equal(on(people[1]), (moving > 0) & ~on(people[0]))
+    hidden = np.zeros(SIZE, bool)
+    top, left, bottom, right = people[0].window
+    hidden[top:bottom, left:right] = people[0].hide
+    around = np.zeros(SIZE, bool)
+    around[46:164, 71:149] = True  # the box and a margin of 13.5
+    assert np.array_equal(on(people[1]), (moving > 0) & ~hidden & around)
 
 
 @pytest.mark.parametrize("moves", [False, True])
 def test_who_is_not_present_is_there_only_if_something_moves(moves):
     boxes = [(50, 50, 150, 100)]
     moving = NOTHING.copy()
-    moving[70:90, 60:70] = moves
+    moving[70:100, 60:80] = moves
     (person,) = outlined(Fake((boxes[0], 0.9, 0.1)), boxes, moving)
     assert (person is not None) == moves
     if moves:
@@ -113,7 +129,7 @@ def test_a_person_who_may_be_there_is_their_outline_or_if_that_is_unsure_the_box
     box = np.array([50.0, 50, 150, 100])
     for presence, least, most in ((0.9, 20 * 100, 0.7 * 50 * 100), (0.1, 50 * 100, 2 * 50 * 100)):
         outliner = Fake(*2 * [((50, 60, 150, 80), 0.35, presence)])
-        mask, found = outlining.possible(FRAME, box, outliner)
+        mask, found = outlining.possible(FRAME, box, outliner, both=True)
         assert found == presence
         assert least <= mask.sum() <= most
         assert mask[50:150, 60:80].all()
