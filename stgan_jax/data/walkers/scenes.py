@@ -15,7 +15,7 @@ from stgan_jax.data.walkers import procedural
 from stgan_jax.shapes import body, drawing, identity
 
 METRES = 1.7  # a stature
-_HORIZON = 0.58  # where the ground begins, as a share of a scene's height
+HORIZON = 0.58  # where the ground begins, as a share of a scene's height
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Scene:
         cover = np.zeros(self.size, np.uint8)
         for walk in self._walks:
             walk.draw_shadow(t, cover, self._cast)
-        cover[: round(_HORIZON * self.size[0])] = 0
+        cover[: round(HORIZON * self.size[0])] = 0
         soft = cv2.GaussianBlur(cover, (0, 0), max(0.5, self.size[0] / 400))
         return soft.astype(np.float32) / 255
 
@@ -175,7 +175,6 @@ class _Walk(DressedWalker):
         motion = identity.sample_motion(who, condition, 1)
         phase = procedural.gait_phase(person, motion, frames, fps)
         spheres, stride = body.body_spheres(person, motion, condition, phase)
-        height, width = size
         self.label = index + 1
         self.depth = rng.uniform(4.6, 5.6) + 1.5 * (index - (people - 1) / 2)  # metres
         heading = (1 if index % 2 else -1) * np.radians(90 + rng.uniform(-28, 28))  # 0: to camera
@@ -185,11 +184,33 @@ class _Walk(DressedWalker):
         steps = np.arange(frames) - when
         right = velocity[0] * steps + rng.uniform(-0.4, 0.4)
         away = np.maximum(self.depth + velocity[1] * steps, 2.5)
-        focal, eye = 1.25 * height, 1.5
-        scale = focal * METRES / away  # pixels a stature
-        foot = np.stack([0.42 * height + focal * eye / away, width / 2 + focal * right / away], -1)
+        scale, foot = standpoint(right, away, size)
         view = np.degrees(heading - np.arctan2(right, away))
         super().__init__(spheres, condition, view, 3.0, scale, foot, outfit(rng, textured))
+
+
+def standpoint(
+    right: Float[np.ndarray, " T"],
+    away: Float[np.ndarray, " T"],
+    size: tuple[int, int],
+    eye: float = 1.5,
+) -> tuple[Float[np.ndarray, " T"], Float[np.ndarray, "T 2"]]:
+    """How large somebody is in the picture, and where they stand.
+
+    Args:
+      right: metres to the right of the middle.
+      away: metres from the camera.
+      size: (height, width) of the picture in pixels.
+      eye: metres of the camera above the ground.
+
+    Returns:
+      pixels a stature, and (row, col) of the ground point.
+    """
+    height, width = size
+    focal = 1.25 * height
+    scale = focal * METRES / away
+    foot = np.stack([0.42 * height + focal * eye / away, width / 2 + focal * right / away], -1)
+    return scale, foot
 
 
 def _dress(image, people, polygon, ends, scale, garment, label) -> None:
@@ -260,7 +281,7 @@ def _patterned(rng: np.random.Generator, color: np.ndarray) -> np.ndarray:
 def street(rng: np.random.Generator, size: tuple[int, int]) -> UInt8[np.ndarray, "H W 3"]:
     """A house front of bricks and windows above a pavement, with light and dirt."""
     height, width = size
-    horizon = round(_HORIZON * height)
+    horizon = round(HORIZON * height)
     image = np.empty((height, width, 3), np.float32)
     y, x = np.mgrid[:height, :width]
     brick_height, brick_width = max(4, height // 60), max(9, height // 24)
