@@ -9,6 +9,7 @@ from jaxtyping import UInt8
 from stgan_jax.media import background, segmentation, threads
 from stgan_jax.video.people import linking, masks, networks, outlining
 from stgan_jax.video.people.shelf import Shelf, Slip
+from stgan_jax.video.scene import fill
 
 _GOES = 0.5  # of the height: who goes farther moves
 _OUTLINED = 0.3  # share of samples with a clear outline that makes somebody certain
@@ -77,13 +78,12 @@ class _Emptying:
             certain = self._certain()
             hidden = np.stack([self._mask(sample, certain, rough) for sample in self._samples])
             scene, unknown = background.scene_without(images.copy(), hidden)
-            scene = dataclasses.replace(scene, empty=masks.fill(scene.empty, unknown))
-            more = [] if last else self._standing(scene.empty)
+            more = [] if last else self._standing(masks.fill(scene.empty, unknown))
             if not more:
                 break
             self.tracks += more
         self.tracks = [t for n, t in enumerate(self.tracks) if n in certain or _moves(t)]
-        return scene, unknown
+        return dataclasses.replace(scene, empty=fill.fill(scene.empty, unknown)), unknown
 
     def _outline(self, sample: _Sample) -> None:
         """Outlines those in a sample who are not outlined yet."""
@@ -106,7 +106,7 @@ class _Emptying:
             n
             for n, track in enumerate(self.tracks)
             if np.median(track.scores) >= linking.SURE
-            or np.mean([p >= outlining.PRESENT for p in presences[n]] or [0]) >= _OUTLINED
+            or np.mean([p >= outlining.PRESENT for p in presences[n]] or [False]) >= _OUTLINED
         }
 
     def _mask(
