@@ -32,7 +32,8 @@ from stgan_jax.methods import api, catalog
 from stgan_jax.util import files
 from stgan_jax.util.errors import InputError, one_sentence, parse_flags
 from stgan_jax.video import backdrop, clip
-from stgan_jax.video.people import anonymizing
+from stgan_jax.video.blanks import Blanks
+from stgan_jax.video.people import finding, networks
 from stgan_jax.video.people.shelf import Shelf
 from stgan_jax.video.people.sightings import Sightings
 from stgan_jax.video.render import compose
@@ -94,16 +95,15 @@ def find_people(options: ClipOptions, folder: Path) -> list[people_scores.Masks]
     Raises:
       InputError: the clip is refused.
     """
-    source, blanks = ClipSource(folder, options.cut), anonymizing.Blanks()
+    source, blanks = ClipSource(folder, options.cut), Blanks()
+    samples = source.samples()
+    backdrop.require_still(source, samples)
     shelf = Shelf(tempfile.gettempdir())
-    detector, scene = backdrop.inspect(source, options, shelf)
-
-    def detected() -> Iterator[tuple[int, np.ndarray, np.ndarray | None]]:
-        for number, frame, empty in scene.entries(source.frames(), blanks):
-            yield number, frame.image, detector(number, frame.image, empty)
-
-    tracks = anonymizing.track_people(detected(), source.shape, shelf, blanks, detector.has_ids)
-    return [Outlines(track.sightings, source.shape) for track in tracks]
+    nets = networks.load(options.models)
+    if nets is None:
+        raise InputError("the networks cannot be had: name their folder by --models")
+    found = finding.find(source, samples, nets, shelf, blanks, lambda what: tqdm(desc=what))
+    return [Outlines(subject.sightings, source.shape) for subject in found.subjects]
 
 
 class Outlines(Mapping[int, np.ndarray]):

@@ -1,14 +1,11 @@
-"""Detectors of people: networks from files, people who stand; and filling."""
-
-import itertools
+"""Segmentation networks from files; and smooth filling."""
 
 import numpy as np
 import pytest
 from onnx_bytes import field, node, tensor, value_info
 
-from stgan_jax.data.walkers.scenes import Scene
 from stgan_jax.util.errors import InputError
-from stgan_jax.video.people import masks, standing
+from stgan_jax.video.people import masks
 
 
 def test_filling_leaves_nothing_of_what_is_masked():
@@ -56,12 +53,3 @@ def test_a_segmenter_that_is_none_is_refused(tmp_path):
     net = segmenter(tmp_path / "net.onnx", [[1, 0, 0, 0]])
     with pytest.raises(InputError, match="with a class 1 is needed"):
         masks.Segmenter(net, (48, 64, 1))
-
-
-@pytest.mark.parametrize("seed", [81, 83, 85])
-def test_most_of_a_street_without_people_stays(seed):
-    """While whoever is put into it is covered from head to foot."""
-    scene = Scene(seed, people=1, frames=21, size=(360, 480))
-    still = next(itertools.islice(scene, 10, None))
-    assert standing.people_in(scene.background).mean() < 0.05
-    assert standing.people_in(still.image)[still.people > 0].mean() > 0.98
