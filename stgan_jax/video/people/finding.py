@@ -255,9 +255,9 @@ class _Outlining:
             moving = segmentation.foreground(image, empty, self._scene.threshold)
             who, boxes = self._boxes(number)
             with self._nets.outliner() as outliner:
-                people = outlining.outlined(image, boxes, outliner, moving | self._unknown)
+                people, little = outlining.outlined(image, boxes, outliner, moving | self._unknown)
             changed = segmentation.difference(image, empty, self._scene.threshold)
-            hide = outlining.hidden(people, changed) | self._unknown
+            hide = outlining.hidden(people, little, changed) | self._unknown
             return number, who, people, hide, moving & ~hide & 1
         except Exception as error:
             self._blanks.add(number, "outlining", error)

@@ -55,7 +55,7 @@ def outlined(
     boxes: Float[np.ndarray, "N 4"],
     outliner: networks.Outliner,
     moving: Mask,
-) -> list[Outlined | None]:
+) -> tuple[list[Outlined | None], Mask]:
     """Silhouettes of the people in boxes, no pixel of two people.
 
     A pixel that two outlines hold goes to the more probable one. Who has no outline of their own,
@@ -69,7 +69,8 @@ def outlined(
       moving: 1 where the frame differs from the empty scene, or this is unknown.
 
     Returns:
-      For each box who is in it; None if nothing is.
+      For each box who is in it, None if nothing is; and 1 where little is in a box of nobody, which
+      has to be hidden all the same: the feet of somebody behind a sign.
     """
     size = (frame.shape[0], frame.shape[1])
     outlines = outliner(frame, boxes)
@@ -89,6 +90,7 @@ def outlined(
             clear[n] = _person(own, outline, box, windows[n], size[0])
             claimed[top:bottom, left:right] |= clear[n].hide
     people: list[Outlined | None] = []
+    little = np.zeros(size, np.uint8)
     for n, (top, left, bottom, right) in enumerate(windows):
         rest = moving[top:bottom, left:right] & ~claimed[top:bottom, left:right] & 1
         if n in clear:
@@ -98,7 +100,8 @@ def outlined(
             claimed[top:bottom, left:right] |= rest
         else:
             people.append(None)
-    return people
+            little[top:bottom, left:right] |= rest
+    return people, little
 
 
 def _person(
@@ -114,13 +117,17 @@ def _person(
     return Outlined(_trimmed(own, window), outline is not None, joints, hide, window)
 
 
-def hidden(people: list[Outlined | None], moving: Mask) -> Mask:
+def hidden(people: list[Outlined | None], little: Mask, moving: Mask) -> Mask:
     """1 where people have to be hidden in a frame.
 
     Their outlines with a margin, and what moves there and touches them, such as their shadows and
     reflections, or parts that an outline lacks; no farther away than 0.35 of their height.
+
+    Args:
+      people, little: from `outlined`.
+      moving: 1 where the frame differs from the empty scene.
     """
-    mask, near = np.zeros_like(moving), np.zeros_like(moving)
+    mask, near = grown(little, 2), np.zeros_like(moving)
     for person in filter(None, people):
         top, left, bottom, right = person.window
         mask[top:bottom, left:right] |= person.hide

@@ -29,7 +29,11 @@ class Fake(networks.Outliner):
 
 
 def outlined(outliner, boxes, moving=EVERYTHING):
-    return outlining.outlined(FRAME, np.array(boxes, float), outliner, moving)
+    return outlining.outlined(FRAME, np.array(boxes, float), outliner, moving)[0]
+
+
+def hidden(people, moving=NOTHING):
+    return outlining.hidden(people, NOTHING, moving)
 
 
 def on(person):
@@ -97,30 +101,27 @@ def test_a_person_is_hidden_with_a_margin_and_what_touches_them():
     moving = NOTHING.copy()
     moving[148:160, 60:250] = 1  # a shadow that touches
     moving[20:40, 200:220] = 1  # something else
-    hide = outlining.hidden(people, moving) > 0
+    hide = hidden(people, moving) > 0
     assert hide[46:154, 46:104].sum() > 0.98 * 108 * 58  # round corners
     assert hide[155:159, 60:130].all()
     assert not hide[:, 136:].any()  # 0.35 of the height beyond
-    assert not outlining.hidden([None], moving).any()
+    assert not hidden([None], moving).any()
 
 
 def test_who_the_frame_cuts_is_hidden_down_to_its_edge():
     boxes = [(80, 50, 200, 100)]
     people = outlined(Fake(((80, 60, 160, 90), 0.9, 0.9)), boxes)
-    assert (outlining.hidden(people, NOTHING)[160:, 60:90] > 0).all()
+    assert (hidden(people)[160:, 60:90] > 0).all()
     boxes = [(40, 50, 160, 100)]
     people = outlined(Fake(((40, 60, 120, 90), 0.9, 0.9)), boxes)
-    assert not outlining.hidden(people, NOTHING)[140:].any()
+    assert not hidden(people)[140:].any()
 
 
 def test_arms_are_hidden_by_their_joints():
     arm = np.array([[60, 70, 1], [50, 100, 1], [60, 108, 1], [62, 112, 0.1]], np.float32)
     boxes = [(50, 50, 150, 100)]
     box = (50, 60, 150, 80)
-    without, with_arm = (
-        outlining.hidden(outlined(Fake((box, 0.9, 0.9), arm=a), boxes), NOTHING)
-        for a in (None, arm)
-    )
+    without, with_arm = (hidden(outlined(Fake((box, 0.9, 0.9), arm=a), boxes)) for a in (None, arm))
     assert with_arm[50, 99]
     assert not without[50, 99]
 
@@ -133,3 +134,12 @@ def test_a_person_who_may_be_there_is_their_outline_or_if_that_is_unsure_the_box
         assert found == presence
         assert least <= mask.sum() <= most
         assert mask[50:150, 60:80].all()
+
+
+def test_the_feet_of_somebody_behind_a_sign_are_hidden():
+    moving = NOTHING.copy()
+    moving[148:152, 60:70] = 1
+    boxes = np.array([(50.0, 50, 150, 100)])
+    people, little = outlining.outlined(FRAME, boxes, Fake(((50, 50, 150, 100), 0.9, 0.1)), moving)
+    assert people == [None]
+    assert outlining.hidden(people, little, moving)[moving > 0].all()
