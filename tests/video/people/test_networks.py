@@ -73,7 +73,7 @@ def test_a_car_is_a_thing_and_nobody(detector):
     assert not (frame.empty == frame.image).all()
     boxes, _, things = detector(frame.empty)
     assert boxes.shape == (0, 4)
-    background = list(HardScene("car", 0, 30, (240, 320)))[0].empty
+    background = next(iter(HardScene("car", 0, 30, (240, 320)))).empty
     car = box_of(np.abs(frame.empty.astype(int) - background).max(-1) > 20)
     assert [iou(thing, car) > 0.6 for thing in things] == [True]
     boxes, _, things = detector(frame.image)
