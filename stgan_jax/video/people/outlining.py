@@ -124,7 +124,8 @@ def hidden(people: list[Outlined | None], little: Mask, moving: Mask) -> Mask:
     reflections, or parts that an outline lacks; no farther away than 0.35 of their height.
 
     Args:
-      people, little: from `outlined`.
+      people: from `outlined`.
+      little: from `outlined`.
       moving: 1 where the frame differs from the empty scene.
     """
     mask, near = grown(little, 2), np.zeros_like(moving)
