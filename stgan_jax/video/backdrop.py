@@ -143,7 +143,7 @@ def behind_masks(
     if background.camera_motion(images) > _STILL:
         return Backdrop(None, fps, hidden=Unions(shelf, source.shape))
     hidden = np.stack([_people(detector, number, image) for number, image in samples])
-    unknown = hidden.all(0).astype(np.uint8)
+    unknown = np.asarray(hidden.all(0)).astype(np.uint8)
     empty = fill.fill(background.masked_median(images, hidden), unknown)
     return Backdrop(background.EmptyScene(empty, np.zeros(source.shape, np.uint8)), fps)
 

@@ -22,7 +22,7 @@ _LEFT = 0.04  # share of a box that must differ and be nobody else's, for somebo
 _RIM = 0.05  # of the height: hidden around an outline
 _RAISED = 0.25  # of the height: reach of a raised arm above a box
 _POSSIBLE = 0.3  # probability from which a pixel may be somebody's
-_TRUNK = 0.5  # of the height: how far up from a cut an outline may end early
+_TRUNK = 0.6  # of the height: how far up from a cut the whole box is taken
 _CUT = 0.04  # of the height: whose box ends so near to the frame's lower edge is cut by it
 _REACH = 0.35  # of the height: within it, what moves and touches somebody is hidden, too
 # Joints between which BlazePose draws arms: shoulder, elbow, wrist, index finger.
@@ -225,9 +225,10 @@ def _hidden(
     mask = cv2.morphologyEx(own, cv2.MORPH_CLOSE, _disc(0.08 * min(height, width)))
     pieces, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     cv2.drawContours(mask, pieces, -1, 1, cv2.FILLED)
-    if bottom - box[2] < _CUT * height:  # outlines of people whom the frame cuts end early
-        cut = mask[max(0, int(box[2] - window[0] - _TRUNK * height)) :]
-        np.maximum.accumulate(cut, axis=0, out=cut)
+    if bottom - box[2] < _CUT * height:  # outlines of people whom the frame cuts lack their trunk
+        row = box[2] - _TRUNK * height - window[0]
+        left, right = np.round(box[[1, 3]] - window[1]).astype(int)
+        mask[max(0, int(row)) :, max(0, left) : max(0, right)] = 1
     thick = max(1, round(0.06 * height))
     for arm in _ARMS:
         for outline in outlines:
