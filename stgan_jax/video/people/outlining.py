@@ -73,13 +73,37 @@ def outlined(
       has to be hidden all the same: the feet of somebody behind a sign.
     """
     size = (frame.shape[0], frame.shape[1])
-    outlines = outliner(frame, boxes)
     windows = [_window(box, size) for box in boxes]
+    little = np.zeros(size, np.uint8)
+    busy = []
+    for n, (top, left, bottom, right) in enumerate(windows):
+        part = moving[top:bottom, left:right]
+        if part.size and part.mean() > _LEFT:
+            busy.append(n)
+        else:
+            little[top:bottom, left:right] |= part
+    found = _outlined(frame, boxes[busy], [windows[n] for n in busy], outliner, moving, little)
+    people: list[Outlined | None] = [None] * len(boxes)
+    for n, person in zip(busy, found, strict=True):
+        people[n] = person
+    return people, little
+
+
+def _outlined(
+    frame: UInt8[np.ndarray, "H W 3"],
+    boxes: Float[np.ndarray, "N 4"],
+    windows: list[np.ndarray],
+    outliner: networks.Outliner,
+    moving: Mask,
+    little: Mask,
+) -> list[Outlined | None]:
+    """`outlined` for boxes in which something moves; adds to `little`."""
+    size = (frame.shape[0], frame.shape[1])
+    outlines = outliner(frame, boxes)
     bodies = [_likely(o, w) for o, w in zip(outlines, windows, strict=True)]
     lost = _contained(outlines, boxes, windows, bodies)
-    owner = _owners(
-        windows, bodies, [p.presence < PRESENT or lost[n] for n, p in enumerate(outlines)], size
-    )
+    unsure = [o.presence < PRESENT or gone for o, gone in zip(outlines, lost, strict=True)]
+    owner = _owners(windows, bodies, unsure, size)
     claimed = np.zeros(size, np.uint8)
     clear: dict[int, Outlined] = {}
     for n, (outline, box) in enumerate(zip(outlines, boxes, strict=True)):
@@ -90,7 +114,6 @@ def outlined(
             clear[n] = _person(own, outline, box, windows[n], size[0])
             claimed[top:bottom, left:right] |= clear[n].hide
     people: list[Outlined | None] = []
-    little = np.zeros(size, np.uint8)
     for n, (top, left, bottom, right) in enumerate(windows):
         rest = moving[top:bottom, left:right] & ~claimed[top:bottom, left:right] & 1
         if n in clear:
@@ -101,7 +124,7 @@ def outlined(
         else:
             people.append(None)
             little[top:bottom, left:right] |= rest
-    return people, little
+    return people
 
 
 def _person(
