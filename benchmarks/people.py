@@ -46,7 +46,9 @@ _FRAMES = flags.DEFINE_integer("frames", 125, "Length of a scene.", lower_bound=
 _PIXELS = flags.DEFINE_bool("pixels", True, "Also writes videos, and measures them.")
 _PEOPLE = flags.DEFINE_string("people", "networks", "As of stgan-anonymize.")
 _MODELS = flags.DEFINE_string("models", None, "The networks' files; by default they are fetched.")
-_CACHE = flags.DEFINE_string("cache", None, "Folder that keeps the scenes; 60 MB each.")
+_CACHE = flags.DEFINE_string(
+    "cache", None, "Folder that keeps the scenes, 60 MB each, as long as their code is the same."
+)
 _OUT = flags.DEFINE_string("out", None, "JSON file to write, and to go on with.")
 _COMPARE = flags.DEFINE_string("compare", None, "JSON file of before.")
 _QUICK = flags.DEFINE_bool("quick", False, "Two short scenes, to see that all works.")
@@ -80,7 +82,7 @@ def main(_) -> None:
         for kind, seed in tqdm(cases, desc="scenes", unit="scene"):
             if f"{kind} {seed}" in result["scenes"]:
                 continue
-            with rendered(HardScene(kind, seed, frames), seed) as folder:
+            with rendered(HardScene(kind, seed, frames), seed, _CACHE.value) as folder:
                 result["scenes"][f"{kind} {seed}"] = measure(folder, find, write)
             result["kinds"] = people_scores.pooled(result["scenes"])
             if _OUT.value:
@@ -184,11 +186,11 @@ def _reason(error: InputError, folder: Path) -> str:
 
 
 @contextlib.contextmanager
-def rendered(scene: HardScene, seed: int) -> Iterator[Path]:
-    """A folder with a scene's frames and truth, kept if there is a --cache."""
+def rendered(scene: HardScene, seed: int, cache: str | None = None) -> Iterator[Path]:
+    """A folder with a scene's frames and truth, kept if there is a cache."""
     name = f"{scene.kind}-{seed}-{scene.frames}-{scene.size[0]}"
     with tempfile.TemporaryDirectory() as place:
-        folder = Path(_CACHE.value or place) / name
+        folder = Path(cache or place) / name
         if not (folder / "visible.json").exists():
             for part in ("frames", "people", "empty"):
                 (folder / part).mkdir(parents=True, exist_ok=True)

@@ -125,10 +125,9 @@ def pixels(
     near = np.zeros_like(inside)
     for n in np.unique(people[inside]):
         mask = people == n
-        radius = max(1, round(_MARGIN * _height(mask)))
-        disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1,) * 2)
-        near |= cv2.dilate(mask.astype(np.uint8), disc) > 0
-    smooth = [cv2.blur(image.astype(np.float32), (3, 3)) for image in (original, output, empty)]
+        apart = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        near |= apart <= _MARGIN * _height(mask)
+    smooth = [cv2.blur(image, (3, 3)) for image in (original, output, empty)]
     away = np.minimum(_distance(smooth[1], smooth[0]), _distance(smooth[1], smooth[2]))
     changed = ~near & (away > _CHANGED)
     body = cv2.dilate((output == MARK).all(-1).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
@@ -143,7 +142,7 @@ def pixels(
 
 
 def _distance(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    return np.abs(one.astype(np.float32) - other).max(-1)
+    return cv2.absdiff(one, other).max(-1)
 
 
 def figures(counts: Mapping[str, float]) -> dict[str, float | None]:

@@ -194,15 +194,13 @@ def _median_of_some(values, hidden):
 def masked_median(
     samples: UInt8[np.ndarray, "N H W 3"], masks: UInt8[np.ndarray, "N H W"]
 ) -> UInt8[np.ndarray, "H W 3"]:
-    """The temporal median of what no mask (0/1) covers; the rest is filled from around it."""
+    """The temporal median of what no mask (0/1) covers; black where nothing is left."""
     empty = np.empty(samples.shape[1:], np.uint8)
     for row in range(0, len(empty), 32):
         band = np.s_[:, row : row + 32]
         empty[row : row + 32] = _median_of_some(samples[band], masks[band] > 0)
-    unknown = masks.all(0).astype(np.uint8)
-    if unknown.all():
-        return np.zeros_like(empty)
-    return cv2.inpaint(empty, unknown, 3, cv2.INPAINT_TELEA) if unknown.any() else empty
+    empty[masks.all(0)] = 0
+    return empty
 
 
 # --- light -----------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from stgan_jax.util.errors import InputError
 from stgan_jax.video.blanks import Blanks
 from stgan_jax.video.people import masks
 from stgan_jax.video.people.shelf import Shelf, Unions
+from stgan_jax.video.scene import fill
 from stgan_jax.video.source import ClipOptions, ClipSource
 
 _STILL = 0.004  # camera motion, in frame diagonals, that the noise of a static camera may cause
@@ -141,8 +142,9 @@ def behind_masks(
     images = np.stack([image for _, image in samples])
     if background.camera_motion(images) > _STILL:
         return Backdrop(None, fps, hidden=Unions(shelf, source.shape))
-    hidden = [_people(detector, number, image) for number, image in samples]
-    empty = background.masked_median(images, np.stack(hidden))
+    hidden = np.stack([_people(detector, number, image) for number, image in samples])
+    unknown = np.asarray(hidden.all(0)).astype(np.uint8)
+    empty = fill.fill(background.masked_median(images, hidden), unknown)
     return Backdrop(background.EmptyScene(empty, np.zeros(source.shape, np.uint8)), fps)
 
 

@@ -22,7 +22,7 @@ _LEFT = 0.04  # share of a box that must differ and be nobody else's, for somebo
 _RIM = 0.05  # of the height: hidden around an outline
 _RAISED = 0.25  # of the height: reach of a raised arm above a box
 _POSSIBLE = 0.3  # probability from which a pixel may be somebody's
-_TRUNK = 0.5  # of the height: how far up from a cut an outline may end early
+_TRUNK = 0.6  # of the height: how far up from a cut the whole box is taken
 _CUT = 0.04  # of the height: whose box ends so near to the frame's lower edge is cut by it
 _REACH = 0.35  # of the height: within it, what moves and touches somebody is hidden, too
 # Joints between which BlazePose draws arms: shoulder, elbow, wrist, index finger.
@@ -73,13 +73,37 @@ def outlined(
       has to be hidden all the same: the feet of somebody behind a sign.
     """
     size = (frame.shape[0], frame.shape[1])
-    outlines = outliner(frame, boxes)
     windows = [_window(box, size) for box in boxes]
+    little = np.zeros(size, np.uint8)
+    busy = []
+    for n, (top, left, bottom, right) in enumerate(windows):
+        part = moving[top:bottom, left:right]
+        if part.size and part.mean() > _LEFT:
+            busy.append(n)
+        else:
+            little[top:bottom, left:right] |= part
+    found = _outlined(frame, boxes[busy], [windows[n] for n in busy], outliner, moving, little)
+    people: list[Outlined | None] = [None] * len(boxes)
+    for n, person in zip(busy, found, strict=True):
+        people[n] = person
+    return people, little
+
+
+def _outlined(
+    frame: UInt8[np.ndarray, "H W 3"],
+    boxes: Float[np.ndarray, "N 4"],
+    windows: list[np.ndarray],
+    outliner: networks.Outliner,
+    moving: Mask,
+    little: Mask,
+) -> list[Outlined | None]:
+    """`outlined` for boxes in which something moves; adds to `little`."""
+    size = (frame.shape[0], frame.shape[1])
+    outlines = outliner(frame, boxes)
     bodies = [_likely(o, w) for o, w in zip(outlines, windows, strict=True)]
     lost = _contained(outlines, boxes, windows, bodies)
-    owner = _owners(
-        windows, bodies, [p.presence < PRESENT or lost[n] for n, p in enumerate(outlines)], size
-    )
+    unsure = [o.presence < PRESENT or gone for o, gone in zip(outlines, lost, strict=True)]
+    owner = _owners(windows, bodies, unsure, size)
     claimed = np.zeros(size, np.uint8)
     clear: dict[int, Outlined] = {}
     for n, (outline, box) in enumerate(zip(outlines, boxes, strict=True)):
@@ -90,7 +114,6 @@ def outlined(
             clear[n] = _person(own, outline, box, windows[n], size[0])
             claimed[top:bottom, left:right] |= clear[n].hide
     people: list[Outlined | None] = []
-    little = np.zeros(size, np.uint8)
     for n, (top, left, bottom, right) in enumerate(windows):
         rest = moving[top:bottom, left:right] & ~claimed[top:bottom, left:right] & 1
         if n in clear:
@@ -101,7 +124,7 @@ def outlined(
         else:
             people.append(None)
             little[top:bottom, left:right] |= rest
-    return people, little
+    return people
 
 
 def _person(
@@ -124,7 +147,8 @@ def hidden(people: list[Outlined | None], little: Mask, moving: Mask) -> Mask:
     reflections, or parts that an outline lacks; no farther away than 0.35 of their height.
 
     Args:
-      people, little: from `outlined`.
+      people: from `outlined`.
+      little: from `outlined`.
       moving: 1 where the frame differs from the empty scene.
     """
     mask, near = grown(little, 2), np.zeros_like(moving)
@@ -224,9 +248,10 @@ def _hidden(
     mask = cv2.morphologyEx(own, cv2.MORPH_CLOSE, _disc(0.08 * min(height, width)))
     pieces, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     cv2.drawContours(mask, pieces, -1, 1, cv2.FILLED)
-    if bottom - box[2] < _CUT * height:  # outlines of people whom the frame cuts end early
-        cut = mask[max(0, int(box[2] - window[0] - _TRUNK * height)) :]
-        np.maximum.accumulate(cut, axis=0, out=cut)
+    if bottom - box[2] < _CUT * height:  # outlines of people whom the frame cuts lack their trunk
+        row = box[2] - _TRUNK * height - window[0]
+        left, right = np.round(box[[1, 3]] - window[1]).astype(int)
+        mask[max(0, int(row)) :, max(0, left) : max(0, right)] = 1
     thick = max(1, round(0.06 * height))
     for arm in _ARMS:
         for outline in outlines:

@@ -76,7 +76,8 @@ class _Emptying:
         for last in (False, True):
             list(threads.mapped(self._outline, self._samples, networks.WORKERS))
             certain = self._certain()
-            hidden = np.stack([self._mask(sample, certain, rough) for sample in self._samples])
+            still = {n: self._everywhere(n) for n in certain if not _moves(self.tracks[n])}
+            hidden = np.stack([self._mask(s, certain, still, rough) for s in self._samples])
             scene, unknown = background.scene_without(images.copy(), hidden)
             more = [] if last else self._standing(masks.fill(scene.empty, unknown))
             if not more:
@@ -109,13 +110,27 @@ class _Emptying:
             or np.mean([p >= outlining.PRESENT for p in presences[n]] or [False]) >= _OUTLINED
         }
 
+    def _everywhere(self, n: int) -> UInt8[np.ndarray, "H W"]:
+        """Where somebody who stays is in any sample: an arm that one outline lacks, another has."""
+        mask = np.zeros(self._shape, np.uint8)
+        for sample in self._samples:
+            if sample.presences.get(n, 0.0) >= outlining.PRESENT:
+                mask |= self._shelf.get(sample.slips[n], self._shape)
+        return mask
+
     def _mask(
-        self, sample: _Sample, certain: set[int], rough: background.EmptyScene
+        self,
+        sample: _Sample,
+        certain: set[int],
+        still: dict[int, UInt8[np.ndarray, "H W"]],
+        rough: background.EmptyScene,
     ) -> UInt8[np.ndarray, "H W"]:
         """1 where somebody may be in a sample; of uncertain people what moves alone."""
         mask, doubtful = np.zeros(self._shape, np.uint8), np.zeros(self._shape, np.uint8)
         for n, slip in sample.slips.items():
             there = self._shelf.get(slip, self._shape)
+            if n in still:
+                mask |= still[n]
             if n in certain or sample.presences[n] >= outlining.PRESENT:
                 mask |= there
             else:
