@@ -256,8 +256,8 @@ class _Outlining:
             who, boxes = self._boxes(number)
             with self._nets.outliner() as outliner:
                 people, little = outlining.outlined(image, boxes, outliner, moving | self._unknown)
-            changed = segmentation.difference(image, empty, self._scene.threshold)
-            hide = outlining.hidden(people, little, changed) | self._unknown
+            scene = dataclasses.replace(self._scene, empty=empty)
+            hide = outlining.hidden(people, little, image, scene) | self._unknown
             return number, who, people, hide, moving & ~hide & 1
         except Exception as error:
             self._blanks.add(number, "outlining", error)
