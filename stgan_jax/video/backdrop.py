@@ -8,7 +8,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from stgan_jax.media import background, containers, pictures
+from stgan_jax.media import background, camera, containers, pictures
 from stgan_jax.util.errors import InputError
 from stgan_jax.video.people import anonymizing, masks, standing
 from stgan_jax.video.people.shelf import Shelf
@@ -101,7 +101,7 @@ def inspect(
         segmenter = masks.Segmenter(options.segmenter, options.segmenter_input)
         return segmenter, _behind_masks(source, options, segmenter, shelf)
     samples = source.samples()
-    if background.camera_motion(samples) > _STILL:
+    if camera.motion(samples).displacement > _STILL:
         raise InputError(
             f"{source.path}: the camera moves, and only static cameras are supported "
             "without masks: stabilise the video, cut out a part where the camera stands "
@@ -135,7 +135,7 @@ def _behind_masks(
     fps = float(source.info.fps)
     samples = source.numbered_samples()
     images = np.stack([image for _, image in samples])
-    if background.camera_motion(images) > _STILL:
+    if camera.motion(images).displacement > _STILL:
         return Backdrop(None, fps, unions=anonymizing.Unions(shelf, source.shape))
     hidden = [_people(detector, number, image) for number, image in samples]
     empty = background.masked_median(images, np.stack(hidden))
