@@ -9,7 +9,7 @@ is covered.
 import array
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
@@ -32,6 +32,7 @@ _TURNED = (2.0, 0.5)  # how much more than upright, and a frame, scores must sum
 _RATE = 5.0  # detections a second
 _BEYOND = 0.5  # seconds for which somebody is looked for before and after being detected
 _SAMPLES = 40  # frames from which the empty scene is computed
+_INSIDE = 0.3  # of the height: so far, at least, boxes are inside the frame
 _RIM = 3  # pixels hidden around what moves like a person
 _THING = 0.5  # share of something's area inside a thing's box from which it is that
 # What moves like a person: for how many seconds, how far (in heights), how slender.
@@ -86,16 +87,15 @@ def find(
             numbered = background.spread(first.run(bar.update), min(source.most, _SAMPLES))
         tracks = [track for track in first.linker.tracks if _is_likely(track)]
         beyond = max(1, round(_BEYOND * float(source.info.fps)))
-        unknown = np.zeros(source.shape, np.uint8)
+        calm = np.zeros(source.shape, np.uint8)
         if scene is None:
-            scene, unknown, tracks = emptying.empty(
-                numbered, tracks, nets, shelf, len(first.stamps), beyond
-            )
-        behind = _Behind(scene, unknown, first.things)
-        second = _Outlining(source, nets, blanks, shelf, tracks, beyond, behind)
+            behind = emptying.empty(numbered, tracks, nets, shelf, len(first.stamps), beyond)
+        else:
+            behind = emptying.Emptied(scene, calm, calm, tracks)
+        second = _Outlining(source, nets, blanks, shelf, beyond, behind, first.things)
         with progress("outlining people") as bar:
             subjects = second.run(bar.update)
-        return Found(subjects, second.hidden, scene, first.stamps)
+        return Found(subjects, second.hidden, behind.scene, first.stamps)
     finally:
         cv2.setNumThreads(cores)
 
@@ -188,14 +188,6 @@ def _is_likely(track: linking.BoxTrack) -> bool:
     return len(track.frames) > 1 or track.scores[0] >= linking.SURE
 
 
-class _Behind(NamedTuple):
-    """What is no person: the scene, where it is unknown, and things in some frames."""
-
-    scene: background.EmptyScene
-    unknown: UInt8[np.ndarray, "H W"]
-    things: dict[int, Float[np.ndarray, "M 4"]]
-
-
 class _Outlining:
     """The second pass."""
 
@@ -205,17 +197,17 @@ class _Outlining:
         nets: networks.Networks,
         blanks: Blanks,
         shelf: Shelf,
-        tracks: list[linking.BoxTrack],
         beyond: int,
-        behind: _Behind,
+        behind: emptying.Emptied,
+        things: dict[int, Float[np.ndarray, "M 4"]],
     ):
         self._source, self._nets, self._blanks = source, nets, blanks
-        self._tracks, self._shelf, self._beyond = tracks, shelf, beyond
-        self._scene, self._unknown, self._things = behind
+        self._shelf, self._beyond, self._things = shelf, beyond, things
+        self._scene, self._unknown, self._restless, self._tracks = behind
         self._fps = float(source.info.fps)
         self._paths = [
             track.at(np.arange(track.frames[0] - self._beyond, track.frames[-1] + self._beyond + 1))
-            for track in tracks
+            for track in self._tracks
         ]
         self.hidden = Unions(shelf, source.shape)
 
@@ -258,7 +250,7 @@ class _Outlining:
                 people, little = outlining.outlined(image, boxes, outliner, moving | self._unknown)
             scene = dataclasses.replace(self._scene, empty=empty)
             hide = outlining.hidden(people, little, image, scene) | self._unknown
-            return number, who, people, hide, moving & ~hide & 1
+            return number, who, people, hide, moving & ~hide & ~self._restless & 1
         except Exception as error:
             self._blanks.add(number, "outlining", error)
             return number, [], [], None, None
@@ -270,22 +262,24 @@ class _Outlining:
         for n, track in enumerate(self._tracks):
             if track.is_near(number, self._beyond):
                 box = self._paths[n][number - track.frames[0] + self._beyond]
-                inside = np.minimum(box[2:], size) - np.maximum(box[:2], 0)
-                if inside.min() > 0:
-                    who.append(n)
-                    boxes.append(box)
+                # Of who comes in or leaves, a foot may be inside before and after the box is.
+                within = _INSIDE * (box[2] - box[0])
+                least, most = within - box[2:], size - within - box[:2]
+                who.append(n)
+                boxes.append(box + np.tile(np.maximum(np.minimum(0, most), least), 2))
         return who, np.array(boxes).reshape(-1, 4)
 
 
 def _walks(sightings: Sightings, fps: float) -> bool:
-    """Whether something moves like a person: upright, for a while, from place to place."""
+    """Whether something moves like a person: upright, for a while, and on."""
     table = sightings.table()
     boxes = table[:, 1:5].astype(np.float64)
     heights, widths = (boxes[:, 2:] - boxes[:, :2]).T
     height = float(np.median(heights))
     slender = _SLENDER[0] <= float(np.median(heights / widths)) <= _SLENDER[1]
     middles = (boxes[:, :2] + boxes[:, 2:]) / 2
-    goes = float(np.linalg.norm(np.ptp(middles, axis=0)))
+    few = max(1, len(middles) // 4)
+    goes = float(np.linalg.norm(middles[-few:].mean(0) - middles[:few].mean(0)))
     lasts = table[-1, 0] - table[0, 0] + 1 >= _LASTS * fps
     return height >= _LOWEST and slender and lasts and goes >= _GOES * height
 
