@@ -17,8 +17,6 @@ from stgan_jax.video.scene import fill
 from stgan_jax.video.source import ClipOptions, ClipSource
 
 _STILL = 0.012  # of the diagonal: a camera that moves less stands still, as on a bent tripod
-    0.012  # camera motion, in frame diagonals, up to which a camera stands still, as tripods do
-)
 _SOFT = 5  # pixels over which the scene passes into the frame
 
 
