@@ -7,6 +7,7 @@ from stgan_jax.data.walkers import procedural
 from stgan_jax.methods import api, catalog
 from stgan_jax.video.people import anonymizing, tracking
 from stgan_jax.video.people.shelf import Shelf
+from stgan_jax.video.people.sightings import Subject
 
 SHAPE = (240, 400)
 
@@ -27,7 +28,7 @@ def long_walk(frames, shelf):
     for number, mask in enumerate(procedural.silhouettes(3, 90, frames=frames)):
         tracker.update(number, np.pad(mask, ((0, 0), (number, 160 - number))))
     [track] = tracker.tracks
-    return track
+    return Subject(track.sightings)
 
 
 class Blurred(api.Anonymizer):
@@ -48,8 +49,8 @@ class Blurred(api.Anonymizer):
 def test_a_long_walk_in_pieces_is_as_in_one(tmp_path):
     frames, shelf, model = 150, Shelf(tmp_path), Blurred()
     key = jax.random.key(0)
-    track = long_walk(frames, shelf)
-    [person] = anonymizing.anonymize([track], SHAPE, 25.0, key, model, shelf)
+    subject = long_walk(frames, shelf)
+    [person] = anonymizing.anonymize([subject], SHAPE, 25.0, key, model, shelf)
     assert max(model.lengths) <= 64
     crops = np.stack([anonymizing._crop(person, i) for i in range(frames)])
     whole = model(crops, key)
@@ -61,8 +62,8 @@ def test_a_re_timed_walk_is_one_and_fails_closed(tmp_path, monkeypatch):
     frames, shelf, root = 120, Shelf(tmp_path), jax.random.key(1)
     model = catalog.load().with_options(tempo=0.3)
 
-    def anonymized(track, model=model):
-        [person] = anonymizing.anonymize([track], SHAPE, 25.0, root, model, shelf)
+    def anonymized(subject, model=model):
+        [person] = anonymizing.anonymize([subject], SHAPE, 25.0, root, model, shelf)
         return person
 
     person = anonymized(long_walk(frames, shelf))

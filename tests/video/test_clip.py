@@ -1,4 +1,7 @@
-"""Clips: whatever fails is covered; masks from files, cameras that move, people who stand."""
+"""Clips: whatever fails is covered; masks from files, cameras that move, people who stand.
+
+People are found by difference or by masks; for networks, see `people/test_finding.py`.
+"""
 
 import itertools
 import os
@@ -17,7 +20,6 @@ from stgan_jax.util.errors import InputError
 from stgan_jax.video import clip
 from stgan_jax.video.people import masks, tracking
 from stgan_jax.video.render import compose
-from stgan_jax.video.report import summary
 from stgan_jax.video.source import ClipOptions
 
 
@@ -126,7 +128,7 @@ def test_a_full_disk_under_the_shelf_stops_all(source, model, tmp_path, monkeypa
 
 @pytest.mark.parametrize(("size", "codec"), [((1, 1), "ffv1"), ((18, 300), "libx264")])
 def test_frames_too_small_for_people_are_refused_in_a_sentence(model, tmp_path, size, codec):
-    """As a program that goes on: OpenCV's detectors crash on them."""
+    """As a program that goes on: OpenCV's filters crash on them."""
     images = [np.full((*size, 3), value, np.uint8) for value in range(12)]
     source = clips.write(tmp_path / "in.mkv", images, codec=codec)
     with pytest.raises(InputError, match="no walking person"):
@@ -218,34 +220,3 @@ def test_masks_that_do_not_fit_are_refused(source, truth, model, tmp_path):
                 source, tmp_path / "out.mkv", model, options=ClipOptions(masks=folder)
             )
     assert not (tmp_path / "out.mkv").exists()
-
-
-def test_who_stands_in_the_background_is_covered_and_reported(model, tmp_path):
-    """All the time, as OpenCV's people detectors find them in the background picture."""
-    size, seed = (360, 480), 6
-    walking = list(Scene(seed, people=1, frames=21, size=size))
-    still = max(walking, key=lambda frame: frame.people.sum())
-    there = still.people > 0
-    empty = Scene(seed, people=0, frames=1, size=size).background
-    differs = there & (np.abs(still.image.astype(int) - empty).max(-1) > 60)
-    output = tmp_path / "out.mkv"
-    # Who passes has other colours, so that theirs are not taken for the other's.
-    others = [np.where(f.people[..., None] > 0, 255 - f.image, f.image) for f in walking[::2]]
-    for passing in (others, [empty] * 6):
-        images = [np.where(there[..., None], still.image, image) for image in passing]
-        source = clips.write(tmp_path / "in.mkv", images, options={"crf": "10"})
-        report = clip.anonymize_video(source, output, model, seed=1)
-        rows = [row for row in report["covered"] if row["person"] is None]
-        assert report["exit_code"] == 3
-        assert f"{len(rows)} places in the background" in summary(report)
-        inside = np.zeros(size, bool)
-        for row in rows:
-            assert (row["first_frame"], row["last_frame"]) == (0, len(images) - 1)
-            left, top, right, bottom = row["box"]
-            inside[top:bottom, left:right] = True
-        assert inside[there].all()
-        assert inside.mean() < 0.3
-        for image in containers.read_frames(output):
-            assert (np.abs(image.astype(int) - still.image).max(-1)[differs] < 25).mean() < 0.1
-    with pytest.raises(InputError, match="no walking person"):
-        clip.anonymize_video(source, output, model, options=ClipOptions(standing="keep"))

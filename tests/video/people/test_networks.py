@@ -5,6 +5,7 @@ import importlib.util
 import numpy as np
 import pytest
 
+from stgan_jax.data.walkers.hard_scenes import HardScene
 from stgan_jax.data.walkers.scenes import Scene
 from stgan_jax.video.people import networks
 
@@ -46,27 +47,43 @@ def iou(one, other):
 
 def test_the_people_of_a_scene_are_found_and_nobody_else(detector, scene):
     image, masks = scene
-    boxes, scores = detector(image)
+    boxes, scores, things = detector(image)
     assert len(boxes) == 2
     assert (np.diff(scores) <= 0).all()
+    assert things.shape == (0, 4)
     for mask in masks:
         assert max(iou(box, box_of(mask)) for box in boxes) > 0.6
 
 
-def test_who_is_small_is_found_in_regions(detector, scene):
+def test_who_is_small_is_found_by_a_larger_input(detector, scene):
     image, masks = scene
-    # The scene as a corner of a large frame: people of 200 pixels become ones of 30.
-    frame = np.full((1800, 2400, 3), 127, np.uint8)
+    # The scene as a corner of a large frame: people of 200 pixels become ones of 40, then of 110.
+    frame = np.full((1440, 1920, 3), 127, np.uint8)
     frame[:360, :480] = image
-    assert len(detector(frame)[0]) < 2
-    boxes, _ = detector(frame, regions=np.float32([[0, 0, 400, 520]]))
+    assert len(detector(frame).boxes) < 2
+    boxes, scores, _ = detector(frame, (416, 960))
+    assert len(boxes) == len(scores) == 2  # nobody twice
     for mask in masks:
         assert max(iou(box, box_of(mask)) for box in boxes) > 0.6
+
+
+def test_a_car_is_a_thing_and_nobody(detector):
+    """One that is rendered, in a picture without people, and again behind two people."""
+    frame = list(HardScene("car", 0, 30, (240, 320)))[24]
+    assert not (frame.empty == frame.image).all()
+    boxes, _, things = detector(frame.empty)
+    assert boxes.shape == (0, 4)
+    background = next(iter(HardScene("car", 0, 30, (240, 320)))).empty
+    car = box_of(np.abs(frame.empty.astype(int) - background).max(-1) > 20)
+    assert [iou(thing, car) > 0.6 for thing in things] == [True]
+    boxes, _, things = detector(frame.image)
+    assert len(boxes) == 2
+    assert [iou(thing, car) > 0.6 for thing in things] == [True]
 
 
 def test_an_empty_scene_has_nobody(detector):
-    boxes, scores = detector(Scene(0, people=1, frames=4, size=(240, 320)).background)
-    assert boxes.shape == (0, 4)
+    boxes, scores, things = detector(Scene(0, people=1, frames=4, size=(240, 320)).background)
+    assert boxes.shape == things.shape == (0, 4)
     assert scores.shape == (0,)
 
 
@@ -99,11 +116,11 @@ def test_where_nobody_is_presence_is_low(networks_folder, scene):
 
 
 class Heads:
-    """Stands for NanoDet: one person, at a cell of the level with stride 16."""
+    """Stands for NanoDet: logits of classes at a cell of the level with stride 16."""
 
-    def __init__(self, row, column, distances):
+    def __init__(self, row, column, distances, logits):
         self.shape = None
-        self._cell, self._distances = (row, column), distances
+        self._cell, self._distances, self._logits = (row, column), distances, logits
 
     def setInput(self, image):  # noqa: N802
         self.shape = image.shape
@@ -114,52 +131,48 @@ class Heads:
             head = np.full((1, 124, self.shape[2] // stride, self.shape[3] // stride), -9.0)
             if stride == 16:
                 row, column = self._cell
-                head[0, 0, row, column] = 2.0
+                for number, logit in self._logits.items():
+                    head[0, number, row, column] = logit
                 for edge, distance in enumerate(self._distances):  # left, top, right, bottom
                     head[0, 80 + 11 * edge + distance, row, column] = 60
             heads.append(head.astype(np.float32))
         return heads
 
 
-def made_up(row, column, distances):
+def made_up(row, column, distances, logits):
     detector = object.__new__(networks.Detector)
-    detector._net = Heads(row, column, distances)
+    detector._net = Heads(row, column, distances, logits)
     detector._threshold, detector._overlap = 0.35, 0.5
     return detector
 
 
 def test_a_box_is_what_the_distances_say():
-    detector = made_up(4, 6, (1, 3, 2, 5))
-    boxes, scores = detector(np.zeros((300, 832, 3), np.uint8))
+    detector = made_up(4, 6, (1, 3, 2, 5), {0: 2.0})
+    boxes, scores, things = detector(np.zeros((300, 832, 3), np.uint8))
     assert detector._net.shape == (1, 3, 160, 416)  # half the size, to a multiple of 32
     # Cell (4, 6) has its centre at (72, 104); pixels of the frame are half as large.
     expected = 2 * np.array([72 - 3 * 16, 104 - 16, 72 + 5 * 16, 104 + 2 * 16])
     np.testing.assert_allclose(boxes, [np.minimum(expected, 300)], atol=1e-3)
     np.testing.assert_allclose(scores, [1 / (1 + np.exp(-2))], rtol=1e-6)
+    assert things.shape == (0, 4)
 
 
-@pytest.mark.parametrize(("column", "found"), [(6, 2), (0, 1)])
-def test_a_box_cut_by_a_regions_border_is_left_out(column, found):
-    # In the frame and in the region alike; there, one at its left border does not count.
-    detector = made_up(4, column, (1, 1, 1, 1))
-    region = np.float32([[100, 416, 300, 832]])
-    boxes, _ = detector(np.zeros((300, 832, 3), np.uint8), regions=region)
-    assert len(boxes) == found
-
-
-def test_tiles_cover_a_frame_and_overlap_enough():
-    for size, side, overlap in [
-        ((576, 768), 300, 100),
-        ((270, 480), 270, 90),
-        ((100, 90), 300, 50),
-    ]:
-        boxes = networks.tiles(size, side, overlap).astype(int)
-        assert (boxes[:, 2:] - boxes[:, :2] == np.minimum(side, size)).all()
-        for top in range(0, size[0] - overlap, 7):
-            for left in range(0, size[1] - overlap, 7):
-                inside = (boxes[:, :2] <= (top, left)).all(1)
-                inside &= (boxes[:, 2:] >= (top + overlap, left + overlap)).all(1)
-                assert inside.any(), (size, top, left)
+@pytest.mark.parametrize(
+    ("logits", "people", "count"),
+    [
+        ({2: 2.0}, 0, 1),  # a car
+        ({16: 2.0, 1: 3.0}, 0, 1),  # a dog on a bicycle
+        ({1: 2.0, 13: 2.0, 24: 2.0, 62: 2.0}, 0, 0),  # what people ride, sit on, carry, look at
+        ({7: 2.0, 0: 0.0}, 1, 0),  # somebody in a lorry
+        ({2: -1.5}, 0, 0),  # a score of 0.18
+    ],
+)
+def test_vehicles_and_animals_are_things(logits, people, count):
+    frame = np.zeros((300, 832, 3), np.uint8)
+    boxes, scores, things = made_up(4, 6, (1, 3, 2, 4), logits)(frame)
+    assert (len(boxes), len(scores), len(things)) == (people, people, count)
+    for box in (*boxes, *things):
+        np.testing.assert_allclose(box, [48, 176, 272, 272], atol=1e-3)
 
 
 def test_of_overlapping_boxes_the_best_stays():
