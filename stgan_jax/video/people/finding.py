@@ -173,8 +173,10 @@ def _sides(samples: UInt8[np.ndarray, "N H W 3"], nets: networks.Networks) -> li
                 int((found.scores[_apart(found.boxes, old)] >= linking.SURE).sum())
                 for found, old in zip(more, known, strict=True)
             )
-            if new:
-                sides.append(side)
+            if not new:
+                break
+            sides.append(side)
+            known = [np.concatenate([old, f.boxes]) for f, old in zip(more, known, strict=True)]
     return sides
 
 

@@ -192,7 +192,7 @@ class _Emptying:
     def _standing(self, empty: UInt8[np.ndarray, "H W 3"]) -> list[linking.BoxTrack]:
         """Tracks of those who are recognised in the scene."""
         with self._nets.detector() as detector:
-            boxes, scores, _ = detector(empty, networks.SIDES)
+            boxes, scores, _ = detector(empty, networks.SIDES[:4])
         with self._nets.outliner() as outliner:
             presences = [outlining.possible(empty, box, outliner, both=True)[1] for box in boxes]
         looks = linking.looks(empty, boxes)
