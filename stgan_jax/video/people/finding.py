@@ -61,7 +61,7 @@ class Found:
 
 def find(
     source: ClipSource,
-    samples: UInt8[np.ndarray, "N H W 3"],
+    sides: Sequence[int],
     nets: networks.Networks,
     shelf: Shelf,
     blanks: Blanks,
@@ -72,7 +72,7 @@ def find(
 
     Args:
       source: the clip; its camera stands still.
-      samples: frames from all over it.
+      sides: of the detector's input, see `sides`.
       nets: the networks.
       shelf: where silhouettes are stored.
       blanks: receives the frames at which something fails.
@@ -82,7 +82,7 @@ def find(
     cores = cv2.getNumThreads()
     cv2.setNumThreads(1)  # each of our threads computes with one
     try:
-        first = _Detecting(source, nets, blanks, _sides(samples, nets))
+        first = _Detecting(source, nets, blanks, sides)
         with progress("finding people") as bar:
             numbered = background.spread(first.run(bar.update), min(source.most, _SAMPLES))
         tracks = [track for track in first.linker.tracks if _is_likely(track)]
@@ -104,7 +104,7 @@ class _Detecting:
     """The first pass."""
 
     def __init__(
-        self, source: ClipSource, nets: networks.Networks, blanks: Blanks, sides: list[int]
+        self, source: ClipSource, nets: networks.Networks, blanks: Blanks, sides: Sequence[int]
     ):
         self._source, self._nets, self._blanks = source, nets, blanks
         fps = float(source.info.fps)
@@ -160,11 +160,11 @@ def _few(samples: UInt8[np.ndarray, "N H W 3"]) -> UInt8[np.ndarray, "M H W 3"]:
     return samples[np.linspace(0, len(samples) - 1, min(_TRIED, len(samples))).round().astype(int)]
 
 
-def _sides(samples: UInt8[np.ndarray, "N H W 3"], nets: networks.Networks) -> list[int]:
+def sides(samples: UInt8[np.ndarray, "N H W 3"], nets: networks.Networks) -> list[int]:
     """Which sides of the input find people in a few frames of the clip."""
-    sides, frames = list(_SIDES), _few(samples)
+    chosen, frames = list(_SIDES), _few(samples)
     with nets.detector() as detector:
-        known = [detector(frame, sides).boxes for frame in frames]
+        known = [detector(frame, chosen).boxes for frame in frames]
         for side in _MORE:
             if side > _ENLARGED * max(frames.shape[1:3]):
                 break
@@ -175,9 +175,9 @@ def _sides(samples: UInt8[np.ndarray, "N H W 3"], nets: networks.Networks) -> li
             )
             if not new:
                 break
-            sides.append(side)
+            chosen.append(side)
             known = [np.concatenate([old, f.boxes]) for f, old in zip(more, known, strict=True)]
-    return sides
+    return chosen
 
 
 def _apart(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:

@@ -65,7 +65,6 @@ def empty(
       shelf: where masks are stored.
       frames: number of frames of the clip.
       beyond: for how many frames people are looked for before and after being detected.
-
     """
     return _Emptying(tracks, nets, shelf, frames, beyond).run(samples)
 
