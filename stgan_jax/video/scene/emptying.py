@@ -89,7 +89,7 @@ class _Emptying:
         for last in (False, True):
             list(threads.mapped(self._outline, self._samples, networks.WORKERS))
             certain = self._certain()
-            still = {n: self._everywhere(n) for n in certain if not _moves(self.tracks[n])}
+            still = {n: self._everywhere(n) for n in certain if self._stays(self.tracks[n])}
             hidden = np.stack([self._mask(s, certain, still, rough) for s in self._samples])
             scene, unknown = background.scene_without(images.copy(), hidden)
             more = [] if last else self._standing(masks.fill(scene.empty, unknown))
@@ -157,6 +157,10 @@ class _Emptying:
         values = np.stack([image[common] for image in images]).astype(np.int16)
         away = np.abs(values - np.median(values, axis=0)).max(-1)
         return float((away > max(_NOISE, 4 * float(np.median(away)))).mean()) < _STIRS
+
+    def _stays(self, track: linking.BoxTrack) -> bool:
+        """Whether somebody is at one place for a while; who walks goes too little in a moment."""
+        return track.frames[-1] - track.frames[0] > 2 * self._beyond and not _moves(track)
 
     def _everywhere(self, n: int) -> UInt8[np.ndarray, "H W"]:
         """Where somebody who stays is in any sample: an arm that one outline lacks, another has."""
