@@ -236,7 +236,7 @@ class _Outlining:
                 others.update(number, rest)
         subjects = [Subject(sightings) for sightings in everybody if len(sightings)]
         for sightings in (track.sightings for track in others.tracks):
-            if _walks(sightings, self._fps) and not _is_thing(sightings, self._things):
+            if _walks(sightings, self._fps) and not self._is_nobody(sightings):
                 subjects.append(Subject(sightings, UNCLAIMED))
                 for sighting in sightings:
                     mask = sighting.on(self._source.shape)
@@ -252,7 +252,7 @@ class _Outlining:
                 people, little = outlining.outlined(image, boxes, outliner, moving | self._unknown)
             scene = dataclasses.replace(self._scene, empty=empty)
             hide = outlining.hidden(people, little, image, scene) | self._unknown
-            return number, who, people, hide, moving & ~hide & ~self._restless & 1
+            return number, who, people, hide, moving & ~hide & 1
         except Exception as error:
             self._blanks.add(number, "outlining", error)
             return number, [], [], None, None
@@ -271,6 +271,22 @@ class _Outlining:
                 boxes.append(box + np.tile(np.maximum(np.minimum(0, most), least), 2))
         return who, np.array(boxes).reshape(-1, 4)
 
+    def _is_nobody(self, sightings: Sightings) -> bool:
+        """Whether what moves is a thing where it is looked at, or where all moves, as leaves do."""
+        things = restless = looks = 0
+        for sighting in sightings:
+            corner, mask = sighting.box[:2], sighting.mask
+            place = np.s_[corner[0] : sighting.box[2], corner[1] : sighting.box[3]]
+            restless += 2 * int((self._restless[place] & mask).sum()) > sighting.area
+            if sighting.frame in self._things:
+                looks += 1
+                for box in self._things[sighting.frame].astype(int):
+                    top, left, bottom, right = np.maximum(box - np.tile(corner, 2), 0)
+                    if mask[top:bottom, left:right].sum() > _THING * sighting.area:
+                        things += 1
+                        break
+        return 3 * things > looks or 2 * restless > len(sightings)
+
 
 def _walks(sightings: Sightings, fps: float) -> bool:
     """Whether something moves like a person: upright, for a while, and on."""
@@ -284,18 +300,3 @@ def _walks(sightings: Sightings, fps: float) -> bool:
     goes = float(np.linalg.norm(middles[-few:].mean(0) - middles[:few].mean(0)))
     lasts = table[-1, 0] - table[0, 0] + 1 >= _LASTS * fps
     return height >= _LOWEST and slender and lasts and goes >= _GOES * height
-
-
-def _is_thing(sightings: Sightings, things: dict[int, Float[np.ndarray, "M 4"]]) -> bool:
-    """Whether something is a vehicle or an animal in a third of the frames that are looked at."""
-    known = [sighting for sighting in sightings if sighting.frame in things]
-    count = 0
-    for sighting in known:
-        for top, left, bottom, right in things[sighting.frame].astype(int):
-            corner = np.maximum([top, left] - sighting.box[:2], 0)
-            end = np.maximum([bottom, right] - sighting.box[:2], 0)
-            inside = sighting.mask[corner[0] : end[0], corner[1] : end[1]].sum()
-            if inside > _THING * sighting.area:
-                count += 1
-                break
-    return 3 * count > len(known)
