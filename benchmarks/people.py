@@ -104,7 +104,8 @@ def find_people(options: ClipOptions, folder: Path) -> list[people_scores.Masks]
     nets = networks.load(options.models)
     if nets is None:
         raise InputError("the networks cannot be had: name their folder by --models")
-    found = finding.find(source, samples, nets, shelf, blanks, lambda what: tqdm(desc=what))
+    sides = finding.sides(samples, nets)
+    found = finding.find(source, sides, nets, shelf, blanks, lambda what: tqdm(desc=what))
     return [Outlines(subject.sightings, source.shape) for subject in found.subjects]
 
 

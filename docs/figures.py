@@ -280,7 +280,41 @@ _ABLATION = {
     "flicker": ("flicker", 4), "leg swing": ("leg_amplitude_ratio", 2),
 }  # fmt: skip
 
+
+def hard_scenes() -> str:
+    """How people are found in hard rendered scenes, before and now."""
+    before, now = (
+        json.loads((BENCHMARKS / "results" / f"people_{name}.json").read_text())["kinds"]
+        for name in ("before", "now")
+    )
+    names = {
+        "recall": 3, "false people a frame": 3, "outline IoU": 3, "feet IoU": 3, "switches": 0,
+        "share shown": 4, "share changed": 4,
+    }  # fmt: skip
+
+    def cell(kind: str, name: str, digits: int) -> str:
+        values = [rows.get(kind, {}).get(name) for rows in (before, now)]
+        texts = ["-" if value is None else f"{value:.{digits}f}" for value in values]
+        if before.get(kind, {}).get("refused") and name == "recall":
+            texts[0] = "refused"
+        return " -> ".join(texts)
+
+    rows = [[kind, *(cell(kind, *name) for name in names.items())] for kind in now]
+    return table(["scenes", *names], rows)
+
+
+def real_clips() -> str:
+    """How people are found in real clips, beside what was counted by eye."""
+    clips = json.loads((BENCHMARKS / "results" / "footage.json").read_text())
+    names = list(next(iter(clips.values())))
+    return table(
+        ["clip", *names], [[name, *(f"{row[n]:.4g}" for n in names)] for name, row in clips.items()]
+    )
+
+
 TABLES: dict[str, Callable[[], str]] = {
+    "hard-scenes": hard_scenes,
+    "real-clips": real_clips,
     "retarget-privacy": partial(seeds_table, ""),
     "retarget-intervals": partial(attacks_table, "retarget/privacy.csv", "seed 0"),
     "retarget-in-step-privacy": partial(seeds_table, ", in step"),

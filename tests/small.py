@@ -1,4 +1,4 @@
-"""Settings for tests: the real networks on a handful of walkers, for seconds."""
+"""Settings for tests: the real networks, some of them narrower, on a handful of walkers."""
 
 import dataclasses
 
@@ -25,6 +25,8 @@ STGAN = StganSettings(
     balance="printed",
     steps=24,
     batch_size=2,
+    features=4,  # compiling takes as long as there are channels
+    lstm_units=16,
     save_every=12,
     evaluate_every=12,
 )
@@ -35,6 +37,7 @@ WIFS = WifsSettings(
     data=dataclasses.replace(WALKERS, first_subject=1, last_subject=3),
     steps=20,
     batch_size=2,
+    features=4,
     save_every=10,
 )
 RETARGET = RetargetSettings(

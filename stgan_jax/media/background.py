@@ -1,7 +1,6 @@
-"""The empty scene behind the people, from a static camera, and whether the camera is static."""
+"""The empty scene behind the people, from a static camera."""
 
 import dataclasses
-import itertools
 from collections.abc import Iterable
 from typing import TypeVar
 
@@ -267,62 +266,3 @@ def thresholds(
     noise = float(np.median(restlessness))
     unrest = np.maximum(restlessness - 1.5 * noise, 0.0)
     return np.clip(max(least, 4.0 * noise) + 5.0 * unrest, 0, 255).astype(np.uint8)
-
-
-def camera_motion(samples: UInt8[np.ndarray, "N H W 3"]) -> float:
-    """How far the camera moves: the largest displacement of the scene between two samples.
-
-    Corners all over the picture are followed from each sample to the next (pyramidal
-    Lucas-Kanade), and a similarity is fitted to them by RANSAC, which disregards the
-    people. Displacements are measured at the frame's corners and add up over time.
-
-    Returns:
-      the displacement in pixels over the frame's diagonal; 0.0 if the scene has too little
-      texture to measure it, infinity if nothing fits because the scene changes (a cut).
-    """
-    samples = samples[:: max(1, len(samples) // 30)]
-    scale = min(1.0, 720 / min(samples.shape[1:3]))
-    grey = [
-        cv2.resize(
-            cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY),
-            None,
-            fx=scale,
-            fy=scale,
-            interpolation=cv2.INTER_AREA,
-        )
-        for frame in samples
-    ]
-    height, width = grey[0].shape
-    corners = np.array([[0, 0], [width, 0], [0, height], [width, height]], np.float64)
-    pose, largest = np.eye(3), 0.0
-    for before, after in itertools.pairwise(grey):
-        points = _spread_corners(before)
-        if len(points) < 20:
-            continue
-        moved, found, _ = cv2.calcOpticalFlowPyrLK(before, after, points[:, None], None)
-        good = found[:, 0] == 1
-        if good.sum() < 0.3 * len(points):
-            return float("inf")
-        fit, inliers = cv2.estimateAffinePartial2D(
-            points[good], moved[good, 0], ransacReprojThreshold=0.7
-        )
-        if fit is None or inliers.mean() < 0.3:
-            return float("inf")
-        pose = np.vstack([fit, [0, 0, 1]]) @ pose
-        there = corners @ pose[:2, :2].T + pose[:2, 2]
-        largest = max(largest, float(np.linalg.norm(there - corners, axis=1).max()))
-    return largest / float(np.hypot(height, width))
-
-
-def _spread_corners(grey: UInt8[np.ndarray, "H W"], cells: int = 8) -> Float[np.ndarray, "N 2"]:
-    """Up to six good corners (x, y) in each of 8x8 cells, so that clothes do not take them all."""
-    height, width = grey.shape
-    found = [np.zeros((0, 2), np.float32)]
-    for row in range(cells):
-        for col in range(cells):
-            top, left = row * height // cells, col * width // cells
-            cell = grey[top : (row + 1) * height // cells, left : (col + 1) * width // cells]
-            points = cv2.goodFeaturesToTrack(cell, 6, 0.1, 5) if min(cell.shape) > 7 else None
-            if points is not None and cell.std() > 2:
-                found.append(points[:, 0] + np.array([left, top], np.float32))
-    return np.concatenate(found)

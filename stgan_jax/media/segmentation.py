@@ -112,10 +112,7 @@ def _shadow(frame: np.ndarray, background: np.ndarray, mask: np.ndarray, unit: f
     Dark clothes may look the same. So only dimmed pixels on the ground count as shadow: to the
     side of a body that is not dimmed, or at its feet if these are visible. All else is kept.
     """
-    lit = (cv2.blur(frame, (3, 3)) + np.float32(8)) / (cv2.blur(background, (3, 3)) + np.float32(8))
-    red, green, blue = cv2.split(lit)
-    darkest, brightest = cv2.min(cv2.min(red, green), blue), cv2.max(cv2.max(red, green), blue)
-    dim = (darkest > 0.3) & (brightest < 0.98) & (brightest - darkest < 0.12 * brightest)
+    dim, darkest = _dimmed(frame, background)
     body = cv2.morphologyEx(mask & ~dim.view(np.uint8), cv2.MORPH_OPEN, _disc(5 * unit))
     body = cv2.dilate(body, _disc(5 * unit)) & mask
     out = np.zeros_like(mask)
@@ -127,6 +124,22 @@ def _shadow(frame: np.ndarray, background: np.ndarray, mask: np.ndarray, unit: f
         doubtful = mask[window] & ~body[window] & here
         out[window] |= _on_the_ground(body[window] & here, doubtful, darkest[window] > 0.65)
     return out
+
+
+def dimmed(
+    frame: UInt8[np.ndarray, "H W 3"], background: UInt8[np.ndarray, "H W 3"]
+) -> UInt8[np.ndarray, "H W"]:
+    """1 where a frame is darker than the background by one factor in all channels, as in shadow."""
+    return _dimmed(frame, background)[0].view(np.uint8)
+
+
+def _dimmed(frame: np.ndarray, background: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """`dimmed`, and the factor of the channel that is darkened most."""
+    lit = (cv2.blur(frame, (3, 3)) + np.float32(8)) / (cv2.blur(background, (3, 3)) + np.float32(8))
+    red, green, blue = cv2.split(lit)
+    darkest, brightest = cv2.min(cv2.min(red, green), blue), cv2.max(cv2.max(red, green), blue)
+    dim = (darkest > 0.3) & (brightest < 0.98) & (brightest - darkest < 0.12 * brightest)
+    return dim, darkest
 
 
 def _on_the_ground(body: np.ndarray, doubtful: np.ndarray, soft: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from stgan_jax.media import background, containers, pictures
+from stgan_jax.media import background, camera, containers, pictures
 from stgan_jax.util.errors import InputError
 from stgan_jax.video.blanks import Blanks
 from stgan_jax.video.people import masks
@@ -16,7 +16,7 @@ from stgan_jax.video.people.shelf import Shelf, Unions
 from stgan_jax.video.scene import fill
 from stgan_jax.video.source import ClipOptions, ClipSource
 
-_STILL = 0.004  # camera motion, in frame diagonals, that the noise of a static camera may cause
+_STILL = 0.012  # of the diagonal: a camera that moves less stands still, as on a bent tripod
 _SOFT = 5  # pixels over which the scene passes into the frame
 
 
@@ -90,7 +90,7 @@ def blended(frame: np.ndarray, empty: np.ndarray, hide: np.ndarray) -> np.ndarra
 
 def require_still(source: ClipSource, samples: np.ndarray) -> None:
     """Raises `InputError` if the camera moves."""
-    if background.camera_motion(samples) > _STILL:
+    if camera.motion(samples).displacement > _STILL:
         raise InputError(
             f"{source.path}: the camera moves, and only static cameras are supported "
             "without masks: stabilise the video, cut out a part where the camera stands "
@@ -140,7 +140,7 @@ def behind_masks(
     fps = float(source.info.fps)
     samples = source.numbered_samples()
     images = np.stack([image for _, image in samples])
-    if background.camera_motion(images) > _STILL:
+    if camera.motion(images).displacement > _STILL:
         return Backdrop(None, fps, hidden=Unions(shelf, source.shape))
     hidden = np.stack([_people(detector, number, image) for number, image in samples])
     unknown = np.asarray(hidden.all(0)).astype(np.uint8)

@@ -169,9 +169,9 @@ class _Clip:
             samples = source.samples()
             self._shape = source.shape
         scene = backdrops.given_scene(source, options, samples)
-        found = finding.find(
-            source, samples, nets, self._shelf, self._blanks, self._progress, scene
-        )
+        sides = finding.sides(samples, nets)
+        del samples
+        found = finding.find(source, sides, nets, self._shelf, self._blanks, self._progress, scene)
         base = source.info.time_base
         self._times.extend(float(pts * base) for pts in found.stamps)
         hidden = found.hidden if options.things == "keep" else None

@@ -1,6 +1,5 @@
 """The empty scene and its light, against scenes whose truth is known."""
 
-import cv2
 import numpy as np
 import pytest
 
@@ -25,36 +24,6 @@ def test_median_background_is_the_empty_scene(scene, frames):
     away = np.abs(empty.astype(int) - scene.background).max(-1)
     assert away[mostly_visible].max() <= 3
     assert restlessness[mostly_visible].max() < 10
-
-
-def moved(image, matrix):
-    matrix = np.array(matrix, np.float32)
-    return cv2.warpAffine(image, matrix, image.shape[1::-1], borderMode=cv2.BORDER_REFLECT)
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_a_moving_camera_moves_more_than_a_static_one(seed):
-    shot = Scene(seed, frames=30, size=(360, 480), fps=12.5, textured=seed % 2 == 0)
-    still = [frame.image for frame in shot]
-    rng = np.random.default_rng(seed)
-    motions = {
-        "pan": [[[1, 0, 0.3 * i], [0, 1, 0]] for i in range(30)],
-        "shake": [[[1, 0, x], [0, 1, y]] for x, y in rng.normal(0, 3, (30, 2))],
-        "zoom": [[[1 + 0.002 * i, 0, 0], [0, 1 + 0.002 * i, 0]] for i in range(30)],
-    }
-    limit = 0.004
-    assert background.camera_motion(np.stack(still)) < limit / 3
-    for name, matrices in motions.items():
-        shot = np.stack([moved(f, m) for f, m in zip(still, matrices, strict=True)])
-        assert background.camera_motion(shot) > 1.5 * limit, name
-
-
-def test_a_cut_is_motion_and_a_blank_wall_is_none():
-    blank = np.full((10, 120, 160, 3), 128, np.uint8)
-    assert background.camera_motion(blank) == 0.0
-    noise = np.random.default_rng(0).integers(0, 255, (2, 120, 160, 3), dtype=np.uint8)
-    cut = np.repeat([cv2.blur(image, (5, 5)) for image in noise], 5, axis=0)
-    assert background.camera_motion(cut) > 0.004
 
 
 def test_background_follows_light_and_not_a_person_who_stands_still():

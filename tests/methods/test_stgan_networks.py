@@ -63,7 +63,7 @@ def test_generator_equals_numpy(share):
 def test_shared_encoder_cannot_tell_gait_from_noise_and_separate_ones_can():
     y, z = contours(2, 1), contours(2)
     for share in (True, False):
-        model = networks.Generator(share_encoder=share)
+        model = networks.Generator(4, share_encoder=share)
         variables = model.init(KEY, y, z)
         one = model.apply(variables, y, z)
         swapped = model.apply(variables, z[:, None], y[:, 0])

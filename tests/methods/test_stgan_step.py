@@ -19,7 +19,10 @@ from stgan_jax.training.state import TrainState, inference_params
 
 pytestmark = pytest.mark.usefixtures("strict_dtypes")
 NETS = StganNets(
-    networks.Generator(), networks.SpatialDiscriminator(4), networks.TemporalDiscriminator(8), NOISE
+    networks.Generator(4),
+    networks.SpatialDiscriminator(4),
+    networks.TemporalDiscriminator(8),
+    NOISE,
 )
 PRINTED = losses.LOSSES["printed"]
 
@@ -119,6 +122,7 @@ def test_noise_differs_between_steps_and_seeds_and_repeats_with_them(noise_param
 @pytest.mark.parametrize("alpha", [0.2, 0.8])
 def test_training_learns_the_share_of_noise_that_alpha_asks_for(fixed, noise_params, alpha):
     """The squared losses are least at Y + alpha / (1 + alpha) (Z - Y): G must find it."""
+    fixed = fixed[:2]
     optimizers = {
         "gen": optax.adam(5e-3),
         "spatial_disc": optax.adam(2e-4, b1=0.5),
@@ -147,7 +151,7 @@ def test_training_learns_the_share_of_noise_that_alpha_asks_for(fixed, noise_par
 
     def share(state):
         y = contour.fixed_to_unit(fixed)
-        z = NOISE.sample(state.params, jax.random.key(99), 4)
+        z = NOISE.sample(state.params, jax.random.key(99), len(fixed))
         change, toward = NETS.gen.apply(state.params["gen"], y, z) - y, z[:, None] - y
         return float(jnp.sum(change * toward) / jnp.sum(toward**2))
 
@@ -161,12 +165,11 @@ def test_training_learns_the_share_of_noise_that_alpha_asks_for(fixed, noise_par
     assert float(metrics["loss/gen_rec"]) < 30
 
 
-@pytest.mark.parametrize("slices", [2, 4])
-def test_slices_of_a_batch_give_the_gradients_of_the_whole(fixed, noise_params, slices):
+def test_slices_of_a_batch_give_the_gradients_of_the_whole(fixed, noise_params):
     rules = sgd(0.01)
     state = stgan_state(noise_params, rules)
     whole, expected = one_step(state, fixed, rules, r1=0.5)
-    sliced, metrics = one_step(state, fixed, rules, r1=0.5, accumulate=slices)
+    sliced, metrics = one_step(state, fixed, rules, r1=0.5, accumulate=2)
     assert_trees_close(whole.params, sliced.params, rtol=1e-4, atol=1e-5)
     assert_trees_close(expected, metrics, rtol=1e-3, atol=1e-4)
 

@@ -76,7 +76,7 @@ def assert_equal_gradients(plain, ours, params, *inputs):
 @pytest.mark.parametrize(
     ("noise", "shape", "features", "taps"),
     [
-        ("constant", (3, 12, 4000), 16, 3),  # three passes over frames, the last half full
+        ("constant", (3, 12, 4000), 6, 3),  # three passes over frames, the last half full
         ("constant", (1, 1, 4000), 3, 3),
         ("moving", (2, 7, 4000), 4, 5),
         ("shared", (2, 9, 4000), 5, 3),
@@ -95,7 +95,7 @@ def test_generator_equals_convolutions_with_all_gradients(noise, shape, features
     assert_equal_gradients(plain.apply, ours.apply, params, own, other)
 
 
-@pytest.mark.parametrize(("shape", "features"), [((3, 12, 4000), 16), ((1, 1, 4000), 3)])
+@pytest.mark.parametrize(("shape", "features"), [((3, 12, 4000), 6), ((1, 1, 4000), 3)])
 def test_spatial_discriminator_equals_convolutions_with_all_gradients(shape, features):
     plain, ours = StraightforwardSpatial(features), networks.SpatialDiscriminator(features)
     contours = uniform(0, shape)
@@ -113,7 +113,7 @@ def test_temporal_discriminator_equals_flax_with_all_gradients():
 
 
 def test_gradient_penalty_goes_through_the_pieces():
-    plain, ours = StraightforwardSpatial(), networks.SpatialDiscriminator()
+    plain, ours = StraightforwardSpatial(4), networks.SpatialDiscriminator(4)
     contours = uniform(0, (2, 12, 4000))
     params = ours.init(jax.random.key(2), contours)
 
@@ -132,7 +132,7 @@ def test_gradient_penalty_goes_through_the_pieces():
 
 def test_general_convolutions_are_taken_off_the_cpu(monkeypatch):
     own, noise = uniform(0, (2, 12, 4000)), uniform(1, (2, 4000))
-    gen, disc = networks.Generator(), networks.SpatialDiscriminator()
+    gen, disc = networks.Generator(4), networks.SpatialDiscriminator(4)
     params, disc_params = gen.init(jax.random.key(2), own, noise), disc.init(jax.random.key(3), own)
     here = gen.apply(params, own, noise), disc.apply(disc_params, own)
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")

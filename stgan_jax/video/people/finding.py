@@ -9,7 +9,7 @@ is covered.
 import array
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
@@ -32,6 +32,7 @@ _TURNED = (2.0, 0.5)  # how much more than upright, and a frame, scores must sum
 _RATE = 5.0  # detections a second
 _BEYOND = 0.5  # seconds for which somebody is looked for before and after being detected
 _SAMPLES = 40  # frames from which the empty scene is computed
+_INSIDE = 0.3  # of the height: so far, at least, boxes are inside the frame
 _RIM = 3  # pixels hidden around what moves like a person
 _THING = 0.5  # share of something's area inside a thing's box from which it is that
 # What moves like a person: for how many seconds, how far (in heights), how slender.
@@ -60,7 +61,7 @@ class Found:
 
 def find(
     source: ClipSource,
-    samples: UInt8[np.ndarray, "N H W 3"],
+    sides: Sequence[int],
     nets: networks.Networks,
     shelf: Shelf,
     blanks: Blanks,
@@ -71,7 +72,7 @@ def find(
 
     Args:
       source: the clip; its camera stands still.
-      samples: frames from all over it.
+      sides: of the detector's input, see `sides`.
       nets: the networks.
       shelf: where silhouettes are stored.
       blanks: receives the frames at which something fails.
@@ -81,21 +82,20 @@ def find(
     cores = cv2.getNumThreads()
     cv2.setNumThreads(1)  # each of our threads computes with one
     try:
-        first = _Detecting(source, nets, blanks, _sides(samples, nets))
+        first = _Detecting(source, nets, blanks, sides)
         with progress("finding people") as bar:
             numbered = background.spread(first.run(bar.update), min(source.most, _SAMPLES))
         tracks = [track for track in first.linker.tracks if _is_likely(track)]
         beyond = max(1, round(_BEYOND * float(source.info.fps)))
-        unknown = np.zeros(source.shape, np.uint8)
+        calm = np.zeros(source.shape, np.uint8)
         if scene is None:
-            scene, unknown, tracks = emptying.empty(
-                numbered, tracks, nets, shelf, len(first.stamps), beyond
-            )
-        behind = _Behind(scene, unknown, first.things)
-        second = _Outlining(source, nets, blanks, shelf, tracks, beyond, behind)
+            behind = emptying.empty(numbered, tracks, nets, shelf, len(first.stamps), beyond)
+        else:
+            behind = emptying.Emptied(scene, calm, calm, tracks)
+        second = _Outlining(source, nets, blanks, shelf, beyond, behind, first.things)
         with progress("outlining people") as bar:
             subjects = second.run(bar.update)
-        return Found(subjects, second.hidden, scene, first.stamps)
+        return Found(subjects, second.hidden, behind.scene, first.stamps)
     finally:
         cv2.setNumThreads(cores)
 
@@ -104,7 +104,7 @@ class _Detecting:
     """The first pass."""
 
     def __init__(
-        self, source: ClipSource, nets: networks.Networks, blanks: Blanks, sides: list[int]
+        self, source: ClipSource, nets: networks.Networks, blanks: Blanks, sides: Sequence[int]
     ):
         self._source, self._nets, self._blanks = source, nets, blanks
         fps = float(source.info.fps)
@@ -160,11 +160,11 @@ def _few(samples: UInt8[np.ndarray, "N H W 3"]) -> UInt8[np.ndarray, "M H W 3"]:
     return samples[np.linspace(0, len(samples) - 1, min(_TRIED, len(samples))).round().astype(int)]
 
 
-def _sides(samples: UInt8[np.ndarray, "N H W 3"], nets: networks.Networks) -> list[int]:
+def sides(samples: UInt8[np.ndarray, "N H W 3"], nets: networks.Networks) -> list[int]:
     """Which sides of the input find people in a few frames of the clip."""
-    sides, frames = list(_SIDES), _few(samples)
+    chosen, frames = list(_SIDES), _few(samples)
     with nets.detector() as detector:
-        known = [detector(frame, sides).boxes for frame in frames]
+        known = [detector(frame, chosen).boxes for frame in frames]
         for side in _MORE:
             if side > _ENLARGED * max(frames.shape[1:3]):
                 break
@@ -173,9 +173,11 @@ def _sides(samples: UInt8[np.ndarray, "N H W 3"], nets: networks.Networks) -> li
                 int((found.scores[_apart(found.boxes, old)] >= linking.SURE).sum())
                 for found, old in zip(more, known, strict=True)
             )
-            if new:
-                sides.append(side)
-    return sides
+            if not new:
+                break
+            chosen.append(side)
+            known = [np.concatenate([old, f.boxes]) for f, old in zip(more, known, strict=True)]
+    return chosen
 
 
 def _apart(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -188,14 +190,6 @@ def _is_likely(track: linking.BoxTrack) -> bool:
     return len(track.frames) > 1 or track.scores[0] >= linking.SURE
 
 
-class _Behind(NamedTuple):
-    """What is no person: the scene, where it is unknown, and things in some frames."""
-
-    scene: background.EmptyScene
-    unknown: UInt8[np.ndarray, "H W"]
-    things: dict[int, Float[np.ndarray, "M 4"]]
-
-
 class _Outlining:
     """The second pass."""
 
@@ -205,17 +199,17 @@ class _Outlining:
         nets: networks.Networks,
         blanks: Blanks,
         shelf: Shelf,
-        tracks: list[linking.BoxTrack],
         beyond: int,
-        behind: _Behind,
+        behind: emptying.Emptied,
+        things: dict[int, Float[np.ndarray, "M 4"]],
     ):
         self._source, self._nets, self._blanks = source, nets, blanks
-        self._tracks, self._shelf, self._beyond = tracks, shelf, beyond
-        self._scene, self._unknown, self._things = behind
+        self._shelf, self._beyond, self._things = shelf, beyond, things
+        self._scene, self._unknown, self._restless, self._tracks = behind
         self._fps = float(source.info.fps)
         self._paths = [
             track.at(np.arange(track.frames[0] - self._beyond, track.frames[-1] + self._beyond + 1))
-            for track in tracks
+            for track in self._tracks
         ]
         self.hidden = Unions(shelf, source.shape)
 
@@ -242,7 +236,7 @@ class _Outlining:
                 others.update(number, rest)
         subjects = [Subject(sightings) for sightings in everybody if len(sightings)]
         for sightings in (track.sightings for track in others.tracks):
-            if _walks(sightings, self._fps) and not _is_thing(sightings, self._things):
+            if _walks(sightings, self._fps) and not self._is_nobody(sightings):
                 subjects.append(Subject(sightings, UNCLAIMED))
                 for sighting in sightings:
                     mask = sighting.on(self._source.shape)
@@ -256,8 +250,8 @@ class _Outlining:
             who, boxes = self._boxes(number)
             with self._nets.outliner() as outliner:
                 people, little = outlining.outlined(image, boxes, outliner, moving | self._unknown)
-            changed = segmentation.difference(image, empty, self._scene.threshold)
-            hide = outlining.hidden(people, little, changed) | self._unknown
+            scene = dataclasses.replace(self._scene, empty=empty)
+            hide = outlining.hidden(people, little, image, scene) | self._unknown
             return number, who, people, hide, moving & ~hide & 1
         except Exception as error:
             self._blanks.add(number, "outlining", error)
@@ -270,36 +264,39 @@ class _Outlining:
         for n, track in enumerate(self._tracks):
             if track.is_near(number, self._beyond):
                 box = self._paths[n][number - track.frames[0] + self._beyond]
-                inside = np.minimum(box[2:], size) - np.maximum(box[:2], 0)
-                if inside.min() > 0:
-                    who.append(n)
-                    boxes.append(box)
+                # Of who comes in or leaves, a foot may be inside before and after the box is.
+                within = _INSIDE * (box[2] - box[0])
+                least, most = within - box[2:], size - within - box[:2]
+                who.append(n)
+                boxes.append(box + np.tile(np.maximum(np.minimum(0, most), least), 2))
         return who, np.array(boxes).reshape(-1, 4)
+
+    def _is_nobody(self, sightings: Sightings) -> bool:
+        """Whether what moves is a thing where it is looked at, or where all moves, as leaves do."""
+        things = restless = looks = 0
+        for sighting in sightings:
+            corner, mask = sighting.box[:2], sighting.mask
+            place = np.s_[corner[0] : sighting.box[2], corner[1] : sighting.box[3]]
+            restless += 2 * int((self._restless[place] & mask).sum()) > sighting.area
+            if sighting.frame in self._things:
+                looks += 1
+                for box in self._things[sighting.frame].astype(int):
+                    top, left, bottom, right = np.maximum(box - np.tile(corner, 2), 0)
+                    if mask[top:bottom, left:right].sum() > _THING * sighting.area:
+                        things += 1
+                        break
+        return 3 * things > looks or 2 * restless > len(sightings)
 
 
 def _walks(sightings: Sightings, fps: float) -> bool:
-    """Whether something moves like a person: upright, for a while, from place to place."""
+    """Whether something moves like a person: upright, for a while, and on."""
     table = sightings.table()
     boxes = table[:, 1:5].astype(np.float64)
     heights, widths = (boxes[:, 2:] - boxes[:, :2]).T
     height = float(np.median(heights))
     slender = _SLENDER[0] <= float(np.median(heights / widths)) <= _SLENDER[1]
     middles = (boxes[:, :2] + boxes[:, 2:]) / 2
-    goes = float(np.linalg.norm(np.ptp(middles, axis=0)))
+    few = max(1, len(middles) // 4)
+    goes = float(np.linalg.norm(middles[-few:].mean(0) - middles[:few].mean(0)))
     lasts = table[-1, 0] - table[0, 0] + 1 >= _LASTS * fps
     return height >= _LOWEST and slender and lasts and goes >= _GOES * height
-
-
-def _is_thing(sightings: Sightings, things: dict[int, Float[np.ndarray, "M 4"]]) -> bool:
-    """Whether something is a vehicle or an animal in a third of the frames that are looked at."""
-    known = [sighting for sighting in sightings if sighting.frame in things]
-    count = 0
-    for sighting in known:
-        for top, left, bottom, right in things[sighting.frame].astype(int):
-            corner = np.maximum([top, left] - sighting.box[:2], 0)
-            end = np.maximum([bottom, right] - sighting.box[:2], 0)
-            inside = sighting.mask[corner[0] : end[0], corner[1] : end[1]].sum()
-            if inside > _THING * sighting.area:
-                count += 1
-                break
-    return 3 * count > len(known)

@@ -31,7 +31,7 @@ Boxes = Float[np.ndarray, "N 4"]  # top, left, bottom, right, in pixels
 WEAK = 0.2  # least score of a box that is used
 WORKERS = 2  # threads that compute
 SIDE = 416  # of the detector's input in training
-SIDES = (256, 416, 640, 960)  # from which sides are chosen
+SIDES = (256, 416, 640, 960, 1440, 1920)  # from which sides are chosen
 JOINTS = 33
 
 _HEADS = {8: "PartitionedCall/Add_29", 16: "PartitionedCall/Add_33", 32: "PartitionedCall/Add_37"}

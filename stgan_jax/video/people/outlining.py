@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Float32, Int, UInt8
 
+from stgan_jax.media import background, segmentation
 from stgan_jax.media.segmentation import Box, Region
 from stgan_jax.video.people import networks
 
@@ -25,6 +26,8 @@ _POSSIBLE = 0.3  # probability from which a pixel may be somebody's
 _TRUNK = 0.6  # of the height: how far up from a cut the whole box is taken
 _CUT = 0.04  # of the height: whose box ends so near to the frame's lower edge is cut by it
 _REACH = 0.35  # of the height: within it, what moves and touches somebody is hidden, too
+_SHADOW = 1.5  # of the height: within it, their shadow is
+_ASIDE = 0.1  # of the height: width of a mirror image beyond theirs, to either side
 # Joints between which BlazePose draws arms: shoulder, elbow, wrist, index finger.
 _ARMS = ((11, 13, 15, 19), (12, 14, 16, 20))
 _VISIBLE = 0.4  # least visibility of a joint that is used
@@ -140,29 +143,51 @@ def _person(
     return Outlined(_trimmed(own, window), outline is not None, joints, hide, window)
 
 
-def hidden(people: list[Outlined | None], little: Mask, moving: Mask) -> Mask:
+def hidden(
+    people: list[Outlined | None],
+    little: Mask,
+    frame: UInt8[np.ndarray, "H W 3"],
+    scene: background.EmptyScene,
+) -> Mask:
     """1 where people have to be hidden in a frame.
 
-    Their outlines with a margin, and what moves there and touches them, such as their shadows and
-    reflections, or parts that an outline lacks; no farther away than 0.35 of their height.
+    Their outlines with a margin; what moves and touches them, no farther away than 0.35 of their
+    height, as parts that an outline lacks; their shadows; and what moves where the floor would
+    mirror them. Shadows and mirror images walk as people do.
 
     Args:
       people: from `outlined`.
       little: from `outlined`.
-      moving: 1 where the frame differs from the empty scene.
+      frame: RGB.
+      scene: the empty scene in the light of the frame.
     """
-    mask, near = grown(little, 2), np.zeros_like(moving)
+    mask, mirrored = grown(little, 2), np.zeros_like(little)
+    near, far = np.zeros_like(little), np.zeros_like(little)
     for person in filter(None, people):
         top, left, bottom, right = person.window
         mask[top:bottom, left:right] |= person.hide
-        reach = max(4, round(_REACH * person.region.height))
-        top, left, bottom, right = person.region.box
-        near[max(top - reach, 0) : bottom + reach, max(left - reach, 0) : right + reach] = 1
+        height = person.region.height
+        for zone, reach in ((near, _REACH), (far, _SHADOW)):
+            zone[_around(person.region.box, max(4, round(reach * height)))] = 1
+        bottom, side = int(person.region.box[2]), round(_ASIDE * height)
+        left, right = max(int(person.region.box[1]) - side, 0), int(person.region.box[3]) + side
+        mirrored[bottom : bottom + height, left:right] = 1
     if not mask.any():
         return mask
+    moving = segmentation.difference(frame, scene.empty, scene.threshold)
+    mask |= moving & mirrored
+    near |= far & segmentation.dimmed(frame, scene.empty)
     pieces = cv2.connectedComponents((moving & near) | mask)[1]
     touching = np.unique(pieces[mask > 0])
     return np.isin(pieces, touching).astype(np.uint8)
+
+
+def _around(box: Box, reach: int) -> tuple[slice, slice]:
+    top, left, bottom, right = (int(side) for side in box)
+    return (
+        slice(max(top - reach, 0), bottom + reach),
+        slice(max(left - reach, 0), right + reach),
+    )
 
 
 def _window(box: Float[np.ndarray, "4"], size: tuple[int, int]) -> Int[np.ndarray, "4"]:

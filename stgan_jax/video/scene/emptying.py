@@ -14,6 +14,11 @@ from stgan_jax.video.scene import fill
 _GOES = 0.5  # of the height: who goes farther moves
 _OUTLINED = 0.3  # share of samples with a clear outline that makes somebody certain
 _OUTLINED_WELL = 0.8  # presence, in two crops, of somebody who is found in the scene alone
+_RESTLESS = 0.3  # share of samples in which a restless place differs from the scene
+_ENOUGH = 8  # samples in which somebody must be alone, to see whether they stir
+_NOISE = 16  # grey levels that are noise
+_STIRS = 0.002  # share of somebody's pixels that change at least; 0.02 to 0.25 in people
+_SEEN = 60  # height in pixels from which that can be seen
 _RIM = 3  # pixels hidden around what moves
 
 
@@ -26,6 +31,23 @@ class _Sample(NamedTuple):
     presences: dict[int, float]
 
 
+class Emptied(NamedTuple):
+    """The scene without people.
+
+    Attributes:
+      scene: the scene.
+      unknown: 1 where it is not known, since somebody is always there; filled from around.
+      restless: 1 where something moves all along, as leaves do.
+      tracks: those that are somebody's. Who is recognised in the scene itself, since they stand
+        there and are found in few of the frames, is among them, throughout.
+    """
+
+    scene: background.EmptyScene
+    unknown: UInt8[np.ndarray, "H W"]
+    restless: UInt8[np.ndarray, "H W"]
+    tracks: list[linking.BoxTrack]
+
+
 def empty(
     samples: list[tuple[int, np.ndarray]],
     tracks: list[linking.BoxTrack],
@@ -33,7 +55,7 @@ def empty(
     shelf: Shelf,
     frames: int,
     beyond: int,
-) -> tuple[background.EmptyScene, UInt8[np.ndarray, "H W"], list[linking.BoxTrack]]:
+) -> Emptied:
     """The scene without people.
 
     Args:
@@ -43,15 +65,8 @@ def empty(
       shelf: where masks are stored.
       frames: number of frames of the clip.
       beyond: for how many frames people are looked for before and after being detected.
-
-    Returns:
-      The scene; 1 where it is not known, since somebody is always there, and filled from around;
-      and the tracks that are somebody's. Who is recognised in the scene itself, since they stand
-      there and are found in few of the frames, is among them, throughout.
     """
-    emptying = _Emptying(tracks, nets, shelf, frames, beyond)
-    scene, unknown = emptying.run(samples)
-    return scene, unknown, emptying.tracks
+    return _Emptying(tracks, nets, shelf, frames, beyond).run(samples)
 
 
 class _Emptying:
@@ -66,9 +81,7 @@ class _Emptying:
         self.tracks = tracks
         self._nets, self._shelf, self._frames, self._beyond = nets, shelf, frames, beyond
 
-    def run(
-        self, samples: list[tuple[int, np.ndarray]]
-    ) -> tuple[background.EmptyScene, UInt8[np.ndarray, "H W"]]:
+    def run(self, samples: list[tuple[int, np.ndarray]]) -> Emptied:
         images = np.stack([image for _, image in samples])
         self._shape = images.shape[1:3]
         self._samples = [_Sample(number, image, {}, {}) for number, image in samples]
@@ -83,8 +96,14 @@ class _Emptying:
             if not more:
                 break
             self.tracks += more
-        self.tracks = [t for n, t in enumerate(self.tracks) if n in certain or _moves(t)]
-        return dataclasses.replace(scene, empty=fill.fill(scene.empty, unknown)), unknown
+        tracks = [t for n, t in enumerate(self.tracks) if n in certain or _moves(t)]
+        moves = [
+            segmentation.difference(image, scene.empty, scene.threshold) & ~mask & 1
+            for image, mask in zip(images, hidden, strict=True)
+        ]
+        restless = (np.sum(moves, axis=0) > _RESTLESS * len(images)).astype(np.uint8)
+        scene = dataclasses.replace(scene, empty=fill.fill(scene.empty, unknown))
+        return Emptied(scene, unknown, outlining.grown(restless, _RIM), tracks)
 
     def _outline(self, sample: _Sample) -> None:
         """Outlines those in a sample who are not outlined yet."""
@@ -98,7 +117,10 @@ class _Emptying:
                 sample.slips[n] = self._shelf.put(mask)
 
     def _certain(self) -> set[int]:
-        """Who is a person beyond doubt: of a high score, or outlined in many samples."""
+        """Who is a person beyond doubt: of a high score, or outlined in many samples.
+
+        Who stays and does not stir at all is a picture of somebody.
+        """
         presences: dict[int, list[float]] = {n: [] for n in range(len(self.tracks))}
         for sample in self._samples:
             for n, presence in sample.presences.items():
@@ -106,9 +128,35 @@ class _Emptying:
         return {
             n
             for n, track in enumerate(self.tracks)
-            if np.median(track.scores) >= linking.SURE
-            or np.mean([p >= outlining.PRESENT for p in presences[n]] or [False]) >= _OUTLINED
+            if (
+                np.median(track.scores) >= linking.SURE
+                or np.mean([p >= outlining.PRESENT for p in presences[n]] or [False]) >= _OUTLINED
+            )
+            and not self._is_picture(n)
         }
+
+    def _is_picture(self, n: int) -> bool:
+        """Whether nothing of somebody changes by more than noise, while nobody is near.
+
+        Even who stands still stirs. If it is small or short, that cannot be seen.
+        """
+        track = self.tracks[n]
+        if _moves(track) or np.median([box[2] - box[0] for box in track.boxes]) < _SEEN:
+            return False
+        places, images = [], []
+        for sample in self._samples:
+            if sample.presences.get(n, 0.0) >= outlining.PRESENT:
+                place = self._shelf.get(sample.slips[n], self._shape) > 0
+                others = [slip for m, slip in sample.slips.items() if m != n]
+                if not any((self._shelf.get(o, self._shape) > 0)[place].any() for o in others):
+                    places.append(place)
+                    images.append(sample.image)
+        common = np.all(places, axis=0) if len(places) >= _ENOUGH else np.zeros(1, bool)
+        if not common.any():
+            return False
+        values = np.stack([image[common] for image in images]).astype(np.int16)
+        away = np.abs(values - np.median(values, axis=0)).max(-1)
+        return float((away > max(_NOISE, 4 * float(np.median(away)))).mean()) < _STIRS
 
     def _stays(self, track: linking.BoxTrack) -> bool:
         """Whether somebody is at one place for a while; who walks goes too little in a moment."""
@@ -147,7 +195,7 @@ class _Emptying:
     def _standing(self, empty: UInt8[np.ndarray, "H W 3"]) -> list[linking.BoxTrack]:
         """Tracks of those who are recognised in the scene."""
         with self._nets.detector() as detector:
-            boxes, scores, _ = detector(empty, networks.SIDES)
+            boxes, scores, _ = detector(empty, networks.SIDES[:4])
         with self._nets.outliner() as outliner:
             presences = [outlining.possible(empty, box, outliner, both=True)[1] for box in boxes]
         looks = linking.looks(empty, boxes)

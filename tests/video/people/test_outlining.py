@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from stgan_jax.media import background
 from stgan_jax.video.people import networks, outlining
 
 SIZE = (200, 300)
@@ -32,8 +33,12 @@ def outlined(outliner, boxes, moving=EVERYTHING):
     return outlining.outlined(FRAME, np.array(boxes, float), outliner, moving)[0]
 
 
-def hidden(people, moving=NOTHING):
-    return outlining.hidden(people, NOTHING, moving)
+def hidden(people, moving=NOTHING, little=NOTHING, colour=(255, 255, 0)):
+    """On a grey scene, in which what moves has a colour."""
+    empty = np.full((*SIZE, 3), 100, np.uint8)
+    frame = np.where(moving[..., None] > 0, np.uint8(colour), empty)
+    scene = background.EmptyScene(empty, np.full(SIZE, 20, np.uint8))
+    return outlining.hidden(people, little, frame, scene)
 
 
 def on(person):
@@ -99,12 +104,12 @@ def test_a_person_is_hidden_with_a_margin_and_what_touches_them():
     boxes = [(50, 50, 150, 100)]
     people = outlined(Fake((boxes[0], 0.9, 0.9)), boxes)
     moving = NOTHING.copy()
-    moving[148:160, 60:250] = 1  # a shadow that touches
+    moving[130:142, 60:250] = 1  # a bag that touches
     moving[20:40, 200:220] = 1  # something else
     hide = hidden(people, moving) > 0
     assert hide[46:154, 46:104].sum() > 0.98 * 108 * 58  # round corners
-    assert hide[155:159, 60:130].all()
-    assert not hide[:, 136:].any()  # 0.35 of the height beyond
+    assert hide[131:141, 60:134].all()
+    assert not hide[:, 138:].any()  # 0.35 of the height beyond
     assert not hidden([None], moving).any()
 
 
@@ -142,4 +147,18 @@ def test_the_feet_of_somebody_behind_a_sign_are_hidden():
     boxes = np.array([(50.0, 50, 150, 100)])
     people, little = outlining.outlined(FRAME, boxes, Fake(((50, 50, 150, 100), 0.9, 0.1)), moving)
     assert people == [None]
-    assert outlining.hidden(people, little, moving)[moving > 0].all()
+    assert hidden(people, moving, little)[moving > 0].all()
+
+
+def test_shadows_and_mirror_images_are_hidden_farther_away():
+    boxes = [(20, 50, 100, 90)]
+    people = outlined(Fake((boxes[0], 0.9, 0.9)), boxes)
+    moving = NOTHING.copy()
+    moving[90:98, 60:250] = 1
+    assert hidden(people, moving)[94, [115, 150, 200, 240]].tolist() == [1, 0, 0, 0]
+    shadow = hidden(people, moving, colour=(60, 60, 60))
+    assert shadow[94, [115, 150, 200, 240]].tolist() == [1, 1, 1, 0]  # 1.5 of the height
+    mirror, beside = NOTHING.copy(), NOTHING.copy()
+    mirror[112:175, 55:85] = beside[112:175, 155:185] = 1
+    assert hidden(people, mirror)[mirror > 0].mean() > 0.98
+    assert not hidden(people, beside)[beside > 0].any()
