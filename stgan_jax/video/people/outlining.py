@@ -177,7 +177,8 @@ def hidden(
     moving = segmentation.difference(frame, scene.empty, scene.threshold)
     mask |= moving & mirrored
     near |= far & segmentation.dimmed(frame, scene.empty)
-    pieces = cv2.connectedComponents((moving & near) | mask)[1]
+    wide = cv2.dilate(moving & near, np.ones((3, 3), np.uint8))  # edges hardly differ
+    pieces = cv2.connectedComponents(wide | mask)[1]
     touching = np.unique(pieces[mask > 0])
     return np.isin(pieces, touching).astype(np.uint8)
 

@@ -74,23 +74,31 @@ def nets():
         pytest.skip(str(error))
 
 
+def somebody_who_stands(seed, stirs):
+    """Numbered samples, in four fifths of which somebody stands; the true scene; their mask."""
+    walk = list(Scene(seed, people=1, frames=20, size=SIZE))
+    background = Scene(seed, people=0, frames=1, size=SIZE).background
+    still = max(walk, key=lambda frame: frame.people.sum())
+    samples, rng = [], np.random.default_rng(seed)
+    for t in range(20):
+        sway = round(2 * np.sin(t)) if stirs else 0
+        there = (np.roll(still.people, sway, 1) > 0) & (t >= 4)
+        image = np.where(there[..., None], np.roll(still.image, sway, 1), background)
+        noisy = np.clip(image + rng.normal(0, 2, image.shape), 0, 255).astype(np.uint8)
+        samples.append((3 * t, noisy))
+    return samples, background, still
+
+
 @pytest.mark.parametrize("seed", [6, 2])
 def test_who_stands_for_long_and_was_not_detected_is_found_in_the_scene(nets, tmp_path, seed):
-    """Four fifths of the time; one track knows of them, for a moment."""
-    walk = list(Scene(seed, people=1, frames=20, size=SIZE))
-    background_ = Scene(seed, people=0, frames=1, size=SIZE).background
-    still = max(walk, key=lambda frame: frame.people.sum())
+    """Four fifths of the time; no track, or one, knows of them, for a moment."""
+    samples, background, still = somebody_who_stands(seed, stirs=True)
     there = still.people > 0
-    samples = []
-    for t, frame in enumerate(Scene(seed + 1000, people=0, frames=20, size=SIZE)):
-        noise = frame.image.astype(int) - Scene(seed + 1000, 0, 1, SIZE).background
-        image = np.clip(background_ + noise, 0, 255).astype(np.uint8)
-        samples.append((3 * t, np.where(there[..., None] & (t >= 4), still.image, image)))
     rows, columns = np.nonzero(there)
     box = np.array([rows.min(), columns.min(), rows.max() + 1, columns.max() + 1], np.float32)
     look = linking.looks(still.image, box[None])[0]
     for tracks in ([], [linking.BoxTrack(57, box, 0.45, look)]):
-        scene, unknown, found = emptying.empty(
+        scene, unknown, _, found = emptying.empty(
             samples, list(tracks), nets, Shelf(tmp_path), frames=60, beyond=1
         )
         throughout = [t for t in found if (t.frames[0], t.frames[-1]) == (0, 59)]
@@ -101,8 +109,41 @@ def test_who_stands_for_long_and_was_not_detected_is_found_in_the_scene(nets, tm
         ):
             layer[round(top) : round(bottom), round(left) : round(right)] = True
         assert drawn.all(0).sum() / drawn.any(0).sum() > 0.6
-        telling = there & (np.abs(still.image.astype(int) - background_).max(-1) > 60)
+        telling = there & (np.abs(still.image.astype(int) - background).max(-1) > 60)
         differs = np.abs(scene.empty.astype(int) - still.image).max(-1)
         assert (differs[telling] > 25).mean() > 0.95
-        assert np.abs(scene.empty.astype(int) - background_).max(-1)[~drawn.any(0)].mean() < 3
+        assert np.abs(scene.empty.astype(int) - background).max(-1)[~drawn.any(0)].mean() < 3
         assert unknown.mean() < 3 * there.mean()
+
+
+def test_a_picture_of_somebody_does_not_stir_and_stays_in_the_scene(nets, tmp_path):
+    samples, _, still = somebody_who_stands(6, stirs=False)
+    there = still.people > 0
+    scene, unknown, _, found = emptying.empty(
+        samples, [], nets, Shelf(tmp_path), frames=60, beyond=1
+    )
+    assert found == []
+    assert not unknown.any()
+    assert np.abs(scene.empty.astype(int) - still.image).max(-1)[there].mean() < 5
+
+
+def test_who_walks_for_a_moment_does_not_stay(nets, tmp_path):
+    """Pieces of tracks in a short clip: what outlines cover together is known all the same."""
+    scene = Scene(7, people=2, frames=30, size=SIZE)
+    frames = list(scene)
+    tracks = []
+    for number in (1, 2):
+        for piece in (range(0, 15, 5), range(15, 30, 5)):
+            boxes = []
+            for t in piece:
+                rows, columns = np.nonzero(frames[t].people == number)
+                boxes.append([rows.min(), columns.min(), rows.max() + 1, columns.max() + 1])
+            boxes = np.array(boxes, np.float32)
+            look = linking.looks(frames[piece[0]].image, boxes[:1])[0]
+            tracks.append(linking.BoxTrack(piece[0], boxes[0], 0.8, look))
+            for t, box in zip(piece[1:], boxes[1:], strict=True):
+                tracks[-1].add(t, box, 0.8, look)
+    samples = [(t, frame.image) for t, frame in enumerate(frames)]
+    found, unknown, _, _ = emptying.empty(samples, tracks, nets, Shelf(tmp_path), 30, beyond=12)
+    assert unknown.mean() < 0.01
+    assert np.abs(found.empty.astype(int) - scene.background).mean() < 2
