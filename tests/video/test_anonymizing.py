@@ -1,13 +1,17 @@
-"""Walks of a clip's people: in pieces or whole, each with one key."""
+"""Walks of a clip's people: in pieces or whole, each with one key; and who is not drawn."""
+
+import dataclasses
 
 import jax
 import numpy as np
+import pytest
 
 from stgan_jax.data.walkers import procedural
+from stgan_jax.media.segmentation import Region
 from stgan_jax.methods import api, catalog
 from stgan_jax.video.people import anonymizing, tracking
 from stgan_jax.video.people.shelf import Shelf
-from stgan_jax.video.people.sightings import Subject
+from stgan_jax.video.people.sightings import Sightings, Subject
 
 SHAPE = (240, 400)
 
@@ -93,3 +97,80 @@ def test_a_re_timed_walk_is_one_and_fails_closed(tmp_path, monkeypatch):
             raise RuntimeError
 
     assert all(anonymized(long_walk(30, shelf), Broken()).hidden)
+
+
+def joints(shoulders, hips, ankles, visibility=0.9):
+    """Joints by the rows of three pairs."""
+    out = np.zeros((33, 3), np.float32)
+    for row, pair in ((shoulders, [11, 12]), (hips, [23, 24]), (ankles, [27, 28])):
+        out[pair] = row, 100, 0.9
+    out[[27, 28], 2] = visibility
+    return out
+
+
+POSES = {
+    "stands": (joints(60, 100, 160), True),
+    "walks": (joints(60, 100, 150), True),
+    "sits": (joints(60, 100, 130), False),
+    "bends": (joints(95, 100, 103), False),
+    "is behind a table": (joints(60, 100, 160, visibility=0.1), False),
+}
+
+
+def somebody(poses, shelf):
+    """A silhouette 120 pixels high in each frame, with joints."""
+    sightings = Sightings(shelf)
+    region = Region(np.array([40, 80, 160, 120]), np.ones((120, 40), np.uint8))
+    for number, pose in enumerate(poses):
+        sightings.add(number, region, pose, clear=pose is not None)
+    return Subject(sightings)
+
+
+@pytest.mark.parametrize("pose", POSES)
+def test_who_is_not_upright_is_covered_and_not_drawn(pose, tmp_path):
+    points, is_drawn = POSES[pose]
+    shelf, model = Shelf(tmp_path), Blurred()
+    subject = somebody([points] * 30, shelf)
+    [person] = anonymizing.anonymize([subject], SHAPE, 25.0, jax.random.key(0), model, shelf)
+    reason = None if is_drawn else "sits, bends or is half hidden"
+    assert person.hidden == [reason] * 30
+    assert (person.slips[:, 1] > 0).all() == is_drawn
+    assert bool(model.lengths) == is_drawn
+    assert person.row(1)["frames_anonymized"] == 30 * is_drawn
+
+
+def test_a_moment_does_not_make_somebody_sit(tmp_path):
+    """Joints are uncertain: the median over a second counts, and who sits down is covered then."""
+    stands, sits = (POSES[pose][0] for pose in ("stands", "sits"))
+    poses = [stands] * 40
+    poses[20] = poses[21] = sits
+    subject = somebody(poses, Shelf(tmp_path))
+    assert anonymizing.reasons(subject.sightings, SHAPE, 25.0) == [None] * 40
+    subject = somebody([stands] * 50 + [sits] * 50, Shelf(tmp_path))
+    hidden = anonymizing.reasons(subject.sightings, SHAPE, 25.0)
+    assert hidden[:45] == [None] * 45
+    assert all(hidden[55:])
+
+
+def test_who_has_no_clear_outline_for_a_while_is_not_drawn(tmp_path):
+    """For a second the nearest silhouette is read; before the first there is none."""
+    stands = POSES["stands"][0]
+    poses = [None] * 5 + [stands] * 20 + [None] * 60 + [stands] * 20
+    subject = somebody(poses, Shelf(tmp_path))
+    hidden = anonymizing.reasons(subject.sightings, SHAPE, 25.0)
+    assert hidden[:5] == [anonymizing.UNCLEAR] * 5
+    assert hidden[5:49] == [None] * 44
+    assert hidden[50:60] == [anonymizing.UNCLEAR] * 10
+    assert hidden[61:] == [None] * 44
+    assert anonymizing.reasons(somebody([None] * 9, Shelf(tmp_path)).sightings, SHAPE, 25.0) == (
+        [anonymizing.UNCLEAR] * 9
+    )
+
+
+def test_who_cannot_be_anonymised_at_all_is_covered_for_that_reason(tmp_path):
+    shelf, model = Shelf(tmp_path), Blurred()
+    subject = dataclasses.replace(somebody([POSES["stands"][0]] * 30, shelf), why="is a thing")
+    [person] = anonymizing.anonymize([subject], SHAPE, 25.0, jax.random.key(0), model, shelf)
+    assert person.hidden == ["is a thing"] * 30
+    assert not person.slips.any()
+    assert model.lengths == []

@@ -67,6 +67,7 @@ def test_people_are_shown_where_nothing_fails(frames, scene, source, model, tmp_
     report = clip.anonymize_video(source, tmp_path / "out.mkv", model, seed=1)
     assert np.median(shown(frames, scene, tmp_path / "out.mkv")) > 0.3
     assert report["blanked_frames"] == []
+    assert report["people_found_by"] == "difference"
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -7,7 +7,8 @@ import pytest
 
 from stgan_jax.data.walkers.hard_scenes import HardScene
 from stgan_jax.data.walkers.scenes import Scene
-from stgan_jax.video.people import networks
+from stgan_jax.util.errors import InputError
+from stgan_jax.video.people import models, networks
 
 BACKENDS = [
     "opencv",
@@ -192,3 +193,18 @@ def test_crops_reach_beyond_the_frame(networks_folder, scene):
     assert 0 <= outline.left <= outline.left + width <= cut.shape[1]
     assert outline.left == 0
     assert outline.placed(cut.shape[:2]).shape == cut.shape[:2]
+
+
+def test_without_networks_a_sentence_says_so_once(monkeypatch, tmp_path, capsys):
+    def refuse(folder):
+        raise InputError("there are none")
+
+    monkeypatch.setattr(models, "fetched", refuse)
+    monkeypatch.setattr(networks, "_refused", set())
+    assert networks.load() is None
+    assert networks.load() is None
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("people are found by difference from the empty scene")
+    assert line.endswith("there are none")
+    with pytest.raises(InputError, match="there are none"):  # a folder that the user has named
+        networks.load(tmp_path)
