@@ -40,7 +40,7 @@ _BY_EYE = Path(__file__).with_name("people_by_eye.json")
 _MATCH = 0.3  # least intersection over union of a person's boxes
 _AROUND = 0.25  # of the height: where changes are a person's
 _CHANGED = 12  # grey levels beyond codec noise
-_COLUMNS, _WIDTH = 6, 320  # of a sheet, and of a frame in it
+_COLUMNS, _WIDTH = 6, 240  # of a sheet, and of a frame in it
 
 
 def main(_) -> None:

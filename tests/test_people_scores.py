@@ -59,6 +59,7 @@ def test_another_track_is_one_switch_and_a_swap_is_two():
 
 def test_an_interruption_is_a_fragment_and_an_end_is_none():
     assert scored([{0: ONE}, {}, {}, {0: ONE}, {}, {0: ONE}])["fragments"] == 2
+    assert scored([{0: ONE}, {}, {0: ONE}, {0: ONE}, {0: ONE}])["fragments"] == 1
     assert scored([{0: ONE}, {0: ONE}, {}])["fragments"] == 0
     assert scored([{}, {}, {0: ONE}])["fragments"] == 0
 
@@ -134,7 +135,7 @@ def test_the_empty_scene_shows_nobody_and_a_remaining_hand_is_counted(pictures):
 
 def test_who_looks_as_the_wall_is_not_told_from_it(pictures):
     original, empty = pictures
-    original[PEOPLE > 0] = empty[PEOPLE > 0]
+    original[PEOPLE > 0] = empty[PEOPLE > 0] + 25
     assert people_scores.pixels(original, original, empty, PEOPLE)["people's pixels"] == 0
 
 

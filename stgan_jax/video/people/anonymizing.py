@@ -25,6 +25,7 @@ _LEAST = 24  # height in pixels from which somebody can be anonymised
 _BRIDGED = 1.0  # seconds without a clear silhouette after which somebody is not drawn any more
 _PAIRS = ([11, 12], [23, 24], [27, 28])  # BlazePose's shoulders, hips, ankles
 _VISIBLE = 0.3  # mean visibility of ankles from which legs are shown
+_BELOW = 0.1  # of the height: ankles farther below a silhouette are not shown, but guessed
 _LEGS = 0.9  # least height of the hips above the ankles, of that of the shoulders above the hips
 UNCLEAR = "no clear outline"
 
@@ -334,7 +335,9 @@ def _upright(sightings: Sightings, fps: float) -> Bool[np.ndarray, " T"]:
         if joints is not None and sighting.clear:
             shoulders, hips, ankles = (joints[pair].mean(0) for pair in _PAIRS)
             torso = max(hips[0] - shoulders[0], 1.0)
-            ratios[i] = (ankles[0] - hips[0]) / torso if ankles[2] > _VISIBLE else 0.0
+            top, bottom = sighting.box[[0, 2]]
+            shown = ankles[2] > _VISIBLE and ankles[0] < bottom + _BELOW * (bottom - top)
+            ratios[i] = (ankles[0] - hips[0]) / torso if shown else 0.0
     known = np.flatnonzero(~np.isnan(ratios))
     upright = np.ones(len(sightings), bool)
     for i in range(len(ratios)):

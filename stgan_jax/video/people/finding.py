@@ -30,7 +30,9 @@ _SIDES, _MORE = networks.SIDES[:2], networks.SIDES[2:]
 _ENLARGED, _TRIED = 2, 8  # a frame is not enlarged by more; frames in which that is found out
 _TURNED = (2.0, 0.5)  # how much more than upright, and a frame, scores must sum up to
 _RATE = 5.0  # detections a second
-_BEYOND = 0.5  # seconds for which somebody is looked for before and after being detected
+_VERY_CLEAR = 0.8  # presence with which a box of low score begins a track
+_PATIENCE = 3.0  # seconds for which a box without an outline is not asked again
+_BEYOND = 0.8  # seconds for which somebody is looked for before and after being detected
 _SAMPLES = 40  # frames from which the empty scene is computed
 _INSIDE = 0.3  # of the height: so far, at least, boxes are inside the frame
 _RIM = 3  # pixels hidden around what moves like a person
@@ -110,6 +112,8 @@ class _Detecting:
         fps = float(source.info.fps)
         self._every = max(1, round(fps / _RATE))
         self._sides = sides
+        self._refused: list[tuple[int, np.ndarray]] = []  # boxes that were asked in vain
+        self._patience = round(_PATIENCE * fps)
         self.linker = linking.Linker(fps)
         self.stamps = array.array("q")
         self.things: dict[int, Float[np.ndarray, "M 4"]] = {}  # by the frames that are looked at
@@ -122,8 +126,27 @@ class _Detecting:
             self.stamps.append(frame.pts)
             if found is not None:
                 (boxes, scores, self.things[number]), looks = found
-                self.linker.update(number, boxes, scores, looks)
+                weak = self.linker.update(number, boxes, scores, looks)
+                for n in self._outlined(number, frame.image, boxes, weak):
+                    self.linker.begin(number, boxes[n], float(scores[n]), looks[n])
             yield number, frame.image
+
+    def _outlined(
+        self, number: int, image: np.ndarray, boxes: np.ndarray, weak: list[int]
+    ) -> list[int]:
+        """Which weak boxes hold somebody with a very clear outline; things are asked seldom."""
+        self._refused = [(n, box) for n, box in self._refused if number - n < self._patience]
+        known = np.array([box for _, box in self._refused]).reshape(-1, 4)
+        asked = [n for n in weak if linking.overlap(boxes[n : n + 1], known).max(initial=0) < 0.6]
+        if not asked:
+            return []
+        with self._nets.outliner() as outliner:
+            outlines = outliner(image, boxes[asked])
+        clear = [o.presence >= _VERY_CLEAR for o in outlines]
+        self._refused += [
+            (number, boxes[n]) for n, good in zip(asked, clear, strict=True) if not good
+        ]
+        return [n for n, good in zip(asked, clear, strict=True) if good]
 
     def _detect(self, item: tuple[int, containers.Stamped]) -> tuple:
         number, frame = item
@@ -161,18 +184,20 @@ def _few(samples: UInt8[np.ndarray, "N H W 3"]) -> UInt8[np.ndarray, "M H W 3"]:
 
 
 def sides(samples: UInt8[np.ndarray, "N H W 3"], nets: networks.Networks) -> list[int]:
-    """Which sides of the input find people in a few frames of the clip."""
+    """Which sides of the input find people, by their outlines, in a few frames of the clip."""
     chosen, frames = list(_SIDES), _few(samples)
-    with nets.detector() as detector:
+    with nets.detector() as detector, nets.outliner() as outliner:
         known = [detector(frame, chosen).boxes for frame in frames]
         for side in _MORE:
             if side > _ENLARGED * max(frames.shape[1:3]):
                 break
             more = [detector(frame, (side,)) for frame in frames]
-            new = sum(
-                int((found.scores[_apart(found.boxes, old)] >= linking.SURE).sum())
-                for found, old in zip(more, known, strict=True)
-            )
+            new = False
+            for frame, found, old in zip(frames, more, known, strict=True):
+                certain = found.scores >= linking.CERTAIN
+                boxes = found.boxes[certain & _apart(found.boxes, old)]
+                outlines = outliner(frame, boxes)
+                new |= any(outline.presence >= outlining.PRESENT for outline in outlines)
             if not new:
                 break
             chosen.append(side)
@@ -187,7 +212,7 @@ def _apart(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 def _is_likely(track: linking.BoxTrack) -> bool:
     """Whether a track is more than a single false alarm."""
-    return len(track.frames) > 1 or track.scores[0] >= linking.SURE
+    return len(track.frames) > 1 or track.scores[0] >= linking.CERTAIN
 
 
 class _Outlining:

@@ -98,8 +98,12 @@ class Linker:
         boxes: Boxes,
         scores: Float[np.ndarray, "N"],
         looks: Float32[np.ndarray, "N L"],
-    ) -> None:
-        """Takes what was found in a later frame than before."""
+    ) -> list[int]:
+        """Takes what was found in a later frame than before.
+
+        Returns:
+          Which boxes go on with no track and score too low to begin one, see `begin`.
+        """
         late = [(frame - track.frames[-1]) / self._fps for track in self._alive]
         self._alive = [t for t, gap in zip(self._alive, late, strict=True) if gap <= _PATIENCE]
         free = list(range(len(boxes)))
@@ -117,8 +121,13 @@ class Linker:
             free = [n for j, n in enumerate(free) if j not in {j for _, j in taken}]
         for n in free:
             if scores[n] >= CERTAIN:
-                self._alive.append(BoxTrack(frame, boxes[n], float(scores[n]), looks[n]))
-                self.tracks.append(self._alive[-1])
+                self.begin(frame, boxes[n], float(scores[n]), looks[n])
+        return [n for n in free if scores[n] < CERTAIN]
+
+    def begin(self, frame: int, box: Box, score: float, look: Float32[np.ndarray, "L"]) -> None:
+        """Begins a track."""
+        self._alive.append(BoxTrack(frame, box, score, look))
+        self.tracks.append(self._alive[-1])
 
     def _cost(self, track: BoxTrack, frame: int, box: Box, look: np.ndarray) -> float:
         """How badly a box continues a track; `_NEVER` if it does not."""

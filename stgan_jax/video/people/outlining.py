@@ -72,8 +72,8 @@ def outlined(
       moving: 1 where the frame differs from the empty scene, or this is unknown.
 
     Returns:
-      For each box who is in it, None if nothing is; and 1 where little is in a box of nobody, which
-      has to be hidden all the same: the feet of somebody behind a sign.
+      For each box who is in it, None if nothing is; and 1 around boxes of nobody, where the little
+      that moves has to be hidden all the same, as the feet of somebody behind a sign.
     """
     size = (frame.shape[0], frame.shape[1])
     windows = [_window(box, size) for box in boxes]
@@ -84,7 +84,7 @@ def outlined(
         if part.size and part.mean() > _LEFT:
             busy.append(n)
         else:
-            little[top:bottom, left:right] |= part
+            little[top:bottom, left:right] = 1
     found = _outlined(frame, boxes[busy], [windows[n] for n in busy], outliner, moving, little)
     people: list[Outlined | None] = [None] * len(boxes)
     for n, person in zip(busy, found, strict=True):
@@ -126,7 +126,7 @@ def _outlined(
             claimed[top:bottom, left:right] |= rest
         else:
             people.append(None)
-            little[top:bottom, left:right] |= rest
+            little[top:bottom, left:right] = 1
     return people
 
 
@@ -161,7 +161,8 @@ def hidden(
       frame: RGB.
       scene: the empty scene in the light of the frame.
     """
-    mask, mirrored = grown(little, 2), np.zeros_like(little)
+    moving = segmentation.difference(frame, scene.empty, scene.threshold)
+    mask, mirrored = grown(little & moving, 2), np.zeros_like(little)
     near, far = np.zeros_like(little), np.zeros_like(little)
     for person in filter(None, people):
         top, left, bottom, right = person.window
@@ -174,7 +175,6 @@ def hidden(
         mirrored[bottom : bottom + height, left:right] = 1
     if not mask.any():
         return mask
-    moving = segmentation.difference(frame, scene.empty, scene.threshold)
     mask |= moving & mirrored
     near |= far & segmentation.dimmed(frame, scene.empty)
     wide = cv2.dilate(moving & near, np.ones((3, 3), np.uint8))  # edges hardly differ

@@ -14,7 +14,8 @@ from stgan_jax.video.scene import fill
 _GOES = 0.5  # of the height: who goes farther moves
 _OUTLINED = 0.3  # share of samples with a clear outline that makes somebody certain
 _OUTLINED_WELL = 0.8  # presence, in two crops, of somebody who is found in the scene alone
-_RESTLESS = 0.3  # share of samples in which a restless place differs from the scene
+_TURNS = 5  # how often a restless place changes between differing from the scene and not,
+_RESTLESS = 0.2  # and that as a share of the samples; it must exceed both
 _ENOUGH = 8  # samples in which somebody must be alone, to see whether they stir
 _NOISE = 16  # grey levels that are noise
 _STIRS = 0.002  # share of somebody's pixels that change at least; 0.02 to 0.25 in people
@@ -101,7 +102,8 @@ class _Emptying:
             segmentation.difference(image, scene.empty, scene.threshold) & ~mask & 1
             for image, mask in zip(images, hidden, strict=True)
         ]
-        restless = (np.sum(moves, axis=0) > _RESTLESS * len(images)).astype(np.uint8)
+        turns = np.count_nonzero(np.diff(moves, axis=0), axis=0)  # who passes comes and goes once
+        restless = (turns > max(_TURNS, _RESTLESS * len(images))).astype(np.uint8)
         scene = dataclasses.replace(scene, empty=fill.fill(scene.empty, unknown))
         return Emptied(scene, unknown, outlining.grown(restless, _RIM), tracks)
 
