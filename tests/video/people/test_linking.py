@@ -59,7 +59,13 @@ def test_people_who_turn_round_while_they_are_hidden_are_told_apart_by_clothes()
         assert track.look @ look > 0.9
 
 
-def test_a_weak_box_goes_on_with_a_track_and_begins_none():
+def test_a_weak_box_goes_on_with_a_track_and_begins_none_unless_asked():
+    linker = linking.Linker(FPS)
+    weak = linker.update(0, box(50)[None], np.array([0.25]), RED[None])
+    assert (weak, linker.tracks) == ([0], [])
+    linker.begin(0, box(50), 0.25, RED)
+    assert linker.update(1, box(51)[None], np.array([0.25]), RED[None]) == []
+    assert [track.frames for track in linker.tracks] == [[0, 1]]
     frames = {n: [(box(50 + n), 0.8 if n < 5 else 0.25, RED)] for n in range(12)}
     assert [len(track.frames) for track in link(frames)] == [12]
     assert link({n: [(box(50 + n), 0.25, RED)] for n in range(12)}) == []
@@ -102,3 +108,4 @@ def test_looks_compare_clothes_and_not_what_is_beside_them():
 def test_overlap_is_intersection_over_union():
     one, other = np.array([[0.0, 0, 10, 10]]), np.array([[5.0, 0, 15, 10], [20, 20, 30, 30]])
     assert np.allclose(linking.overlap(one, other), [[50 / 150, 0]])
+    assert np.allclose(linking.inside(np.array([2.0, 0, 7, 10]), other), [2 / 5, 0])
