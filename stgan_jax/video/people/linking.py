@@ -185,12 +185,6 @@ def overlap(one: Boxes, other: Float[np.ndarray, "M 4"]) -> Float[np.ndarray, "N
     return shared / np.maximum(areas[0][:, None] + areas[1][None] - shared, 1e-9)
 
 
-def inside(box: Box, others: Float[np.ndarray, "M 4"]) -> Float[np.ndarray, "M"]:
-    """Share of a box that is inside each other one."""
-    common = np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])
-    return np.prod(np.maximum(common, 0), -1) / max(float(np.prod(box[2:] - box[:2])), 1e-9)
-
-
 def _slope(numbers: np.ndarray, boxes: np.ndarray) -> Float[np.ndarray, "2"]:
     """Mean speed of the middle over a few boxes, pixels a frame."""
     middles = (boxes[:, :2] + boxes[:, 2:]) / 2

@@ -145,20 +145,27 @@ class _Emptying:
         track = self.tracks[n]
         if _moves(track) or np.median([box[2] - box[0] for box in track.boxes]) < _SEEN:
             return False
-        places, images = [], []
+        places = []
         for sample in self._samples:
             if sample.presences.get(n, 0.0) >= outlining.PRESENT:
                 place = self._shelf.get(sample.slips[n], self._shape) > 0
-                others = [slip for m, slip in sample.slips.items() if m != n]
-                if not any((self._shelf.get(o, self._shape) > 0)[place].any() for o in others):
+                if not self._others(sample, n)[place].any():
                     places.append(place)
-                    images.append(sample.image)
         common = np.all(places, axis=0) if len(places) >= _ENOUGH else np.zeros(1, bool)
         if not common.any():
             return False
-        values = np.stack([image[common] for image in images]).astype(np.int16)
+        # Also those in which it is not found: a picture is always there.
+        free = [s.image for s in self._samples if not self._others(s, n)[common].any()]
+        values = np.stack([image[common] for image in free]).astype(np.int16)
         away = np.abs(values - np.median(values, axis=0)).max(-1)
         return float((away > max(_NOISE, 4 * float(np.median(away)))).mean()) < _STIRS
+
+    def _others(self, sample: _Sample, n: int) -> UInt8[np.ndarray, "H W"]:
+        """1 where others than n may be in a sample."""
+        mask = np.zeros(self._shape, np.uint8)
+        for slip in (slip for m, slip in sample.slips.items() if m != n):
+            mask |= self._shelf.get(slip, self._shape)
+        return mask
 
     def _stays(self, track: linking.BoxTrack) -> bool:
         """Whether somebody is at one place for a while; who walks goes too little in a moment."""

@@ -108,4 +108,3 @@ def test_looks_compare_clothes_and_not_what_is_beside_them():
 def test_overlap_is_intersection_over_union():
     one, other = np.array([[0.0, 0, 10, 10]]), np.array([[5.0, 0, 15, 10], [20, 20, 30, 30]])
     assert np.allclose(linking.overlap(one, other), [[50 / 150, 0]])
-    assert np.allclose(linking.inside(np.array([2.0, 0, 7, 10]), other), [2 / 5, 0])
