@@ -14,7 +14,7 @@ from stgan_jax.methods import catalog
 from stgan_jax.video import clip, report
 from stgan_jax.video.backdrop import Backdrop
 from stgan_jax.video.blanks import Blanks
-from stgan_jax.video.people import finding, networks, outlining
+from stgan_jax.video.people import finding, linking, networks, outlining
 from stgan_jax.video.people.shelf import Shelf
 from stgan_jax.video.source import ClipOptions, ClipSource
 
@@ -340,14 +340,17 @@ def test_a_frame_that_cannot_be_outlined_shows_nobody_and_the_rest_goes_on(
         assert len(seen) > 10
 
 
-@pytest.mark.parametrize("method", ["put", "put_numbers"])
-def test_a_full_disk_ends_the_work(nets, tmp_path, monkeypatch, method):
-    """`put` is first called by the pool that outlines samples, `put_numbers` in the second pass."""
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [(Shelf, "put"), (Shelf, "put_numbers"), (outlining, "outlined"), (linking, "looks")],
+)
+def test_a_full_disk_ends_the_work(nets, tmp_path, monkeypatch, owner, name):
+    """Also where other failures leave a frame blank."""
 
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     images = [frame.image for frame in Scene(4, people=2, frames=6, size=SIZE)]
-    monkeypatch.setattr(Shelf, method, full)
+    monkeypatch.setattr(owner, name, full)
     with pytest.raises(OSError, match="No space left"):
         find(images, nets, tmp_path)
