@@ -111,8 +111,8 @@ def _add_people_flags(add) -> None:
     add(
         "--things",
         default="keep",
-        help="What moves and is no person, as cars: keep it, or remove it. With "
-        "--people=difference it counts as a person.",
+        help="What moves and is no person, as cars: keep it, or remove it. Without networks, and "
+        "with masks, it is always removed.",
     )
     add(
         "--models",

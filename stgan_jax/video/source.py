@@ -37,7 +37,7 @@ class ClipOptions:
       people: "networks" finds people with networks, where they can be had, see `people.finding`;
         "difference" takes whatever moves for people, and nothing is fetched.
       things: what moves and is no person: "keep" shows it, unless it touches somebody; "remove"
-        shows the empty scene in its place.
+        shows the empty scene in its place, as is always done without networks and with masks.
       models: folder with the networks' files; None for the user's cache, which is filled.
       masks: folder with a PNG for every frame, whose values are people's ids, 0 nobody.
       segmenter: ONNX file, see `masks.Segmenter`.
