@@ -33,7 +33,7 @@ _RATE = 5.0  # detections a second
 _VERY_CLEAR = 0.8  # presence with which a box of low score begins a track
 _PART = 0.7  # share of a weak box inside a better one from which it is a part of somebody
 _PATIENCE = 3.0  # seconds for which a box without an outline is not asked again
-_BEYOND = 0.8  # seconds for which somebody is looked for before and after being detected
+_BEYOND = 0.5  # seconds for which somebody is looked for before and after being detected
 _SAMPLES = 40  # frames from which the empty scene is computed
 _INSIDE = 0.3  # of the height: so far, at least, boxes are inside the frame
 _RIM = 3  # pixels hidden around what moves like a person
@@ -135,7 +135,7 @@ class _Detecting:
     def _outlined(
         self, number: int, image: np.ndarray, boxes: np.ndarray, weak: list[int]
     ) -> list[int]:
-        """Which weak boxes hold somebody with a very clear outline; things are asked seldom."""
+        """Which weak boxes hold somebody else with a very clear outline; the rest wait."""
         self._refused = [(n, box) for n, box in self._refused if number - n < self._patience]
         known = np.array([box for _, box in self._refused]).reshape(-1, 4)
         asked = [

@@ -59,7 +59,13 @@ def test_people_who_turn_round_while_they_are_hidden_are_told_apart_by_clothes()
         assert track.look @ look > 0.9
 
 
-def test_a_weak_box_goes_on_with_a_track_and_begins_none():
+def test_a_weak_box_goes_on_with_a_track_and_begins_none_unless_asked():
+    linker = linking.Linker(FPS)
+    weak = linker.update(0, box(50)[None], np.array([0.25]), RED[None])
+    assert (weak, linker.tracks) == ([0], [])
+    linker.begin(0, box(50), 0.25, RED)
+    assert linker.update(1, box(51)[None], np.array([0.25]), RED[None]) == []
+    assert [track.frames for track in linker.tracks] == [[0, 1]]
     frames = {n: [(box(50 + n), 0.8 if n < 5 else 0.25, RED)] for n in range(12)}
     assert [len(track.frames) for track in link(frames)] == [12]
     assert link({n: [(box(50 + n), 0.25, RED)] for n in range(12)}) == []
