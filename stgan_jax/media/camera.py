@@ -112,7 +112,7 @@ def _view(image: np.ndarray, mask: np.ndarray | None, scale: float) -> _View:
         clear = 1 - (cv2.dilate(covered, np.ones((9, 9), np.uint8)) > 0).astype(np.uint8)
     pattern, deviation = _contrast(small)
     # Half the size: local contrast reaches farther there, and large motions are found.
-    half = (small.shape[1] // 2, small.shape[0] // 2)
+    half = (max(small.shape[1] // 2, 2), max(small.shape[0] // 2, 2))
     coarse, _ = _contrast(cv2.resize(small, half, interpolation=cv2.INTER_AREA))
     weight = cv2.createHanningWindow(half, cv2.CV_32F) * cv2.resize(clear, half)
     spectrum = fft.rfft2((coarse.astype(np.float32) - 128) * weight)

@@ -14,7 +14,7 @@ from stgan_jax.methods import catalog
 from stgan_jax.video import clip, report
 from stgan_jax.video.backdrop import Backdrop
 from stgan_jax.video.blanks import Blanks
-from stgan_jax.video.people import finding, linking, networks, outlining
+from stgan_jax.video.people import finding, networks, outlining
 from stgan_jax.video.people.shelf import Shelf
 from stgan_jax.video.source import ClipOptions, ClipSource
 
@@ -342,7 +342,7 @@ def test_a_frame_that_cannot_be_outlined_shows_nobody_and_the_rest_goes_on(
 
 @pytest.mark.parametrize(
     ("owner", "name"),
-    [(Shelf, "put"), (Shelf, "put_numbers"), (outlining, "outlined"), (linking, "looks")],
+    [(Shelf, "put"), (Shelf, "put_numbers"), (outlining, "outlined")],
 )
 def test_a_full_disk_ends_the_work(nets, tmp_path, monkeypatch, owner, name):
     """Also where other failures leave a frame blank."""
