@@ -31,7 +31,7 @@ _ENLARGED, _TRIED = 2, 8  # a frame is not enlarged by more; frames in which tha
 _TURNED = (2.0, 0.5)  # how much more than upright, and a frame, scores must sum up to
 _RATE = 5.0  # detections a second
 _VERY_CLEAR = 0.8  # presence with which a box of low score begins a track
-_PART = 0.7  # share of a weak box inside a better one from which it is a part of somebody
+_PART = 0.4  # share of a box in common with a better one from which both are one person
 _PATIENCE = 3.0  # seconds for which a box without an outline is not asked again
 _BEYOND = 0.5  # seconds for which somebody is looked for before and after being detected
 _SAMPLES = 40  # frames from which the empty scene is computed
@@ -142,7 +142,7 @@ class _Detecting:
             n
             for n in weak
             if linking.overlap(boxes[n : n + 1], known).max(initial=0) < 0.6
-            and _inside(boxes[n], boxes[:n]) < _PART
+            and _shared(boxes[n], boxes[:n]) < _PART
         ]
         if not asked:
             return []
@@ -216,11 +216,11 @@ def _apart(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
     return linking.overlap(boxes, others).max(1, initial=0) < 0.3
 
 
-def _inside(box: Float[np.ndarray, "4"], others: Float[np.ndarray, "N 4"]) -> float:
-    """The largest share of a box's area that is inside another one."""
+def _shared(box: Float[np.ndarray, "4"], others: Float[np.ndarray, "N 4"]) -> float:
+    """The largest area in common with another box, as a share of the smaller one."""
     common = np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])
-    shared = np.prod(np.maximum(common, 0), axis=1).max(initial=0)
-    return float(shared / max(np.prod(box[2:] - box[:2]), 1e-9))
+    areas = np.minimum(np.prod(box[2:] - box[:2]), np.prod(others[:, 2:] - others[:, :2], axis=1))
+    return float((np.prod(np.maximum(common, 0), axis=1) / np.maximum(areas, 1e-9)).max(initial=0))
 
 
 def _is_likely(track: linking.BoxTrack) -> bool:
