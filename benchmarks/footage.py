@@ -23,7 +23,7 @@ import numpy as np
 from absl import app, flags
 from scipy.optimize import linear_sum_assignment
 
-from stgan_jax.media import containers, pictures
+from stgan_jax.media import containers
 from stgan_jax.methods import catalog
 from stgan_jax.util import files
 from stgan_jax.util.errors import InputError, one_sentence, parse_flags
@@ -93,7 +93,8 @@ def measured(path: Path, truth: dict[str, Any]) -> dict[str, float]:
         if _SHEETS.value:
             Path(_SHEETS.value).mkdir(parents=True, exist_ok=True)
             sheet = np.concatenate([np.concatenate(row, 1) for row in (originals, results)])
-            pictures.write(Path(_SHEETS.value) / f"{path.stem}.jpg", sheet[..., ::-1])
+            name = str(Path(_SHEETS.value) / f"{path.stem}.jpg")
+            cv2.imwrite(name, sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 75])
     return {
         "frames counted": len(frames),
         "people counted": int(counts[0]),
