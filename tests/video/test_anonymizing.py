@@ -99,21 +99,24 @@ def test_a_re_timed_walk_is_one_and_fails_closed(tmp_path, monkeypatch):
     assert all(anonymized(long_walk(30, shelf), Broken()).hidden)
 
 
-def joints(shoulders, hips, ankles, visibility=0.9):
-    """Joints by the rows of three pairs."""
+def joints(shoulders, hips, knees, ankles, visibility=0.9):
+    """Joints by the rows of four pairs."""
     out = np.zeros((33, 3), np.float32)
-    for row, pair in ((shoulders, [11, 12]), (hips, [23, 24]), (ankles, [27, 28])):
+    rows = ((shoulders, [11, 12]), (hips, [23, 24]), (knees, [25, 26]), (ankles, [27, 28]))
+    for row, pair in rows:
         out[pair] = row, 100, 0.9
     out[[27, 28], 2] = visibility
     return out
 
 
 POSES = {
-    "stands": (joints(60, 100, 160), True),
-    "walks": (joints(60, 100, 150), True),
-    "sits": (joints(60, 100, 130), False),
-    "bends": (joints(95, 100, 103), False),
-    "is behind a table": (joints(60, 100, 160, visibility=0.1), False),
+    "stands": (joints(60, 100, 125, 150), True),
+    "walks": (joints(60, 100, 120, 145), True),
+    "sits": (joints(60, 100, 108, 150), False),
+    "sits, from behind": (joints(40, 110, 130, 150), False),
+    "bends": (joints(95, 100, 125, 103), False),
+    "is behind a table": (joints(60, 100, 125, 150, visibility=0.1), False),
+    "has guessed feet": (joints(60, 100, 125, 190), False),
 }
 
 

@@ -23,9 +23,10 @@ _PIECE = 64  # frames in a piece of a walk, together with their context
 _GROUP = 8  # pieces in one call of the model
 _LEAST = 24  # height in pixels from which somebody can be anonymised
 _BRIDGED = 1.0  # seconds without a clear silhouette after which somebody is not drawn any more
-_PAIRS = ([11, 12], [23, 24], [27, 28])  # BlazePose's shoulders, hips, ankles
+_PAIRS = ([11, 12], [23, 24], [25, 26], [27, 28])  # BlazePose's shoulders, hips, knees, ankles
 _VISIBLE = 0.3  # mean visibility of ankles from which legs are shown
-_BELOW = 0.1  # of the height: ankles farther below a silhouette are not shown, but guessed
+_FEET = 0.15  # of the height: ankles farther from a silhouette's lower end are guessed
+_THIGH = 0.13  # of the height: who sits has knees hardly below the hips; 0.04 to 0.14, else 0.16
 _LEGS = 0.9  # least height of the hips above the ankles, of that of the shoulders above the hips
 UNCLEAR = "no clear outline"
 
@@ -333,11 +334,12 @@ def _upright(sightings: Sightings, fps: float) -> Bool[np.ndarray, " T"]:
     for i, sighting in enumerate(sightings):
         joints = sighting.joints
         if joints is not None and sighting.clear:
-            shoulders, hips, ankles = (joints[pair].mean(0) for pair in _PAIRS)
+            shoulders, hips, knees, ankles = (joints[pair].mean(0) for pair in _PAIRS)
+            height, bottom = sighting.box[2] - sighting.box[0], sighting.box[2]
+            shown = ankles[2] > _VISIBLE and abs(ankles[0] - bottom) < _FEET * height
+            stands = shown and knees[0] - hips[0] > _THIGH * height
             torso = max(hips[0] - shoulders[0], 1.0)
-            top, bottom = sighting.box[[0, 2]]
-            shown = ankles[2] > _VISIBLE and ankles[0] < bottom + _BELOW * (bottom - top)
-            ratios[i] = (ankles[0] - hips[0]) / torso if shown else 0.0
+            ratios[i] = (ankles[0] - hips[0]) / torso if stands else 0.0
     known = np.flatnonzero(~np.isnan(ratios))
     upright = np.ones(len(sightings), bool)
     for i in range(len(ratios)):
