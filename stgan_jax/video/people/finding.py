@@ -138,21 +138,24 @@ class _Detecting:
         """Which weak boxes hold somebody else with a very clear outline; the rest wait."""
         self._refused = [(n, box) for n, box in self._refused if number - n < self._patience]
         known = np.array([box for _, box in self._refused]).reshape(-1, 4)
+        taken = [n for n in range(len(boxes)) if n not in weak]
         asked = [
             n
             for n in weak
             if linking.overlap(boxes[n : n + 1], known).max(initial=0) < 0.6
-            and _shared(boxes[n], boxes[:n]) < _PART
+            and _shared(boxes[n], boxes[taken]) < _PART
         ]
         if not asked:
             return []
         with self._nets.outliner() as outliner:
             outlines = outliner(image, boxes[asked])
-        clear = [o.presence >= _VERY_CLEAR for o in outlines]
-        self._refused += [
-            (number, boxes[n]) for n, good in zip(asked, clear, strict=True) if not good
-        ]
-        return [n for n, good in zip(asked, clear, strict=True) if good]
+        clear: list[int] = []
+        for n, outline in zip(asked, outlines, strict=True):
+            if outline.presence < _VERY_CLEAR:
+                self._refused.append((number, boxes[n]))
+            elif _shared(boxes[n], boxes[clear]) < _PART:
+                clear.append(n)
+        return clear
 
     def _detect(self, item: tuple[int, containers.Stamped]) -> tuple:
         number, frame = item
