@@ -37,7 +37,6 @@ WIFS = WifsSettings(
     data=dataclasses.replace(WALKERS, first_subject=1, last_subject=3),
     steps=20,
     batch_size=2,
-    features=4,
     save_every=10,
 )
 RETARGET = RetargetSettings(

@@ -52,8 +52,6 @@ def test_examples_held_on_the_device_give_the_training_of_fed_ones(tmp_path):
         save_every=6,
         log_every=2,
         evaluate_every=6,
-        features=2,
-        lstm_units=4,
     )
     train(fed, prepare, tmp_path / "fed")
     held = dataclasses.replace(fed, hold=True, steps_per_call=2)
@@ -220,9 +218,8 @@ def test_figures_logged_beyond_the_last_checkpoint_are_forgotten(tmp_path):
 def test_wifs_learns_to_lie_between_a_gait_and_its_noise_gait(tmp_path):
     """Eq. 5 has its least value at (own + alpha noise) / (1 + alpha)."""
     alpha = 0.8
-    data = dataclasses.replace(small.WIFS.data, frames=4)
     config = dataclasses.replace(
-        small.WIFS, data=data, steps=40, save_every=40, learning_rate=0.05, alpha=alpha
+        small.WIFS, steps=40, save_every=40, learning_rate=0.05, alpha=alpha
     )
     train(config, prepare, tmp_path)
     saved = checkpoint.load(tmp_path)
