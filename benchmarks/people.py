@@ -42,14 +42,16 @@ from stgan_jax.video.source import ClipOptions, ClipSource
 _KINDS = flags.DEFINE_list("kinds", list(KINDS), "Which scenes.")
 _SEEDS = flags.DEFINE_integer("seeds", 2, "Scenes of each kind.", lower_bound=1)
 _FIRST = flags.DEFINE_integer("first_seed", 0, "Seed of the first of each kind.", lower_bound=0)
-_FRAMES = flags.DEFINE_integer("frames", 125, "Length of a scene.", lower_bound=30)
+_FRAMES = flags.DEFINE_integer("length", 125, "Frames of a scene.", lower_bound=30)
 _PIXELS = flags.DEFINE_bool("pixels", True, "Also writes videos, and measures them.")
 _PEOPLE = flags.DEFINE_string("people", "networks", "As of stgan-anonymize.")
 _MODELS = flags.DEFINE_string("models", None, "The networks' files; by default they are fetched.")
 _CACHE = flags.DEFINE_string(
     "cache", None, "Folder that keeps the scenes, 60 MB each, as long as their code is the same."
 )
-_OUT = flags.DEFINE_string("out", None, "JSON file to write, and to go on with.")
+_OUT = flags.DEFINE_string(
+    "out", None, "JSON file to write, and to go on with.", allow_override=True
+)  # tests import other scripts beside this one
 _COMPARE = flags.DEFINE_string("compare", None, "JSON file of before.")
 _QUICK = flags.DEFINE_bool("quick", False, "Two short scenes, to see that all works.")
 

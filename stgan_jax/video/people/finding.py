@@ -340,4 +340,4 @@ def _walks(sightings: Sightings, fps: float) -> bool:
     few = max(1, len(middles) // 4)
     goes = float(np.linalg.norm(middles[-few:].mean(0) - middles[:few].mean(0)))
     lasts = table[-1, 0] - table[0, 0] + 1 >= _LASTS * fps
-    return height >= _LOWEST and slender and lasts and goes >= _GOES * height
+    return bool(height >= _LOWEST and slender and lasts and goes >= _GOES * height)
