@@ -8,6 +8,7 @@ is covered.
 
 import array
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -126,10 +127,12 @@ class _Detecting:
             update()
             self.stamps.append(frame.pts)
             if found is not None:
-                (boxes, scores, self.things[number]), looks = found
-                weak = self.linker.update(number, boxes, scores, looks)
+                boxes, scores, self.things[number] = found
+                look_of = functools.partial(linking.looks, frame.image)
+                weak = self.linker.update(number, boxes, scores, look_of)
                 for n in self._outlined(number, frame.image, boxes, weak):
-                    self.linker.begin(number, boxes[n], float(scores[n]), looks[n])
+                    look = look_of(boxes[n : n + 1])[0]
+                    self.linker.begin(number, boxes[n], float(scores[n]), look)
             yield number, frame.image
 
     def _outlined(
@@ -163,8 +166,7 @@ class _Detecting:
             return number, frame, None
         try:
             with self._nets.detector() as detector:
-                found = detector(frame.image, self._sides)
-            return number, frame, (found, linking.looks(frame.image, found.boxes))
+                return number, frame, detector(frame.image, self._sides)
         except Exception as error:
             self._blanks.add(number, "detection", error)
             return number, frame, None
@@ -290,7 +292,14 @@ class _Outlining:
             moving = segmentation.foreground(image, empty, self._scene.threshold)
             who, boxes = self._boxes(number)
             with self._nets.outliner() as outliner:
-                people, little = outlining.outlined(image, boxes, outliner, moving | self._unknown)
+                people, little = outlining.outlined(
+                    image,
+                    boxes,
+                    outliner,
+                    moving,
+                    self._unknown,
+                    [self._tracks[n].clothes for n in who],
+                )
             scene = dataclasses.replace(self._scene, empty=empty)
             hide = outlining.hidden(people, little, image, scene) | self._unknown
             return number, who, people, hide, moving & ~hide & 1

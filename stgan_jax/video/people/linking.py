@@ -6,14 +6,18 @@ Associating Every Detection Box): boxes of low score continue tracks and begin n
 """
 
 import math
+from collections.abc import Callable
 
 import cv2
 import numpy as np
-from jaxtyping import Float, Float32, Int, UInt8
+from jaxtyping import Bool, Float, Float32, Int, UInt8
 from scipy.optimize import linear_sum_assignment
+
+from stgan_jax.video.people import apart
 
 Box = Float[np.ndarray, "4"]  # top, left, bottom, right, in pixels
 Boxes = Float[np.ndarray, "N 4"]
+Look = Callable[[Boxes], Float32[np.ndarray, "N L"]]  # boxes -> the clothes' colours, see `looks`
 
 CERTAIN = 0.4  # score from which a box begins a track
 SURE = 0.5  # score from which a box is somebody's whatever else speaks against it
@@ -23,6 +27,14 @@ _REACH = (0.3, 0.6)  # how far from where they are expected, in statures: at onc
 _RATIO = 2.0  # largest change of height
 _OTHER = 0.45  # distance of looks from which two are different people
 _NEVER = 1e6
+_PART = 0.9  # share of a box inside better ones from which it is nobody of their own
+_AS_WIDE = 0.7  # of a box: width of a better one inside from which the rest is a mirror image
+_GRID = 16  # points to a side, by which that share is measured
+# Two in one box: both are inside it as far as that, as tall, fill it together, and are not one.
+_WITHIN, _AS_TALL, _FILLS, _ONE = 0.75, 0.8, 0.65, 0.7
+_PASSES = 0.2  # by how much clothes must tell that two have passed each other in it
+_BESIDE = 0.1  # overlap with others from which a box shows their clothes, too
+_OWN = 0.5  # overlap from which a box is somebody's own
 _BINS = (4, 6, 6)  # of lightness and the two colours
 _COLOURS = (88, 167)  # range of the latter: clothes are hardly more colourful
 # Of a box: both halves of a body, without what is beside it.
@@ -37,11 +49,13 @@ class BoxTrack:
       boxes: one for each of them.
       scores: the detector's, one for each of them.
       look: moving average of the clothes' colours, see `looks`.
+      clothes: what they wear, learnt when the empty scene is known.
     """
 
     def __init__(self, frame: int, box: Box, score: float, look: Float32[np.ndarray, "L"]):
         self.frames, self.boxes, self.scores = [frame], [box], [score]
         self.look = look
+        self.clothes = apart.Clothes()
         self._speed = np.zeros(2)  # of the middle, pixels a frame
 
     def add(self, frame: int, box: Box, score: float, look: Float32[np.ndarray, "L"]) -> None:
@@ -97,28 +111,42 @@ class Linker:
         frame: int,
         boxes: Boxes,
         scores: Float[np.ndarray, "N"],
-        looks: Float32[np.ndarray, "N L"],
+        look_of: Look,
     ) -> list[int]:
         """Takes what was found in a later frame than before.
+
+        Args:
+          frame: its number.
+          boxes: in pixels.
+          scores: the detector's, one a box.
+          look_of: `looks` of boxes in the frame.
 
         Returns:
           Which boxes go on with no track and score too low to begin one, see `begin`.
         """
         late = [(frame - track.frames[-1]) / self._fps for track in self._alive]
         self._alive = [t for t, gap in zip(self._alive, late, strict=True) if gap <= _PATIENCE]
-        free = list(range(len(boxes)))
         fresh = [t for t in self._alive if (frame - t.frames[-1]) / self._fps <= _FRESH]
+        parts = _are_parts(boxes, scores)
+        free = np.flatnonzero(~parts | (scores >= CERTAIN)).tolist()
+        looks, found = look_of(boxes), (boxes, scores, look_of)
+        free = [n for n in free if not self._divides(frame, n, free, fresh, found)]
+        crowded = overlap(boxes, boxes).sum(1) > 1 + _BESIDE
         others = [t for t in self._alive if t not in fresh]
-        for group in (fresh, others):
+        whole = [n for n in free if scores[n] >= CERTAIN and not parts[n]]
+        for group, chosen in ((fresh, whole), (fresh, free), (others, whole), (others, free)):
+            group = [t for t in group if t.frames[-1] < frame]
+            chosen = [n for n in chosen if n in free]
             costs = np.array(
-                [[self._cost(t, frame, boxes[n], looks[n]) for n in free] for t in group]
-            ).reshape(len(group), len(free))
-            pairs = zip(*linear_sum_assignment(costs), strict=True)
-            taken = [(i, j) for i, j in pairs if costs[i, j] < _NEVER]
-            for i, j in taken:
-                n = free[j]
-                group[i].add(frame, boxes[n], float(scores[n]), looks[n])
-            free = [n for j, n in enumerate(free) if j not in {j for _, j in taken}]
+                [[self._cost(t, frame, boxes[n], looks[n]) for n in chosen] for t in group]
+            ).reshape(len(group), len(chosen))
+            for i, j in zip(*linear_sum_assignment(costs), strict=True):
+                if costs[i, j] < _NEVER:
+                    n = chosen[j]
+                    look = group[i].look if crowded[n] else looks[n]
+                    group[i].add(frame, boxes[n], float(scores[n]), look)
+                    free.remove(n)
+        free = [n for n in free if not parts[n]]
         for n in free:
             if scores[n] >= CERTAIN:
                 self.begin(frame, boxes[n], float(scores[n]), looks[n])
@@ -128,6 +156,35 @@ class Linker:
         """Begins a track."""
         self._alive.append(BoxTrack(frame, box, score, look))
         self.tracks.append(self._alive[-1])
+
+    def _divides(
+        self,
+        frame: int,
+        n: int,
+        free: list[int],
+        fresh: list[BoxTrack],
+        found: tuple[Boxes, np.ndarray, Look],
+    ) -> bool:
+        """Whether box `n` is around two tracks' people, neither of whom has a box of their own."""
+        boxes, scores, look_of = found
+        box, others = boxes[n], boxes[[m for m in free if m != n]]
+        fresh = [t for t in fresh if len(t.frames) > 1 and t.frames[-1] < frame]
+        expected = np.array([track.expected(frame) for track in fresh]).reshape(-1, 4)
+        pair = _pair(expected, box)
+        if pair is None or (overlap(expected[list(pair)], others) > _OWN).any():
+            return False
+        halves = [_halves(box, expected[list(who)]) for who in (pair, pair[::-1])]
+        costs = [self._strange([fresh[i] for i in pair], halves[0], look_of)]
+        costs.append(self._strange([fresh[i] for i in pair[::-1]], halves[1], look_of) + _PASSES)
+        swapped = int(np.argmin(costs))
+        for i, half in zip((pair, pair[::-1])[swapped], halves[swapped], strict=True):
+            fresh[i].add(frame, half, float(scores[n]), fresh[i].look)
+        return True
+
+    def _strange(self, tracks: list[BoxTrack], halves: Boxes, look_of: Look) -> float:
+        """How little the clothes in two boxes are those of two tracks."""
+        pairs = zip(look_of(halves), tracks, strict=True)
+        return float(sum(1 - look @ t.look / np.linalg.norm(t.look) for look, t in pairs))
 
     def _cost(self, track: BoxTrack, frame: int, box: Box, look: np.ndarray) -> float:
         """How badly a box continues a track; `_NEVER` if it does not."""
@@ -176,13 +233,65 @@ def _histogram(lab: UInt8[np.ndarray, "H W 3"], box: Box, part: np.ndarray) -> n
     return counts / counts.sum()
 
 
+def _pair(expected: Boxes, box: Box) -> tuple[int, int] | None:
+    """Which two expected boxes, the left one first, one box is around; None if there are none."""
+    inside = np.flatnonzero(_common(expected, box) > _WITHIN * _areas(expected))
+    heights = expected[:, 2] - expected[:, 0]
+    inside = inside[heights[inside] > _AS_TALL * (box[2] - box[0])]
+    best, pair = _FILLS, None
+    for k, i in enumerate(inside.tolist()):
+        for j in inside[:k].tolist():
+            one, other = expected[i], expected[j]
+            hull = np.concatenate([np.minimum(one[:2], other[:2]), np.maximum(one[2:], other[2:])])
+            fills = overlap(hull[None], box[None])[0, 0]
+            if fills > best and overlap(one[None], other[None])[0, 0] < _ONE:
+                best, pair = fills, (i, j) if one[1] + one[3] < other[1] + other[3] else (j, i)
+    return pair
+
+
+def _halves(box: Box, expected: Boxes) -> Boxes:
+    """The parts of a box, as wide as two expected ones: from the left and from the right."""
+    widths = np.minimum(expected[:, 3] - expected[:, 1], box[3] - box[1])
+    halves = np.tile(box, (2, 1))
+    halves[0, 3], halves[1, 1] = box[1] + widths[0], box[3] - widths[1]
+    return halves
+
+
 def overlap(one: Boxes, other: Float[np.ndarray, "M 4"]) -> Float[np.ndarray, "N M"]:
     """Intersection over union of each box with each other one."""
-    common = np.minimum(one[:, None, 2:], other[None, :, 2:])
-    common = common - np.maximum(one[:, None, :2], other[None, :, :2])
-    shared = np.prod(np.maximum(common, 0), -1)
-    areas = [np.prod(np.maximum(boxes[:, 2:] - boxes[:, :2], 0), -1) for boxes in (one, other)]
-    return shared / np.maximum(areas[0][:, None] + areas[1][None] - shared, 1e-9)
+    shared = _common(one[:, None], other[None])
+    return shared / np.maximum(_areas(one)[:, None] + _areas(other)[None] - shared, 1e-9)
+
+
+def _common(one: Float[np.ndarray, "*N 4"], other: Float[np.ndarray, "*M 4"]) -> np.ndarray:
+    """Areas of intersections."""
+    sides = np.minimum(one[..., 2:], other[..., 2:]) - np.maximum(one[..., :2], other[..., :2])
+    return np.prod(np.maximum(sides, 0), -1)
+
+
+def _areas(boxes: Float[np.ndarray, "*N 4"]) -> np.ndarray:
+    return np.prod(np.maximum(boxes[..., 2:] - boxes[..., :2], 0), -1)
+
+
+def _are_parts(boxes: Boxes, scores: Float[np.ndarray, "N"]) -> Bool[np.ndarray, "N"]:
+    """Which boxes hold parts of those who have better boxes, or one of these and a mirror image."""
+    out = np.zeros(len(boxes), bool)
+    for n in range(len(boxes)):
+        rows, columns = (
+            np.linspace(boxes[n, side], boxes[n, side + 2], 2 * _GRID + 1)[1::2, None]
+            for side in (0, 1)
+        )
+        better = boxes[scores > scores[n]]
+        wide = better[:, 3] - better[:, 1] > _AS_WIDE * (boxes[n, 3] - boxes[n, 1])
+        if (wide & (_common(better, boxes[n]) > _PART * _areas(better))).any():
+            out[n] = True
+            continue
+        inside = [
+            ((points >= better[:, side]) & (points <= better[:, side + 2])).astype(int)
+            for side, points in ((0, rows), (1, columns))
+        ]
+        out[n] = (inside[0] @ inside[1].T > 0).mean() > _PART
+    return out
 
 
 def _slope(numbers: np.ndarray, boxes: np.ndarray) -> Float[np.ndarray, "2"]:

@@ -9,7 +9,7 @@ from jaxtyping import Float, Float32, Int, UInt8
 
 from stgan_jax.media import background, segmentation
 from stgan_jax.media.segmentation import Box, Region
-from stgan_jax.video.people import networks
+from stgan_jax.video.people import apart, linking, networks
 
 Mask = UInt8[np.ndarray, "H W"]
 
@@ -18,6 +18,8 @@ PRESENT = 0.5  # presence from which an outline is a person's
 _MARGIN = 0.15  # of the longer side of a box: how far an outline may reach beyond it
 _INSIDE = 0.8  # share of an outline inside another one from which both are one person's
 _WHOLE = 0.7  # share of an outline that is not another's from which it is read
+_NEAR = 0.05  # overlap of boxes from which clothes decide whose a pixel is
+_BODY = 0.12  # of the squared height: least area of an outline that is read, where others are near
 _DIFFERS = 0.1  # share of an outline that must differ from the empty scene
 _LEFT = 0.04  # share of a box that must differ and be nobody else's, for somebody who is unclear
 _RIM = 0.05  # of the height: hidden around an outline
@@ -58,6 +60,8 @@ def outlined(
     boxes: Float[np.ndarray, "N 4"],
     outliner: networks.Outliner,
     moving: Mask,
+    unknown: Mask,
+    clothes: Sequence[apart.Clothes],
 ) -> tuple[list[Outlined | None], Mask]:
     """Silhouettes of the people in boxes, no pixel of two people.
 
@@ -69,7 +73,9 @@ def outlined(
       frame: RGB.
       boxes: around one person each, in pixels; they may reach beyond the frame.
       outliner: the network.
-      moving: 1 where the frame differs from the empty scene, or this is unknown.
+      moving: 1 where the frame differs from the empty scene.
+      unknown: 1 where this is not known.
+      clothes: of each box's person, to tell people apart who are near each other.
 
     Returns:
       For each box who is in it, None if nothing is; and 1 around boxes of nobody, where the little
@@ -80,12 +86,13 @@ def outlined(
     little = np.zeros(size, np.uint8)
     busy = []
     for n, (top, left, bottom, right) in enumerate(windows):
-        part = moving[top:bottom, left:right]
+        part = (moving | unknown)[top:bottom, left:right]
         if part.size and part.mean() > _LEFT:
             busy.append(n)
         else:
             little[top:bottom, left:right] = 1
-    found = _outlined(frame, boxes[busy], [windows[n] for n in busy], outliner, moving, little)
+    chosen = [clothes[n] for n in busy]
+    found = _outlined(frame, boxes[busy], outliner, moving, unknown, chosen, little)
     people: list[Outlined | None] = [None] * len(boxes)
     for n, person in zip(busy, found, strict=True):
         people[n] = person
@@ -95,25 +102,34 @@ def outlined(
 def _outlined(
     frame: UInt8[np.ndarray, "H W 3"],
     boxes: Float[np.ndarray, "N 4"],
-    windows: list[np.ndarray],
     outliner: networks.Outliner,
     moving: Mask,
+    unknown: Mask,
+    clothes: Sequence[apart.Clothes],
     little: Mask,
 ) -> list[Outlined | None]:
     """`outlined` for boxes in which something moves; adds to `little`."""
     size = (frame.shape[0], frame.shape[1])
+    windows = [_window(box, size) for box in boxes]
     outlines = outliner(frame, boxes)
     bodies = [_likely(o, w) for o, w in zip(outlines, windows, strict=True)]
     lost = _contained(outlines, boxes, windows, bodies)
     unsure = [o.presence < PRESENT or gone for o, gone in zip(outlines, lost, strict=True)]
-    owner = _owners(windows, bodies, unsure, size)
+    near = (linking.overlap(boxes, boxes) > _NEAR).sum(1) > 1
+    scores = {}
+    for n in np.flatnonzero(near).tolist():
+        likelihood = clothes[n].likelihood(frame, windows[n], boxes[n])
+        scores[n] = apart.score(likelihood, bodies[n], boxes[n])
+    owner = _owners(windows, bodies, scores, unsure, moving & ~unknown)
+    moving = moving | unknown
     claimed = np.zeros(size, np.uint8)
     clear: dict[int, Outlined] = {}
     for n, (outline, box) in enumerate(zip(outlines, boxes, strict=True)):
         top, left, bottom, right = windows[n]
         own = (owner[top:bottom, left:right] == n + 1).astype(np.uint8)
         differs = (own & moving[top:bottom, left:right]).sum() >= _DIFFERS * own.sum()
-        if own.any() and differs and own.sum() > _WHOLE * (bodies[n] > 0.5).sum():
+        whole = _BODY * (box[2] - box[0]) ** 2 if n in scores else _WHOLE * (bodies[n] > 0.5).sum()
+        if own.any() and differs and own.sum() > whole:
             clear[n] = _person(own, outline, box, windows[n], size[0])
             claimed[top:bottom, left:right] |= clear[n].hide
     people: list[Outlined | None] = []
@@ -249,16 +265,29 @@ def _fit(box: np.ndarray, window: np.ndarray, mask: np.ndarray) -> float:
     return float(shared / (areas - shared))
 
 
-def _owners(windows, bodies, ignored: list[bool], size: tuple[int, int]) -> Int[np.ndarray, "H W"]:
-    """Whose each pixel is: 1 + index of the most probable person, 0 nobody's."""
-    owner, best = np.zeros(size, np.int16), np.full(size, 0.5, np.float32)
-    for n, (window, body) in enumerate(zip(windows, bodies, strict=True)):
-        if ignored[n]:
-            continue
-        place = np.s_[window[0] : window[2], window[1] : window[3]]
-        better = body > best[place]
-        owner[place][better] = n + 1
-        best[place][better] = body[better]
+def _owners(windows, bodies, scores, ignored: list[bool], moving: Mask) -> Int[np.ndarray, "H W"]:
+    """Whose each pixel is: 1 + index of the most probable person, 0 nobody's.
+
+    Those of whom there are `scores` share what the outlines of any of them hold, and what moves in
+    the windows of two: an outline often lacks who is behind.
+    """
+    owner, best = np.zeros(moving.shape, np.int16), np.full(moving.shape, 0.5, np.float32)
+    reached = np.zeros(moving.shape, np.int16)  # by how many windows
+    places = [np.s_[top:bottom, left:right] for top, left, bottom, right in windows]
+    for n, (place, body) in enumerate(zip(places, bodies, strict=True)):
+        if not ignored[n] or n in scores:
+            better = body > best[place]
+            owner[place][better] = n + 1
+            best[place][better] = body[better]
+    for n in scores:
+        reached[places[n]] += 1
+    shared = np.isin(owner, [n + 1 for n in scores])
+    shared |= (moving > 0) & (owner == 0) & (reached > 1)
+    best = np.full(moving.shape, -np.inf, np.float32)
+    for n, score in scores.items():
+        better = shared[places[n]] & (score > best[places[n]])
+        owner[places[n]][better] = n + 1
+        best[places[n]][better] = score[better]
     return owner
 
 

@@ -14,8 +14,10 @@ from stgan_jax.video.scene import fill
 _GOES = 0.5  # of the height: who goes farther moves
 _OUTLINED = 0.3  # share of samples with a clear outline that makes somebody certain
 _OUTLINED_WELL = 0.8  # presence, in two crops, of somebody who is found in the scene alone
+_SAME = 0.3  # overlap from which who is found in the scene is a picture that is known
 _TURNS = 5  # how often a restless place changes between differing from the scene and not,
 _RESTLESS = 0.2  # and that as a share of the samples; it must exceed both
+_LONG = 6  # times the frames for which people are looked for beyond, that a clip lasts at least
 _ENOUGH = 8  # samples in which somebody must be alone, to see whether they stir
 _NOISE = 16  # grey levels that are noise
 _STIRS = 0.002  # share of somebody's pixels that change at least; 0.02 to 0.25 in people
@@ -89,11 +91,14 @@ class _Emptying:
         rough = background.scene_behind(images.copy())
         for last in (False, True):
             list(threads.mapped(self._outline, self._samples, networks.WORKERS))
-            certain = self._certain()
+            pictures = {n for n in range(len(self.tracks)) if self._is_picture(n)}
+            certain = self._certain() - pictures
             still = {n: self._everywhere(n) for n in certain if self._stays(self.tracks[n])}
-            hidden = np.stack([self._mask(s, certain, still, rough) for s in self._samples])
+            hidden = np.stack(
+                [self._mask(s, certain, pictures, still, rough) for s in self._samples]
+            )
             scene, unknown = background.scene_without(images.copy(), hidden)
-            more = [] if last else self._standing(masks.fill(scene.empty, unknown))
+            more = [] if last else self._standing(masks.fill(scene.empty, unknown), pictures)
             if not more:
                 break
             self.tracks += more
@@ -105,7 +110,24 @@ class _Emptying:
         turns = np.count_nonzero(np.diff(moves, axis=0), axis=0)  # who passes comes and goes once
         restless = (turns > max(_TURNS, _RESTLESS * len(images))).astype(np.uint8)
         scene = dataclasses.replace(scene, empty=fill.fill(scene.empty, unknown))
+        for track in tracks:
+            self._learn_clothes(self.tracks.index(track), scene)
         return Emptied(scene, unknown, outlining.grown(restless, _RIM), tracks)
+
+    def _learn_clothes(self, n: int, scene: background.EmptyScene) -> None:
+        """Learns what somebody wears from the samples, where nobody else may be."""
+        for sample in self._samples:
+            if sample.presences.get(n, 0.0) >= outlining.PRESENT:
+                mask = self._shelf.get(sample.slips[n], self._shape)
+                mask &= segmentation.difference(sample.image, scene.empty, scene.threshold)
+                for m in sample.slips:
+                    box = self.tracks[m].at(np.array([sample.number]))[0]
+                    if m != n:
+                        top, left, bottom, right = np.maximum(box.round().astype(int), 0)
+                        mask[top:bottom, left:right] = 0
+                    else:
+                        own = box
+                self.tracks[n].clothes.learn(sample.image, mask, own)
 
     def _outline(self, sample: _Sample) -> None:
         """Outlines those in a sample who are not outlined yet."""
@@ -119,10 +141,7 @@ class _Emptying:
                 sample.slips[n] = self._shelf.put(mask)
 
     def _certain(self) -> set[int]:
-        """Who is a person beyond doubt: of a high score, or outlined in many samples.
-
-        Who stays and does not stir at all is a picture of somebody.
-        """
+        """Who is a person beyond doubt: of a high score, or outlined in many samples."""
         presences: dict[int, list[float]] = {n: [] for n in range(len(self.tracks))}
         for sample in self._samples:
             for n, presence in sample.presences.items():
@@ -130,11 +149,8 @@ class _Emptying:
         return {
             n
             for n, track in enumerate(self.tracks)
-            if (
-                np.median(track.scores) >= linking.SURE
-                or np.mean([p >= outlining.PRESENT for p in presences[n]] or [False]) >= _OUTLINED
-            )
-            and not self._is_picture(n)
+            if np.median(track.scores) >= linking.SURE
+            or np.mean([p >= outlining.PRESENT for p in presences[n]] or [False]) >= _OUTLINED
         }
 
     def _is_picture(self, n: int) -> bool:
@@ -143,7 +159,9 @@ class _Emptying:
         Even who stands still stirs. If it is small or short, that cannot be seen.
         """
         track = self.tracks[n]
-        if _moves(track) or np.median([box[2] - box[0] for box in track.boxes]) < _SEEN:
+        if _moves(track) or self._frames < _LONG * self._beyond:
+            return False
+        if np.median([box[2] - box[0] for box in track.boxes]) < _SEEN:
             return False
         places = []
         for sample in self._samples:
@@ -156,7 +174,8 @@ class _Emptying:
             return False
         # Also those in which it is not found: a picture is always there.
         free = [s.image for s in self._samples if not self._others(s, n)[common].any()]
-        values = np.stack([image[common] for image in free]).astype(np.int16)
+        values = np.stack([image[common] for image in free]).astype(np.float32)
+        values *= values.mean() / np.maximum(values.mean((1, 2), keepdims=True), 1)  # one light
         away = np.abs(values - np.median(values, axis=0)).max(-1)
         return float((away > max(_NOISE, 4 * float(np.median(away)))).mean()) < _STIRS
 
@@ -183,12 +202,15 @@ class _Emptying:
         self,
         sample: _Sample,
         certain: set[int],
+        pictures: set[int],
         still: dict[int, UInt8[np.ndarray, "H W"]],
         rough: background.EmptyScene,
     ) -> UInt8[np.ndarray, "H W"]:
         """1 where somebody may be in a sample; of uncertain people what moves alone."""
         mask, doubtful = np.zeros(self._shape, np.uint8), np.zeros(self._shape, np.uint8)
         for n, slip in sample.slips.items():
+            if n in pictures:  # they belong to the scene
+                continue
             there = self._shelf.get(slip, self._shape)
             if n in still:
                 mask |= still[n]
@@ -201,16 +223,20 @@ class _Emptying:
             mask |= doubtful & outlining.grown(moving, _RIM)
         return mask
 
-    def _standing(self, empty: UInt8[np.ndarray, "H W 3"]) -> list[linking.BoxTrack]:
-        """Tracks of those who are recognised in the scene."""
+    def _standing(
+        self, empty: UInt8[np.ndarray, "H W 3"], pictures: set[int]
+    ) -> list[linking.BoxTrack]:
+        """Tracks of those who are recognised in the scene, and are no pictures."""
         with self._nets.detector() as detector:
             boxes, scores, _ = detector(empty, networks.SIDES[:4])
         with self._nets.outliner() as outliner:
             presences = [outlining.possible(empty, box, outliner, both=True)[1] for box in boxes]
         looks = linking.looks(empty, boxes)
+        known = np.array([np.median(self.tracks[n].boxes, axis=0) for n in pictures])
+        new = linking.overlap(boxes, known.reshape(-1, 4)).max(1, initial=0) < _SAME
         tracks = []
         for n, box in enumerate(boxes):
-            if scores[n] >= linking.CERTAIN and presences[n] >= _OUTLINED_WELL:
+            if scores[n] >= linking.CERTAIN and presences[n] >= _OUTLINED_WELL and new[n]:
                 tracks.append(linking.BoxTrack(0, box, float(scores[n]), looks[n]))
                 tracks[-1].add(max(self._frames - 1, 1), box, float(scores[n]), looks[n])
         return tracks

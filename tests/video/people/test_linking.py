@@ -13,14 +13,25 @@ def box(column, row=100.0, height=60.0):
     return np.array([row, column, row + height, column + height / 3])
 
 
-def link(frames):
-    """Tracks of {frame: [(box, score, look)]}."""
+def look_of(found):
+    """`linking.looks` in a frame: the look of the nearest of the people who were found."""
+
+    def looks(boxes):
+        middles = np.array([b[[1, 3]].mean() for b, _, _ in found])
+        nearest = [np.abs(middles - b[[1, 3]].mean()).argmin() for b in boxes]
+        return np.array([found[n][2] for n in nearest], np.float32).reshape(-1, 288)
+
+    return looks
+
+
+def link(frames, dressed=None):
+    """Tracks of {frame: [(box, score, look)]}; `dressed` if others are there than are found."""
     linker = linking.Linker(FPS)
     for number in sorted(frames):
         found = frames[number]
         boxes = np.array([b for b, _, _ in found]).reshape(-1, 4)
-        looks = np.array([look for _, _, look in found], np.float32).reshape(-1, 288)
-        linker.update(number, boxes, np.array([score for _, score, _ in found]), looks)
+        scores = np.array([score for _, score, _ in found])
+        linker.update(number, boxes, scores, look_of((dressed or frames)[number]))
     return linker.tracks
 
 
@@ -59,12 +70,49 @@ def test_people_who_turn_round_while_they_are_hidden_are_told_apart_by_clothes()
         assert track.look @ look > 0.9
 
 
+def side_by_side(passing):
+    """Two who walk as one and are found in one box for a while; one passes the other in it."""
+    apart = {}
+    for n in range(0, 30):
+        second = 100 + 4 * n + (20 if not passing else 30 - 2 * n)
+        apart[n] = [(box(100 + 4 * n), 0.8, RED), (box(second), 0.8, BLUE)]
+    found = {}
+    for n, people in apart.items():
+        boxes = np.stack([b for b, _, _ in people])
+        hull = np.concatenate([boxes[:, :2].min(0), boxes[:, 2:].max(0)])
+        found[n] = [(hull, 0.8, RED)] if 8 <= n < 24 else people
+    return apart, found
+
+
+@pytest.mark.parametrize("passing", [False, True])
+def test_a_box_around_two_goes_on_with_both_as_their_clothes_say(passing):
+    apart, found = side_by_side(passing)
+    tracks = link(found, apart)
+    assert len(tracks) == 2
+    for track, person in zip(tracks, (0, 1), strict=True):
+        away = columns(track) - [apart[n][person][0][1] for n in track.frames]
+        assert np.abs(away).max() < 20
+        assert np.abs(away[-6:]).max() < 1
+        assert passing or len(track.frames) == 30
+
+
+def test_parts_of_somebody_and_somebody_with_a_mirror_image_begin_no_track():
+    whole, upper = box(100), np.array([100.0, 100, 130, 118])
+    mirrored = np.array([100.0, 98, 215, 122])
+    for other in (upper, mirrored):
+        frames = {n: [(whole, 0.8, RED), (other, 0.6, RED)] for n in range(3)}
+        assert len(link(frames)) == 1
+    beside = {n: [(whole, 0.8, RED), (box(112), 0.6, BLUE)] for n in range(3)}
+    assert len(link(beside)) == 2
+
+
 def test_a_weak_box_goes_on_with_a_track_and_begins_none_unless_asked():
     linker = linking.Linker(FPS)
-    weak = linker.update(0, box(50)[None], np.array([0.25]), RED[None])
+    one = look_of([(box(50), 0.25, RED)])
+    weak = linker.update(0, box(50)[None], np.array([0.25]), one)
     assert (weak, linker.tracks) == ([0], [])
     linker.begin(0, box(50), 0.25, RED)
-    assert linker.update(1, box(51)[None], np.array([0.25]), RED[None]) == []
+    assert linker.update(1, box(51)[None], np.array([0.25]), one) == []
     assert [track.frames for track in linker.tracks] == [[0, 1]]
     frames = {n: [(box(50 + n), 0.8 if n < 5 else 0.25, RED)] for n in range(12)}
     assert [len(track.frames) for track in link(frames)] == [12]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from stgan_jax.media import background
-from stgan_jax.video.people import networks, outlining
+from stgan_jax.video.people import apart, networks, outlining
 
 SIZE = (200, 300)
 FRAME = np.zeros((*SIZE, 3), np.uint8)
@@ -30,7 +30,8 @@ class Fake(networks.Outliner):
 
 
 def outlined(outliner, boxes, moving=EVERYTHING):
-    return outlining.outlined(FRAME, np.array(boxes, float), outliner, moving)[0]
+    clothes = [apart.Clothes() for _ in boxes]
+    return outlining.outlined(FRAME, np.array(boxes, float), outliner, moving, NOTHING, clothes)[0]
 
 
 def hidden(people, moving=NOTHING, little=NOTHING, colour=(255, 255, 0)):
@@ -45,16 +46,35 @@ def on(person):
     return person.region.on(SIZE) > 0
 
 
-def test_a_pixel_belongs_to_the_more_probable_person():
-    boxes = [(50, 50, 150, 100), (50, 80, 150, 130)]
-    people = outlined(Fake((boxes[0], 0.7, 0.9), (boxes[1], 0.9, 0.9)), boxes)
-    assert on(people[1]).sum() == 100 * 50
+def test_a_pixel_between_two_belongs_to_the_nearer_or_more_probable_person():
+    boxes, moving = [(50, 50, 150, 100), (50, 80, 150, 130)], NOTHING.copy()
+    moving[50:150, 50:130] = 1
+    people = outlined(Fake((boxes[0], 0.8, 0.9), (boxes[1], 0.8, 0.9)), boxes, moving)
     assert not (on(people[0]) & on(people[1])).any()
-    assert [person.clear for person in people] == [False, True]  # two fifths are not its own
-    boxes[1] = (50, 90, 150, 140)
-    people = outlined(Fake((boxes[0], 0.7, 0.9), (boxes[1], 0.9, 0.9)), boxes)
+    assert [on(person).sum() for person in people] == [100 * 40, 100 * 40]
     assert [person.clear for person in people] == [True, True]
-    assert [on(person).sum() for person in people] == [100 * 40, 100 * 50]
+    people = outlined(Fake((boxes[0], 0.6, 0.9), (boxes[1], 0.9, 0.9)), boxes, moving)
+    assert on(people[1]).sum() > 100 * 45
+
+
+def test_clothes_tell_whose_pixels_are_in_an_outline_of_two():
+    """The one behind is outlined together with the one in front, and looks out to the left."""
+    boxes = [(50, 50, 150, 100), (50, 75, 150, 125)]
+    frame = np.full((*SIZE, 3), 128, np.uint8)
+    frame[50:150, 50:75], frame[50:150, 75:125] = (200, 30, 30), (30, 30, 200)
+    clothes = []
+    for colour, box in zip([(200, 30, 30), (30, 30, 200)], boxes, strict=True):
+        clothes.append(apart.Clothes())
+        mask = np.zeros(SIZE, np.uint8)
+        mask[box[0] : box[2], box[1] : box[3]] = 1
+        clothes[-1].learn(
+            np.where(mask[..., None], np.uint8(colour), frame), mask, np.array(box, float)
+        )
+    both, moving = (50, 50, 150, 125), (frame != 128).any(-1).astype(np.uint8)
+    fake = Fake((both, 0.9, 0.9), (both, 0.9, 0.9))
+    people, _ = outlining.outlined(frame, np.array(boxes, float), fake, moving, NOTHING, clothes)
+    assert abs(on(people[0]).sum() - 100 * 25) < 300
+    assert abs(on(people[1]).sum() - 100 * 50) < 300
 
 
 def test_what_is_like_the_empty_scene_is_nobody():
@@ -67,17 +87,17 @@ def test_what_is_like_the_empty_scene_is_nobody():
 
 
 def test_who_has_no_outline_of_their_own_gets_what_moves_in_the_box():
-    """The second one's outline is the first one's."""
-    boxes = [(50, 50, 150, 100), (60, 85, 150, 135)]
+    """The second one's outline is the first one's, who is beside them."""
+    boxes = [(50, 50, 150, 100), (60, 99, 150, 149)]
     moving = NOTHING.copy()
-    moving[50:150, 50:120] = 1
+    moving[50:150, 50:135] = 1
     people = outlined(Fake((boxes[0], 0.8, 0.9), ((55, 52, 149, 99), 0.8, 0.9)), boxes, moving)
     assert [person.clear for person in people] == [True, False]
     hidden = np.zeros(SIZE, bool)
     top, left, bottom, right = people[0].window
     hidden[top:bottom, left:right] = people[0].hide
     around = np.zeros(SIZE, bool)
-    around[46:164, 71:149] = True  # the box and a margin of 13.5
+    around[46:164, 85:163] = True  # the box and a margin of 13.5
     assert np.array_equal(on(people[1]), (moving > 0) & ~hidden & around)
 
 
@@ -145,7 +165,8 @@ def test_the_feet_of_somebody_behind_a_sign_are_hidden():
     moving = NOTHING.copy()
     moving[148:152, 60:70] = 1
     boxes = np.array([(50.0, 50, 150, 100)])
-    people, little = outlining.outlined(FRAME, boxes, Fake(((50, 50, 150, 100), 0.9, 0.1)), moving)
+    fake = Fake(((50, 50, 150, 100), 0.9, 0.1))
+    people, little = outlining.outlined(FRAME, boxes, fake, moving, NOTHING, [apart.Clothes()])
     assert people == [None]
     moving[20:24, 60:70] = 1  # elsewhere
     assert hidden(people, moving, little)[moving > 0].mean() == 0.5
