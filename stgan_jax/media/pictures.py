@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from stgan_jax.media.containers import WHOLE, Cut, Frame, Stamped, VideoInfo, scaled
+from stgan_jax.util import files
 from stgan_jax.util.errors import InputError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
@@ -137,7 +138,7 @@ def filling(folder: str | os.PathLike) -> Iterator[Path]:
     """
     folder = Path(os.path.abspath(folder))
     folder.mkdir(parents=True, exist_ok=True)
-    beside = folder / f".{os.getpid()}.part"
+    beside = files.beside(folder / "filling")
     try:
         beside.mkdir()
         yield beside
@@ -157,7 +158,7 @@ def replacing(folder: str | os.PathLike) -> Iterator[Path]:
       InputError: the folder exists and holds anything else, which would be lost.
     """
     folder = Path(os.path.abspath(folder))
-    beside = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    beside = files.beside(folder)
     check_folder(folder)
     before = beside.with_suffix(".before")
     try:

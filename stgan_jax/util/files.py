@@ -2,10 +2,10 @@
 
 import contextlib
 import csv
-import glob
 import os
 import shutil
 import tempfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,16 +29,25 @@ def check_output(path: str | os.PathLike) -> Path:
     return path
 
 
+def beside(path: Path, suffix: str = "") -> Path:
+    """Where this process writes a file or folder before it appears as `path`: a short name."""
+    return path.with_name(f"{_prefix(path)}{os.getpid()}.part{suffix}")
+
+
+def _prefix(path: Path) -> str:
+    return f".{zlib.crc32(os.fsencode(path.name)):08x}."
+
+
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike) -> Iterator[Path]:
     """A path beside `path` to write to, renamed over it on success and removed on failure."""
     path = check_output(path)
-    beside = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    unfinished = beside(path, path.suffix)
     try:
-        yield beside
-        os.replace(beside, path)
+        yield unfinished
+        os.replace(unfinished, path)
     finally:
-        beside.unlink(missing_ok=True)
+        unfinished.unlink(missing_ok=True)
 
 
 def write_table(
@@ -67,8 +76,9 @@ def write_table(
 def sweep(path: str | os.PathLike) -> None:
     """Removes what killed processes left beside a path, see `replacing`."""
     path = Path(path)
-    for left in path.parent.glob(f".{glob.escape(path.stem)}.*.part*"):
-        pid = left.name.removeprefix(f".{path.stem}.").split(".part")[0]
+    prefix = _prefix(path)
+    for left in path.parent.glob(f"{prefix}*.part*"):
+        pid = left.name.removeprefix(prefix).split(".part")[0]
         if not pid.isdigit() or os.path.exists(f"/proc/{pid}") or not os.path.exists("/proc/self"):
             continue
         if left.is_dir():

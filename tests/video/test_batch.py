@@ -104,7 +104,7 @@ def test_killed_in_mid_write_there_is_no_output(source, trained, tmp_path):
     running.wait()
     left = [p.name for p in tmp_path.iterdir()]
     assert len(left) == 1
-    assert left[0].startswith(".out.")
+    assert left[0].startswith(".")
     files.sweep(target)
     assert list(tmp_path.iterdir()) == []
 
