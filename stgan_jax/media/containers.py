@@ -128,7 +128,7 @@ def read_stamped(
       InputError: the file is missing, no video, damaged in the middle, cut short, changes
         size, or has nothing between start and end.
     """
-    count, last = 0, -1
+    count, last, joined = 0, -1, streams.Joined(path)
     with streams.opened(path) as (container, stream):
         try:
             base = Fraction(stream.time_base)
@@ -145,7 +145,9 @@ def read_stamped(
             for frame in _decoded(path, container, stream, cut.whole and not keys_only):
                 if frame.is_corrupt and not keys_only:
                     raise InputError(f"{path}: damaged at frame {count}: repair or re-encode it")
-                pts = frame.pts if frame.pts is not None else first + last + step
+                pts = first + last + step
+                if frame.pts is not None:
+                    pts = frame.pts + round(joined.shift(frame.pts * base) / base)
                 if pts < first:
                     if cut.start > 0:
                         continue

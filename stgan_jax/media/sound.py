@@ -60,10 +60,14 @@ class Audio:
                         "with --no_keep_audio"
                     )
                 if not self._start and self._end is None and _can_copy(stream, kind):
-                    self._tracks[stream.index] = _Copied(container.add_stream_from_template(stream))
+                    self._tracks[stream.index] = _Copied(
+                        container.add_stream_from_template(stream), _Stamps(self._path)
+                    )
                 else:
                     out = _encoder(container, stream, _ENCODED.get(kind, "aac"))
-                    self._tracks[stream.index] = _Encoded(out, self._start, self._end)
+                    self._tracks[stream.index] = _Encoded(
+                        out, _Stamps(self._path), self._start, self._end
+                    )
         except (av.FFmpegError, ValueError) as error:
             raise InputError(
                 f"{self._path}: its sound does not go into a {kind} file ({error}): write to "
@@ -161,7 +165,8 @@ def _sample_format(name: str) -> str:
 class _Stamps:
     """Time stamps of one stream's packets, made to begin at 0 and to go forward."""
 
-    def __init__(self) -> None:
+    def __init__(self, path: str | os.PathLike):
+        self._joined = streams.Joined(path)
         self._last: int | None = None
         self._gap = 1
 
@@ -170,7 +175,9 @@ class _Stamps:
         shift = round(origin / packet.time_base)
         dts = packet.pts if packet.dts is None else packet.dts
         late = 0 if packet.pts is None or packet.dts is None else packet.pts - packet.dts
-        dts = None if dts is None else dts - shift
+        if dts is not None:
+            shift -= round(self._joined.shift(dts * packet.time_base) / packet.time_base)
+            dts -= shift
         if self._last is None:
             dts = 0 if dts is None else dts
         elif dts is None or dts <= self._last:
@@ -183,8 +190,8 @@ class _Stamps:
 
 
 class _Copied:
-    def __init__(self, out: Any):
-        self.out, self.stamps = out, _Stamps()
+    def __init__(self, out: Any, stamps: _Stamps):
+        self.out, self.stamps = out, stamps
 
     def write(self, container, packet) -> None:
         packet.stream = self.out
@@ -200,8 +207,8 @@ class _Encoded:
     Gaps become silence, so that sound stays with the frames in containers without stamps, too.
     """
 
-    def __init__(self, out: Any, start: Fraction, end: float | None):
-        self.out, self.stamps, self._start, self._end = out, _Stamps(), start, end
+    def __init__(self, out: Any, stamps: _Stamps, start: Fraction, end: float | None):
+        self.out, self.stamps, self._start, self._end = out, stamps, start, end
         self._resampler: Any = None
         self._form: tuple = ()
         self._written = 0

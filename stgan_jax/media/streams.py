@@ -18,6 +18,7 @@ _MATRIX = av.sidedata.sidedata.Type.DISPLAYMATRIX
 _FORMATS = {".mkv": "matroska"}  # other suffixes that are written are their format's name
 _SCANNED = 3000  # packets from which a rate is taken: a minute and more
 _PAUSE = 10.0  # seconds without a frame that say nothing of the rate
+_BACK = Fraction(1, 10)  # seconds that stamps go back where files are joined, or more
 PLAUSIBLE = (1, 300)  # frames a second that cameras record
 
 
@@ -123,6 +124,50 @@ def frame_rate(path: str | os.PathLike) -> Fraction:
     if abs(share - 1) < within or abs(share - 2) < 0.02:
         return stated
     return _usual(measured)
+
+
+class Joined:
+    """What to add to one stream's stamps in a file that was joined of several, byte by byte.
+
+    The stamps of each part begin anew. In all streams a part begins when the longest stream of
+    the part before has ended, so that sound stays with frames.
+    """
+
+    def __init__(self, path: str | os.PathLike):
+        self._path, self._shifts = path, [Fraction(0)]
+        self._part, self._last = 0, Fraction(-1)
+
+    def shift(self, when: Fraction) -> Fraction:
+        """Seconds to add to a stamp; called with all of a stream's stamps, in their order."""
+        if when < self._last - _BACK:
+            if len(self._shifts) == 1:
+                self._shifts = _shifts(self._path)
+            self._part = min(self._part + 1, len(self._shifts) - 1)
+        self._last = when
+        return self._shifts[self._part]
+
+
+def _shifts(path: str | os.PathLike) -> list[Fraction]:
+    """What to add to the stamps of each part of a file."""
+    begins: dict[int, Fraction] = {}
+    ends: dict[int, Fraction] = {}
+    where: dict[int, tuple[int, Fraction]] = {}  # stream -> part and last stamp
+    with opened(path) as (container, video), contextlib.suppress(av.FFmpegError):
+        for packet in container.demux(video, *container.streams.audio):
+            if packet.dts is None:
+                continue
+            when = packet.dts * packet.time_base
+            part, last = where.get(packet.stream_index, (0, when))
+            part += when < last - _BACK
+            where[packet.stream_index] = part, when
+            shown = when if packet.pts is None else packet.pts * packet.time_base
+            begins[part] = min(shown, begins.get(part, shown))
+            end = shown + (packet.duration or 0) * packet.time_base
+            ends[part] = max(end, ends.get(part, end))
+    shifts = [Fraction(0)]
+    for part in range(1, len(begins)):
+        shifts.append(shifts[-1] + ends[part - 1] - begins[part])
+    return shifts
 
 
 def _usual(rate: Fraction) -> Fraction:
