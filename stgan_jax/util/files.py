@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import os
+import re
 import shutil
 import tempfile
 import zlib
@@ -11,6 +12,36 @@ from pathlib import Path
 from typing import Any
 
 from stgan_jax.util.errors import InputError
+
+
+def local(path: str | os.PathLike) -> Path:
+    """A path with ~ expanded. Raises `InputError` if it names something on another machine."""
+    name = os.fspath(path)
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", name):
+        raise InputError(
+            f"{name}: only local folders are read and written: mount it (gcsfuse, s3fs, rclone "
+            "mount) and name the folder where it is mounted"
+        )
+    if name.startswith("~"):
+        with contextlib.suppress(RuntimeError):  # no such user: a name that begins so
+            return Path(name).expanduser()
+    return Path(name)
+
+
+_OF_SYSTEMS = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir"})
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder is hidden, or an operating system's own, and so never input."""
+    return name.startswith(".") or name.lower() in _OF_SYSTEMS
+
+
+def shortened(stem: str, rest: str) -> str:
+    """A stem after which `rest` fits into a name: cut, with a checksum, if it is too long."""
+    name, room = os.fsencode(stem), 255 - len(os.fsencode(rest))
+    if len(name) <= room:
+        return stem
+    return f"{name[: room - 9].decode(errors='ignore')}~{zlib.crc32(name):08x}"
 
 
 def check_output(path: str | os.PathLike) -> Path:

@@ -19,7 +19,7 @@ from stgan_jax.media import pictures
 from stgan_jax.shapes import gei
 from stgan_jax.util import files
 from stgan_jax.util.errors import InputError
-from stgan_jax.video import batch, clip
+from stgan_jax.video import batch, clip, inputs
 
 ROOT = Path(__file__).parents[2]
 
@@ -76,7 +76,7 @@ def test_outputs_that_would_collide_are_refused(source, tmp_path):
     for name in ("a.mts", "a.mp4"):
         (tmp_path / name).write_bytes(source.read_bytes())
     with pytest.raises(InputError, match="would both become"):
-        batch.plan([tmp_path], None)
+        inputs.plan([tmp_path], None)
 
 
 def test_killed_in_mid_write_there_is_no_output(source, trained, tmp_path):
