@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import re
 import sys
 import threading
 import traceback
@@ -95,6 +96,26 @@ def _end(code: int) -> None:
     os._exit(code)
 
 
+_REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+
+
+def local_words(words: Sequence[str]) -> list[str]:
+    """Words of a command line, with ~ expanded in --flag=~/folder and in lists.
+
+    Raises:
+      InputError: a path on another machine.
+    """
+    for word in words:
+        for part in re.split("[=,]", word):
+            if _REMOTE.match(part):
+                raise InputError(
+                    f"{part}: only local folders are read and written: mount it (gcsfuse, s3fs, "
+                    "rclone mount), and name the folder where it is mounted"
+                )
+    home = os.path.expanduser("~")
+    return [re.sub(r"(?:(?<=^)|(?<=[=,]))~(?=/|$)", lambda _: home, word) for word in words]
+
+
 def numbers(flag: str, texts: Sequence[str], kind: Callable[[str], Any] = int) -> list[Any]:
     """Numbers of a list on the command line.
 
@@ -119,7 +140,9 @@ def parse_flags(argv: Sequence[str], arguments: int = 0) -> list[str]:
       argv without the flags: the program's name and its arguments.
     """
     try:
-        rest = flags.FLAGS(argv)
+        rest = flags.FLAGS(local_words(argv))
+    except InputError as error:
+        sys.exit(_say(str(error)))
     except flags.Error as error:
         lines = str(error).strip().splitlines()
         if "Traceback" in str(error):  # of a config file that raises

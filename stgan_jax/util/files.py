@@ -2,8 +2,8 @@
 
 import contextlib
 import csv
+import fcntl
 import os
-import re
 import shutil
 import tempfile
 import zlib
@@ -11,21 +11,52 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from stgan_jax.util.errors import InputError
+from stgan_jax.util.errors import InputError, local_words
 
 
 def local(path: str | os.PathLike) -> Path:
     """A path with ~ expanded. Raises `InputError` if it names something on another machine."""
-    name = os.fspath(path)
-    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", name):
-        raise InputError(
-            f"{name}: only local folders are read and written: mount it (gcsfuse, s3fs, rclone "
-            "mount) and name the folder where it is mounted"
-        )
-    if name.startswith("~"):
-        with contextlib.suppress(RuntimeError):  # no such user: a name that begins so
-            return Path(name).expanduser()
+    [name] = local_words([os.fspath(path)])
     return Path(name)
+
+
+@contextlib.contextmanager
+def locked(folder: str | os.PathLike, doing: str) -> Iterator[None]:
+    """Keeps other processes from the same work in a folder; ends with the process, however it ends.
+
+    Args:
+      folder: exists; the lock is a file in it, which is removed in the end.
+      doing: what is done there, for the sentence, as "is trained in".
+
+    Raises:
+      InputError: another process does it.
+    """
+    path = Path(folder) / ".lock"
+    while True:
+        try:
+            lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as error:
+            raise InputError(f"{folder}: cannot write there ({error.strerror})") from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.exists(path) and os.path.samestat(os.stat(path), os.fstat(lock)):
+                break  # not that of a process that has just ended
+        except BlockingIOError as error:
+            other = os.pread(lock, 20, 0).decode() or "another"
+            os.close(lock)
+            raise InputError(
+                f"{folder}: {doing} by another process ({other}): wait for it, end it, or name "
+                "another folder"
+            ) from error
+        except OSError:  # a file system without locks
+            break
+        os.close(lock)
+    try:
+        os.pwrite(lock, str(os.getpid()).encode(), 0)
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(lock)
 
 
 _OF_SYSTEMS = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir"})

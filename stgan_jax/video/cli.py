@@ -17,7 +17,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from stgan_jax.util.errors import InputError, numbers, one_sentence
+from stgan_jax.util.errors import InputError, local_words, numbers, one_sentence
 
 
 class _Parser(argparse.ArgumentParser):
@@ -129,9 +129,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):  # names may be no text
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    values = _parser().parse_args(_words(argv))
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # nothing is left half-written
-    with one_sentence(values.debug):
+    with one_sentence("--debug" in argv):
+        values = _parser().parse_args(_words(local_words(argv)))
         result = _run(values)
         print(_summary(result), flush=True)
     sys.exit(result["exit_code"])
