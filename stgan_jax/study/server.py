@@ -336,7 +336,8 @@ def serve(
       port: to listen at; 0 for any free one.
       host: address to listen at, with a token for every rater. None for this machine only, where
         everybody gets the next free place.
-      root_path, forwarded: see `Proxy`.
+      root_path: see `Proxy`.
+      forwarded: see `Proxy`.
 
     Raises:
       InputError: there is no study, or the address cannot be listened at.
