@@ -131,7 +131,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             stream.reconfigure(errors="backslashreplace")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # nothing is left half-written
     with one_sentence("--debug" in argv):
-        values = _parser().parse_args(_words(local_words(argv)))
+        values = _parser().parse_intermixed_args(_words(local_words(argv)))
         result = _run(values)
         print(_summary(result), flush=True)
     sys.exit(result["exit_code"])
@@ -141,7 +141,8 @@ def _words(argv: Sequence[str]) -> list[str]:
     """The words for the parser: --keep-audio is --keep_audio, and files may begin with a dash."""
     words = list(argv)
     end = words.index("--") if "--" in words else len(words)
-    return [_word(word) for word in words[:end]] + words[end:]
+    behind = [os.path.join(".", word) for word in words[end + 1 :]]
+    return [_word(word) for word in words[:end]] + behind
 
 
 def _word(word: str) -> str:

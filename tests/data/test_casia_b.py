@@ -303,7 +303,7 @@ def test_a_damaged_video_and_a_folder_without_videos_are_one_sentence(tmp_path):
 
 
 def write_normalised(root, size=(44, 64)):
-    """The walkers as GaitSet's preparation leaves them: heads at the upper edge, feet at the lower."""
+    """The walkers as GaitSet's preparation leaves them: from the upper edge to the lower."""
     write_pickles(root)
     for path in list(root.rglob("*.pkl")):
         for i, frame in enumerate(pickle.loads(path.read_bytes())):

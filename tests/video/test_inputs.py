@@ -141,5 +141,6 @@ def test_words_may_be_names_of_files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     touch(tmp_path / "-clip.mp4")
     words = cli._words(["-clip.mp4", "--keep-audio", "--", "--my-clip.mp4"])
-    assert words == ["./-clip.mp4", "--keep_audio", "--", "--my-clip.mp4"]
-    assert cli._parser().parse_args(words).inputs == ["./-clip.mp4", "--my-clip.mp4"]
+    assert words == ["./-clip.mp4", "--keep_audio", "./--my-clip.mp4"]
+    values = cli._parser().parse_intermixed_args(words)
+    assert values.inputs == ["./-clip.mp4", "./--my-clip.mp4"]
