@@ -148,6 +148,30 @@ def with_matrix(path: Any, matrix: tuple[int, int, int, int]) -> Any:
     return path
 
 
+def damaged(data: bytes, seed: int) -> bytes:
+    """Bytes with a fault, another one for each seed."""
+    rng = np.random.default_rng(seed)
+    out = np.frombuffer(data, np.uint8).copy()
+    how, size = seed % 5, len(out)
+    if how == 0:  # flips
+        where = rng.integers(0, size, rng.integers(1, 200))
+        out[where] ^= np.left_shift(1, rng.integers(0, 8, len(where))).astype(np.uint8)
+    elif how == 1:  # cut short
+        out = out[: rng.integers(1, size)]
+    else:
+        length = int(rng.integers(1, max(2, size // 4)))
+        first, second = rng.integers(0, size - length, 2)
+        if how == 2:  # exchanged
+            one = out[first : first + length].copy()
+            out[first : first + length] = out[second : second + length]
+            out[second : second + length] = one
+        elif how == 3:  # emptied
+            out[first : first + length] = 0
+        else:  # doubled
+            out = np.insert(out, first, out[second : second + length])
+    return out.tobytes()
+
+
 def times(path):
     """Seconds at which the frames of a video are shown."""
     with av.open(str(path)) as container:

@@ -21,7 +21,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import clips
 from absl import app, flags
 
 from stgan_jax.util import files
@@ -85,7 +85,7 @@ def tried(kind: str, seeds: int) -> Counter:
         counts.update(_faults(source, folder / "whole", [0, 3]))
         for seed in range(seeds):
             path = folder / f"{seed}.{suffix}"
-            path.write_bytes(damaged(whole, seed))
+            path.write_bytes(clips.damaged(whole, seed))
             found = _faults(path, folder / f"of{seed}", [0, 2, 3])
             counts["slowest"] = max(counts["slowest"], found.pop("ms"))
             counts.update(found)
@@ -97,8 +97,6 @@ def tried(kind: str, seeds: int) -> Counter:
 
 def write(path: Path, kind: str) -> None:
     """A second of somebody who walks, in a small picture."""
-    import clips  # here alone, see `tried`
-
     from stgan_jax.data.walkers.scenes import Scene
 
     scene = Scene(4, people=1, frames=24, size=(120, 160))
@@ -109,30 +107,6 @@ def write(path: Path, kind: str) -> None:
         path.with_name("x.mp4").rename(path)
     if kind == "live.webm":
         clips.without_rate(path)
-
-
-def damaged(data: bytes, seed: int) -> bytes:
-    """Bytes with a fault, another one for each seed."""
-    rng = np.random.default_rng(seed)
-    out = np.frombuffer(data, np.uint8).copy()
-    how, size = seed % 5, len(out)
-    if how == 0:  # flips
-        where = rng.integers(0, size, rng.integers(1, 200))
-        out[where] ^= np.left_shift(1, rng.integers(0, 8, len(where))).astype(np.uint8)
-    elif how == 1:  # cut short
-        out = out[: rng.integers(1, size)]
-    else:
-        length = int(rng.integers(1, max(2, size // 4)))
-        first, second = rng.integers(0, size - length, 2)
-        if how == 2:  # exchanged
-            one = out[first : first + length].copy()
-            out[first : first + length] = out[second : second + length]
-            out[second : second + length] = one
-        elif how == 3:  # emptied
-            out[first : first + length] = 0
-        else:  # doubled
-            out = np.insert(out, first, out[second : second + length])
-    return out.tobytes()
 
 
 FAULTS = ("another exit code", "traceback", "hang", "partial output", "input changed")
@@ -217,8 +191,10 @@ def _lines(counts: dict[str, Counter]) -> list[str]:
         *FAULTS,
         "longest, s of a core",
     ]
-    rows = [[kind, *(count[name] for name in columns[:-1])] for kind, count in counts.items()]
-    sums = ["all", *(sum(row[n] for row in rows) for n in range(1, len(columns)))]
+    rows: list[list[Any]] = [
+        [kind, *(count[name] for name in columns[:-1])] for kind, count in counts.items()
+    ]
+    sums = ["all", *(sum(int(row[n]) for row in rows) for n in range(1, len(columns)))]
     slowest = [count["slowest"] / 1000 for count in counts.values()]
     pairs = zip([*rows, sums], [*slowest, max(slowest)], strict=True)
     return [
