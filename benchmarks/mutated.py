@@ -39,7 +39,7 @@ KINDS: dict[str, dict[str, Any]] = {  # arguments of `clips.write`, after the su
     "avi": {"codec": "mpeg4", "sound": "libmp3lame"},
     "webm": {"codec": "libvpx", "sound": "libopus"},
     "ts": {"codec": "mpeg2video", "sound": "mp2"},
-    "flv": {"codec": "flv", "sound": "pcm_s16le"},
+    "flv": {"codec": "flv", "sound": "aac"},
     "cut.mp4": {"sound": "aac"},  # by an edit list
     "live.webm": {
         "codec": "libvpx", "sound": "libopus", "base": _MILLI, "fps": 1000,
@@ -60,12 +60,14 @@ def main(_) -> None:
         with tempfile.TemporaryDirectory() as cache:
             os.environ["JAX_COMPILATION_CACHE_DIR"] = cache
             os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
-            counts = {kind: tried(kind, _SEEDS.value) for kind in kinds}
-        table = "\n".join(_lines(counts))
+            counts: dict[str, Counter] = {}
+            for kind in kinds:
+                counts[kind] = tried(kind, _SEEDS.value)
+                table = "\n".join(_lines(counts))
+                if _OUT.value:
+                    with files.replacing(_OUT.value) as beside:
+                        beside.write_text(table + "\n")
         print(table)
-        if _OUT.value:
-            with files.replacing(_OUT.value) as beside:
-                beside.write_text(table + "\n")
     if any(count[fault] for count in counts.values() for fault in FAULTS):
         sys.exit(1)
 
@@ -81,6 +83,8 @@ def tried(kind: str, seeds: int) -> Counter:
         writing = multiprocessing.get_context("spawn").Process(target=write, args=(source, kind))
         writing.start()
         writing.join()
+        if writing.exitcode:
+            raise InputError(f"{kind}: this FFmpeg does not write it")
         whole = source.read_bytes()
         counts.update(_faults(source, folder / "whole", [0, 3]))
         for seed in range(seeds):

@@ -241,10 +241,6 @@ def test_wifs_learns_to_lie_between_a_gait_and_its_noise_gait(tmp_path):
 def test_two_at_once_are_one_too_many(tmp_path):
     """The second training in a folder leaves everything as it is."""
     with files.locked(tmp_path, "is trained in"):
-        for start in (
-            lambda: train(small.NOISE, prepare, tmp_path),
-            lambda: train(small.STGAN, prepare, tmp_path),
-        ):
-            with pytest.raises(InputError, match="is trained in by another process"):
-                start()
+        with pytest.raises(InputError, match="is trained in by another process"):
+            train(small.NOISE, prepare, tmp_path)
         assert [path.name for path in tmp_path.iterdir()] == [".lock"]
