@@ -18,7 +18,8 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from stgan_jax.media import containers, pictures, threads
+from stgan_jax.media import containers, pictures, streams, threads
+from stgan_jax.media.sound import Audio
 from stgan_jax.methods import api
 from stgan_jax.methods.color.anonymizer import Recolorer
 from stgan_jax.util import files
@@ -33,6 +34,10 @@ from stgan_jax.video.people.sightings import Subject
 from stgan_jax.video.render import compose, sheet
 from stgan_jax.video.source import ClipOptions, ClipSource
 
+_RATE = (
+    "{}: {:g} frames a second by its header and time stamps, which no camera records: people may "
+    "be taken as seen too briefly, or for things; if the rate is wrong, set it right first"
+)
 _LYING = "{}: people lie in it, so it is worked on turned, and written as it was"
 
 
@@ -103,6 +108,10 @@ class _Clip:
             pictures.png_names(source.path)
         else:
             containers.codec_of(self._output, options.codec)
+            if options.keep_audio:
+                Audio(source.path, options.start, options.end).check(self._output)
+            if not streams.plausible(source.info.fps):
+                tqdm.write(_RATE.format(source.path, float(source.info.fps)), file=sys.stderr)
         for path in (self._output, self._report_file, options.contact_sheet, options.preview):
             if path is None:
                 continue
@@ -199,7 +208,12 @@ class _Clip:
                     yield number, frame.image, mask
 
         subjects = anonymizing.track_people(
-            detected(), self._shape, self._shelf, self._blanks, detector.has_ids
+            detected(),
+            self._shape,
+            self._shelf,
+            self._blanks,
+            detector.has_ids,
+            float(self._source.info.fps),
         )
         if isinstance(detector, masks.FromFiles) and self._options.cut.whole:
             detector.check(len(self._times))

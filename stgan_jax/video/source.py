@@ -12,6 +12,7 @@ from jaxtyping import UInt8
 
 from stgan_jax.media import background, containers, pictures
 from stgan_jax.media.sound import Audio
+from stgan_jax.util import files
 from stgan_jax.util.errors import InputError
 from stgan_jax.video import keys
 from stgan_jax.video.render import head
@@ -109,6 +110,9 @@ class ClipOptions:
             raise InputError("--masks and --segmenter exclude each other")
         if self.seed is not None and not 0 <= self.seed < 1 << keys.BITS:
             raise InputError(f"--seed must be from 0 to 2**{keys.BITS} - 1")
+        for name in ("preview", "contact_sheet", "masks", "segmenter", "background", "models"):
+            if getattr(self, name):
+                object.__setattr__(self, name, files.local(getattr(self, name)))
         for path in (self.preview, self.contact_sheet):
             if path is not None and not os.fspath(path).lower().endswith(".png"):
                 raise InputError(f"{path}: name a .png file for the picture")

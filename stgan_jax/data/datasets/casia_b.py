@@ -1,8 +1,10 @@
 """`casia_b`: the CASIA-B silhouettes from a user's own copy, in the layouts that users have.
 
 * the raw tree, `001/nm-01/090/001-nm-01-090-001.png`;
+* the tree of height-normalised pictures (44x64, 64x64) that GaitSet's preparation writes;
 * the distributor's archives of it, `001.tar.gz` and so on;
-* OpenGait's pickles, `001/nm-01/090/090.pkl`, arrays (n, 64, 64).
+* OpenGait's pickles, `001/nm-01/090/090.pkl`, arrays (n, 64, 64), also with aligned silhouettes,
+  ratios or poses beside them: one kind is taken, silhouettes as they were cut out first.
 
 `casia_b/rgb` are the videos in colour, see `casia_b_video`.
 
@@ -18,7 +20,7 @@ import os
 import re
 import tarfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -28,8 +30,8 @@ import tensorflow_datasets as tfds
 from jaxtyping import UInt8
 
 from stgan_jax.data.datasets import building, casia_b_video, records
-from stgan_jax.shapes import cropping
-from stgan_jax.util import arrays
+from stgan_jax.shapes import cropping, gei
+from stgan_jax.util import arrays, files
 from stgan_jax.util.errors import InputError
 
 _SUBJECT = re.compile(r"(\d{3})(\.tar\.gz|\.tgz)?")
@@ -89,7 +91,7 @@ def read_subject(source: str | os.PathLike, subject: int) -> building.Subject:
     sequences: dict[str, np.ndarray] = {}
     dropped: Counter = Counter()
     for (condition, repetition, view), frames, normalized in _sequences(
-        _subject_paths(source)[subject]
+        _subject_paths(source)[subject], dropped
     ):
         kept = []
         for frame in frames:
@@ -144,20 +146,41 @@ def _subject_paths(source: str | os.PathLike) -> dict[int, Path]:
 Key = tuple[str, int, int]  # condition, repetition, view
 
 
-def _sequences(path: Path) -> Iterator[tuple[Key, Frames, bool]]:
+def _sequences(path: Path, dropped: Counter) -> Iterator[tuple[Key, Frames, bool]]:
     """A subject's (key, frames, whether height-normalised), in the keys' order."""
-    files = _in_archive(path) if path.is_file() else _in_folder(path)
-    files.sort(key=operator.itemgetter(0, 1))
-    for key, group in itertools.groupby(files, operator.itemgetter(0)):
-        frames: Frames = []
-        normalized = False
-        for _, name, read in group:
-            if name.endswith(".png"):
-                frames.append(_png(read(), name))
-            else:
-                normalized = True
-                frames += list(arrays.silhouettes(read(), name))
-        yield key, frames, normalized
+    found = _in_archive(path) if path.is_file() else _in_folder(path)
+    found = [one for one in found if not files.is_hidden(PurePosixPath(one[1]).name)]
+    found.sort(key=operator.itemgetter(0, 1))
+    for key, group in itertools.groupby(found, operator.itemgetter(0)):
+        contents = {name: read for _, name, read in group}
+        pickles = [name for name in contents if not name.endswith(".png")]
+        if len(pickles) < len(contents):
+            dropped["pickles beside pictures"] += len(pickles)
+            frames = [_png(contents[name](), name) for name in contents if name not in pickles]
+            yield key, frames, _are_normalized(frames)
+        else:
+            yield key, _of_one_pickle(contents, dropped), True
+
+
+def _of_one_pickle(contents: Mapping[str, "_Content"], dropped: Counter) -> Frames:
+    """The silhouettes of one of a walk's pickles; raises `InputError` if none has any."""
+    refused = None
+    for name in arrays.by_kind(list(contents)):
+        try:
+            frames = arrays.silhouettes(contents[name](), name)
+        except InputError as error:
+            refused = refused or error
+            continue
+        dropped["pickles of another kind beside the silhouettes"] += len(contents) - 1
+        return list(frames)
+    assert refused is not None
+    raise refused
+
+
+def _are_normalized(frames: Frames) -> bool:
+    if len({frame.shape for frame in frames}) > 1:
+        return False
+    return gei.is_normalized(np.stack(frames))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -208,4 +231,4 @@ def _png(data: bytes, name: str) -> UInt8[np.ndarray, "H W"]:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
     if image is None:
         raise InputError(f"{name}: damaged picture: get it again, or delete it to do without")
-    return image
+    return arrays.as_levels(image[None])[0]

@@ -76,6 +76,7 @@ def track_people(
     shelf: Shelf,
     blanks: Blanks,
     has_ids: bool = False,
+    fps: float = 25.0,
 ) -> list[Subject]:
     """Tracks people through the masks of all frames.
 
@@ -85,8 +86,9 @@ def track_people(
       shelf: where silhouettes are stored.
       blanks: receives the frames at which tracking fails.
       has_ids: whether the masks' values are people's ids. Otherwise people are tracked.
+      fps: frames a second.
     """
-    tracker = tracking.Tracker(shape, shelf=shelf)
+    tracker = tracking.Tracker(shape, tracking.patience(fps), shelf)
     by_id: dict[int, tracking.Track] = {}
     for number, image, mask in masks:
         if mask is None:
@@ -342,8 +344,9 @@ def _upright(sightings: Sightings, fps: float) -> Bool[np.ndarray, " T"]:
             ratios[i] = (ankles[0] - hips[0]) / torso if stands else 0.0
     known = np.flatnonzero(~np.isnan(ratios))
     upright = np.ones(len(sightings), bool)
+    frames = sightings.table()[:, 0]
     for i in range(len(ratios)):
-        near = known[np.abs(known - i) <= fps / 2]
+        near = known[np.abs(frames[known] - frames[i]) <= fps / 2]
         if len(near):
             upright[i] = np.median(ratios[near]) >= _LEGS
     return upright

@@ -114,6 +114,11 @@ def _middle(box: Box) -> Float[np.ndarray, "2"]:
     return (box[:2] + box[2:]) / 2
 
 
+def patience(fps: float) -> int:
+    """Frames without a sighting that end a track: half a second, and three at least."""
+    return max(3, int(fps / 2))
+
+
 class Tracker:
     """Tracks people through frames in order.
 
