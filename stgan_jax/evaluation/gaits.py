@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 
 from stgan_jax.data.datasets.names import WalkName
+from stgan_jax.evaluation import numbers
+from stgan_jax.methods.api import GaitReader
 from stgan_jax.shapes import gei
 from stgan_jax.util import files
 
@@ -24,6 +26,7 @@ class AlignedGaits:
     Attributes:
       packed: the bits of each walk's aligned silhouettes, see `frames`.
       large: energy images of 126x126 pixels, 0 to 255 (the size in Wu et al. 2017).
+      numbers: of each walk's gait, see `numbers.of_walk`; K = 0 if they were not read.
       subject: number of the person.
       condition: "nm", "bg" or "cl".
       repetition: number of the walk in its condition, from 1.
@@ -32,6 +35,7 @@ class AlignedGaits:
 
     packed: Sequence[UInt8[np.ndarray, "_ 352"]]
     large: UInt8[np.ndarray, "N 126 126"]
+    numbers: Float[np.ndarray, "N K"]
     subject: Int[np.ndarray, " N"]
     condition: np.ndarray
     repetition: Int[np.ndarray, " N"]
@@ -67,17 +71,27 @@ class AlignedGaits:
         return out
 
 
-def collect(walks: Iterable[tuple[WalkName, UInt8[np.ndarray, "_ H W"]]]) -> AlignedGaits:
-    """Aligns walks, from the name and the silhouettes (0 or 1) of each."""
-    packed, large, names = [], [], []
+def collect(
+    walks: Iterable[tuple[WalkName, UInt8[np.ndarray, "_ H W"]]], reader: GaitReader | None = None
+) -> AlignedGaits:
+    """Aligns walks.
+
+    Args:
+      walks: the name and the silhouettes (0 or 1) of each.
+      reader: reads the numbers of their gaits, for which they must be crops of 240x240.
+    """
+    packed, large, read, names = [], [], [], []
     for walk, silhouettes in walks:
         small = gei.normalize(silhouettes)
         packed.append(np.packbits(small.reshape(len(small), -1), axis=-1))
         image = gei.energy_image(silhouettes, LARGE, LARGE)
         large.append(np.round(255 * image).astype(np.uint8))
+        read.append(numbers.of_walk(reader, silhouettes) if reader else np.zeros(0, np.float32))
         names.append((walk.subject, walk.condition, walk.repetition, walk.view))
     subject, condition, repetition, view = (np.array(x) for x in zip(*names, strict=True))
-    return AlignedGaits(packed, np.stack(large), subject, condition, repetition, view)
+    return AlignedGaits(
+        packed, np.stack(large), np.stack(read), subject, condition, repetition, view
+    )
 
 
 def stored(path: Path, compute: Callable[[], AlignedGaits]) -> AlignedGaits:
