@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from stgan_jax.evaluation import attacks, fusion, recognizers
+from stgan_jax.evaluation import attacks, fusion, numbers, recognizers
 from stgan_jax.evaluation.cache import Cache
 from stgan_jax.evaluation.gaits import AlignedGaits
 from stgan_jax.evaluation.walks import WalkPart, Walks
@@ -49,13 +49,15 @@ class Attackers:
           plain: leaves walks as they are.
           walks: everybody's.
           parts: see `Walks.parts`.
-          cache: keeps figures, original gaits and trained recognisers.
+          cache: keeps figures, gaits and trained recognisers.
           settings: which recognisers, how they are trained and what they search.
           reader: reads the numbers of gaits; None if no recogniser compares them.
         """
         self._cache, self._settings, self._plain = cache, settings, plain
-        self._gaits = functools.partial(_MethodGaits, walks=walks, parts=parts, reader=reader)
-        self._plain_gaits = self._gaits(plain, cache=cache)
+        self._gaits = functools.partial(
+            _MethodGaits, walks=walks, parts=parts, reader=reader, cache=cache
+        )
+        self._plain_gaits = self._gaits(plain)
         self._found: dict[tuple[str, str], _Found] = {}
 
     def figures(self, method: Anonymizer, attack_names: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -195,9 +197,9 @@ class _MethodGaits:
         walks: Walks,
         parts: Mapping[str, WalkPart],
         reader: GaitReader | None,
-        cache: Cache | None = None,
+        cache: Cache,
     ):
-        """Takes a cache if they are to be stored."""
+        """Computes nothing yet."""
         self._method, self._walks, self._parts, self._cache = method, walks, parts, cache
         self._reader = reader
         self._gaits: dict[str, AlignedGaits] = {}
@@ -209,10 +211,7 @@ class _MethodGaits:
             compute = functools.partial(
                 self._walks.gaits, self._method, mask, seed, what, self._reader
             )
-            if self._cache:
-                number = list(self._parts).index(part)  # as in files that are cached already
-                key = ["walks", number, self._reader.digest if self._reader else ""]
-                self._gaits[part] = self._cache.gaits(key, self._method, compute)
-            else:
-                self._gaits[part] = compute()
+            number = list(self._parts).index(part)  # as in files that are cached already
+            read = [numbers.VERSION, self._reader.digest] if self._reader else []
+            self._gaits[part] = self._cache.gaits(["walks", number, *read], self._method, compute)
         return self._gaits[part]

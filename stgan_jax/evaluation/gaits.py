@@ -26,20 +26,20 @@ class AlignedGaits:
     Attributes:
       packed: the bits of each walk's aligned silhouettes, see `frames`.
       large: energy images of 126x126 pixels, 0 to 255 (the size in Wu et al. 2017).
-      numbers: of each walk's gait, see `numbers.of_walk`; K = 0 if they were not read.
       subject: number of the person.
       condition: "nm", "bg" or "cl".
       repetition: number of the walk in its condition, from 1.
       view: degrees.
+      numbers: of each walk's gait, see `numbers.of_walk`; K = 0 if they were not read.
     """
 
     packed: Sequence[UInt8[np.ndarray, "_ 352"]]
     large: UInt8[np.ndarray, "N 126 126"]
-    numbers: Float[np.ndarray, "N K"]
     subject: Int[np.ndarray, " N"]
     condition: np.ndarray
     repetition: Int[np.ndarray, " N"]
     view: Int[np.ndarray, " N"]
+    numbers: Float[np.ndarray, "N K"]
 
     def __len__(self) -> int:
         """Number of walks."""
@@ -88,10 +88,8 @@ def collect(
         large.append(np.round(255 * image).astype(np.uint8))
         read.append(numbers.of_walk(reader, silhouettes) if reader else np.zeros(0, np.float32))
         names.append((walk.subject, walk.condition, walk.repetition, walk.view))
-    subject, condition, repetition, view = (np.array(x) for x in zip(*names, strict=True))
-    return AlignedGaits(
-        packed, np.stack(large), np.stack(read), subject, condition, repetition, view
-    )
+    named = (np.array(x) for x in zip(*names, strict=True))
+    return AlignedGaits(packed, np.stack(large), *named, np.stack(read))
 
 
 def stored(path: Path, compute: Callable[[], AlignedGaits]) -> AlignedGaits:

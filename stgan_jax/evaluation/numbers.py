@@ -5,7 +5,7 @@ numbers are not. They come from a `GaitReader`, by default the package's own.
 """
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 
 from stgan_jax.methods.api import GaitReader, Silhouettes
 from stgan_jax.shapes import gait
@@ -24,6 +24,7 @@ NAMES = {
     "pitch": slice(15, 17),
 }
 COUNT = 17
+VERSION = 1  # to be raised when the same reading leads to other numbers
 _SWING, _BAG, _COAT, _PITCH = 8, 9, 10, 11  # columns of `gait.pose_vector`
 
 
@@ -42,21 +43,26 @@ def of_walk(reader: GaitReader, silhouettes: Silhouettes) -> Float[np.ndarray, "
         return np.zeros(COUNT, np.float32)
     read = reader.read_gait(silhouettes).astype(np.float64)
     smooth = gait.read(read)
-    read, phase, view = read[there], smooth.phase[there], smooth.view[there]
-    when = np.flatnonzero(there)
+    read, phase, when = read[there], smooth.phase[there], np.flatnonzero(there)
     once = read[:, 0] + 1j * read[:, 1]
     off = np.angle(once * np.exp(-2j * np.pi * phase)) / (2 * np.pi)
     step = np.exp(2j * np.pi * phase)
     uneven = 2 * np.mean(off * step)
-    middle = np.mean(read[:, 4] + 1j * read[:, 5])
-    turning = np.polynomial.Polynomial.fit(when, view, 1).convert().coef[-1] if len(when) > 1 else 0
+    facing = read[:, 4] + 1j * read[:, 5]
+    middle = np.mean(facing)
+    about = np.degrees(np.angle(facing * np.conj(middle)))
     values = [
-        np.polynomial.Polynomial.fit(when, phase, 1).convert().coef[-1],
-        np.std(np.diff(phase) / np.diff(when)), np.std(off),
+        _slope(when, phase), np.std(np.diff(phase) / np.diff(when)), np.std(off),
         uneven.real, uneven.imag,
         middle.real, middle.imag,
-        turning, np.std(view),
+        _slope(when, about), np.std(about),
     ]  # fmt: skip
     for column in (_SWING, _BAG, _COAT, _PITCH):
         values += [read[:, column].mean(), read[:, column].std()]
     return np.array(values, np.float32)
+
+
+def _slope(when: Shaped[np.ndarray, " N"], values: Float[np.ndarray, " N"]) -> float:
+    """Of the straight line that fits best, N >= 2."""
+    away = when - when.mean()
+    return float(away @ values / (away @ away))
