@@ -44,6 +44,7 @@ from stgan_jax.util import files
 from stgan_jax.util.errors import InputError
 
 VERSION = 2
+SCHEMA = Path(__file__).with_name("report.schema.json")
 
 
 def check(folder: str | os.PathLike) -> None:

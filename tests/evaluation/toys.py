@@ -5,10 +5,13 @@ import functools
 
 import numpy as np
 
+from stgan_jax.data import feed
+from stgan_jax.data.batches import Gaits
 from stgan_jax.data.datasets.names import WalkName
 from stgan_jax.data.walkers import procedural
-from stgan_jax.evaluation import gaits, numbers
-from stgan_jax.shapes import gait, identity
+from stgan_jax.evaluation import detectors, gaits, numbers, run
+from stgan_jax.evaluation.walks import Walks
+from stgan_jax.shapes import contour, gait, identity
 
 PHASES = 64
 
@@ -34,6 +37,33 @@ class CycleReader:
         area = known.sum(1)
         nearest = (area - 2 * flat @ known.T).argmin(1)
         return gait.pose_vector(nearest / PHASES, np.full(len(flat), 90.0), 1.0, "nm", 6.0)
+
+
+def _darkness(frames):
+    """Scores frames by how much of them is dark: the detector's own score takes long."""
+    return (frames < 100).mean((1, 2, 3))
+
+
+INSTRUMENTS = run.Instruments(CycleReader(), detectors.Scorer("darkness", _darkness))
+
+
+def rendered(subjects, views=(0, 90), walks=("nm-01", "nm-05", "cl-01")):
+    """Walks of 50 frames by name, rendered once and in both codecs."""
+    names = [
+        WalkName(subject, *procedural.walk_name(walk), view, 50)
+        for subject in subjects
+        for view in views
+        for walk in walks
+    ]
+    every = [
+        procedural.silhouettes(name.subject, name.view, name.condition, name.repetition)
+        for name in names
+    ]
+    sources = {}
+    for codec in contour.CODECS:
+        fixed = [contour.to_fixed(contour.encode(masks, codec), codec) for masks in every]
+        sources[codec] = feed.array_source(Gaits(np.stack(fixed)))
+    return Walks(names, sources)
 
 
 def in_cadence(people, walks=6, spread=0.0, first=1):
