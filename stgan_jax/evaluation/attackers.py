@@ -2,13 +2,15 @@
 
 import dataclasses
 import functools
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Int
 from tqdm import tqdm
 
-from stgan_jax.evaluation import attacks, fusion, numbers, recognizers
+from stgan_jax.evaluation import attacks, fusion, gaits, numbers, recognizers
 from stgan_jax.evaluation.cache import Cache
 from stgan_jax.evaluation.gaits import AlignedGaits
 from stgan_jax.evaluation.walks import WalkPart, Walks
@@ -23,6 +25,7 @@ ATTACKS = {
 }
 
 
+_KEPT = 64  # walks in a file of the cache: so many are computed again after a stop
 _WEIGHING = 5  # one of so many of the recognisers' subjects is kept apart to weigh scores by
 
 
@@ -176,16 +179,16 @@ def split(people: Sequence[int]) -> tuple[Sequence[int], Sequence[int]]:
     return people[: len(people) - count], people[len(people) - count :]
 
 
-def apart(gaits: AlignedGaits) -> tuple[AlignedGaits, AlignedGaits | None]:
+def apart(walks: AlignedGaits) -> tuple[AlignedGaits, AlignedGaits | None]:
     """The walks of those who teach recognisers, and of those by whom these are weighed, if any."""
-    _, weighing = split(np.unique(gaits.subject).tolist())
-    weigh = np.isin(gaits.subject, weighing)
-    return gaits[~weigh], gaits[weigh] if weighing else None
+    _, weighing = split(np.unique(walks.subject).tolist())
+    weigh = np.isin(walks.subject, weighing)
+    return walks[~weigh], walks[weigh] if weighing else None
 
 
-def _weighing(recognizer: recognizers.Recognizer, gaits: AlignedGaits) -> attacks.Matching:
-    in_gallery, in_probes = gei.gallery_and_probes(gaits.condition, gaits.repetition)
-    return attacks.matching(recognizer.distances, gaits[in_gallery], gaits[in_probes], False)
+def _weighing(recognizer: recognizers.Recognizer, walks: AlignedGaits) -> attacks.Matching:
+    in_gallery, in_probes = gei.gallery_and_probes(walks.condition, walks.repetition)
+    return attacks.matching(recognizer.distances, walks[in_gallery], walks[in_probes], False)
 
 
 class _MethodGaits:
@@ -206,12 +209,19 @@ class _MethodGaits:
 
     def __getitem__(self, part: str) -> AlignedGaits:
         if part not in self._gaits:
-            mask, seed = self._parts[part]
-            what = "to learn from" if part == "training" else part
-            compute = functools.partial(
-                self._walks.gaits, self._method, mask, seed, what, self._reader
-            )
-            number = list(self._parts).index(part)  # as in files that are cached already
-            read = [numbers.VERSION, self._reader.digest] if self._reader else []
-            self._gaits[part] = self._cache.gaits(["walks", number, *read], self._method, compute)
+            index = np.flatnonzero(self._parts[part].mask)
+            blocks = [self._block(part, index[i : i + _KEPT]) for i in range(0, len(index), _KEPT)]
+            self._gaits[part] = gaits.joined(blocks)
         return self._gaits[part]
+
+    def _block(self, part: str, index: Int[np.ndarray, " B"]) -> AlignedGaits:
+        """Some of a part's walks, from the cache if they are there."""
+        seed = self._parts[part].seed
+        what = "to learn from" if part == "training" else part
+        read = [numbers.VERSION, self._reader.digest] if self._reader else []
+        names = hashlib.sha256(repr([self._walks.names[i] for i in index.tolist()]).encode())
+        return self._cache.gaits(
+            ["walks", part, names.hexdigest(), *read],
+            self._method,
+            lambda: self._walks.gaits(self._method, index, seed, what, self._reader),
+        )

@@ -89,7 +89,14 @@ def collect(
         read.append(numbers.of_walk(reader, silhouettes) if reader else np.zeros(0, np.float32))
         names.append((walk.subject, walk.condition, walk.repetition, walk.view))
     named = (np.array(x) for x in zip(*names, strict=True))
-    return AlignedGaits(packed, np.stack(large), *named, np.stack(read))
+    return AlignedGaits(packed, np.stack(large), *named, numbers=np.stack(read))
+
+
+def joined(blocks: Sequence[AlignedGaits]) -> AlignedGaits:
+    """All walks of several, in order."""
+    names = blocks[0].arrays()
+    arrays = {name: np.concatenate([vars(block)[name] for block in blocks]) for name in names}
+    return AlignedGaits([packed for block in blocks for packed in block.packed], **arrays)
 
 
 def stored(path: Path, compute: Callable[[], AlignedGaits]) -> AlignedGaits:

@@ -209,13 +209,12 @@ class Walks:
     def gaits(
         self,
         method: Anonymizer,
-        mask: Bool[np.ndarray, " N"],
+        index: Int[np.ndarray, " M"],
         seed: int,
         what: str,
         reader: GaitReader | None = None,
     ) -> AlignedGaits:
         """Anonymises walks for recognisers, with a progress bar that says `what`."""
-        index = np.flatnonzero(mask)
         bar = tqdm(total=len(index), desc=f"{method.name}: {what}", unit="walk")
 
         def each():
