@@ -88,8 +88,10 @@ def collect(
         large.append(np.round(255 * image).astype(np.uint8))
         read.append(numbers.of_walk(reader, silhouettes) if reader else np.zeros(0, np.float32))
         names.append((walk.subject, walk.condition, walk.repetition, walk.view))
-    named = (np.array(x) for x in zip(*names, strict=True))
-    return AlignedGaits(packed, np.stack(large), *named, numbers=np.stack(read))
+    subject, condition, repetition, view = (np.array(x) for x in zip(*names, strict=True))
+    return AlignedGaits(
+        packed, np.stack(large), subject, condition, repetition, view, np.stack(read)
+    )
 
 
 def joined(blocks: Sequence[AlignedGaits]) -> AlignedGaits:
