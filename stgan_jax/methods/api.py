@@ -6,7 +6,7 @@ own subclasses `Anonymizer` and is registered with `catalog.register`.
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +21,21 @@ if TYPE_CHECKING:
 
 Silhouettes = UInt8[np.ndarray, "T 240 240"]
 Contours = Float[np.ndarray, "B T 4000"]
+
+
+@runtime_checkable
+class GaitReader(Protocol):
+    """Reads a gait off silhouettes; an `Anonymizer` that can is one.
+
+    Attributes:
+      digest: changes whenever what is read may change.
+    """
+
+    digest: str
+
+    def read_gait(self, silhouettes: Silhouettes) -> Float[np.ndarray, "T 12"]:
+        """What each frame of one person's walk shows, as `gait.pose_vector` has it, unsmoothed."""
+        ...
 
 
 class Anonymizer:

@@ -127,9 +127,9 @@ def _attacked(method: Anonymizer, walks: Walks) -> dict[str, float]:
     """Rank-1 of semi-informed attackers, the mean over views, as `evaluate` computes it."""
     training, test = walks.roles()
     is_gallery, is_probe = gei.gallery_and_probes(walks.condition, walks.repetition)
-    probes = walks.gaits(method, walks.of(test) & is_probe, 0, "probes")
-    gallery = walks.gaits(method, walks.of(test) & is_gallery, 1, "gallery")
-    material = walks.gaits(method, walks.of(training), 2, "to learn from")
+    probes = walks.gaits(method, np.flatnonzero(walks.of(test) & is_probe), 0, "probes")
+    gallery = walks.gaits(method, np.flatnonzero(walks.of(test) & is_gallery), 1, "gallery")
+    material = walks.gaits(method, np.flatnonzero(walks.of(training)), 2, "to learn from")
     out = {}
     for name in ("gei", "zheng"):
         recognizer = recognizers.train(name, material)

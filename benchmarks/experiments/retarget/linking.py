@@ -88,12 +88,16 @@ def main(_):
             plain,
             model.with_options(tempo=tempo).named(f"tempo {tempo:g}"),
         )
-        material = walks.gaits(plain, walks.of(training), _TRAINING, "to learn from")
+        material = walks.gaits(
+            plain, np.flatnonzero(walks.of(training)), _TRAINING, "to learn from"
+        )
         attackers = [
             recognizers.cached(_CACHE.value, name, material) for name in _RECOGNIZERS.value
         ]
         runs = {
-            method.name: [walks.gaits(method, chosen, run, f"run {run}") for run in _RUNS]
+            method.name: [
+                walks.gaits(method, np.flatnonzero(chosen), run, f"run {run}") for run in _RUNS
+            ]
             for method in methods
         }
         index, manner = np.flatnonzero(chosen), model.options.manner

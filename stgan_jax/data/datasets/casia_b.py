@@ -19,8 +19,9 @@ import operator
 import os
 import re
 import tarfile
+import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -30,7 +31,7 @@ import tensorflow_datasets as tfds
 from jaxtyping import UInt8
 
 from stgan_jax.data.datasets import building, casia_b_video, records
-from stgan_jax.shapes import cropping, gei
+from stgan_jax.shapes import contour, cropping, gei
 from stgan_jax.util import arrays, files
 from stgan_jax.util.errors import InputError
 
@@ -38,6 +39,7 @@ _SUBJECT = re.compile(r"(\d{3})(\.tar\.gz|\.tgz)?")
 _WALK = re.compile(r"(nm|bg|cl)-(\d{2})")
 _VIEW = re.compile(r"\d{3}")
 _FOREGROUND = 64  # pixels below which a frame shows nobody
+_CROP = (contour.SIZE, contour.SIZE)
 _PNG_END = b"IEND\xaeB`\x82"
 Frames = list[UInt8[np.ndarray, "H W"]]
 
@@ -90,30 +92,61 @@ def read_subject(source: str | os.PathLike, subject: int) -> building.Subject:
     """
     sequences: dict[str, np.ndarray] = {}
     dropped: Counter = Counter()
-    for (condition, repetition, view), frames, normalized in _sequences(
-        _subject_paths(source)[subject], dropped
-    ):
-        kept = []
-        for frame in frames:
-            if np.count_nonzero(frame > 127) < _FOREGROUND:
-                dropped["frames without a person"] += 1
-            elif not normalized and (frame[0] > 127).any():
-                dropped["frames with the head cut off"] += 1
-            else:
-                kept.append(frame)
-        if not kept:
+    for key, walk in _sequences(_subject_paths(source)[subject]):
+        masks = _read(walk, dropped)
+        if len(masks):
+            sequences[records.name(subject, *key)] = masks
+        else:
             dropped["sequences without a usable frame"] += 1
-            continue
-        name = records.name(subject, condition, repetition, view)
-        masks = _cropped(kept)
-        whole = masks.any((1, 2))
-        dropped["frames without a person"] += int((~whole).sum())
-        if whole.any():
-            sequences[name] = masks[whole]
     return sequences, +dropped
 
 
+def walks(source: str | os.PathLike) -> dict[tuple[int, str, int, int], "Files"]:
+    """The files of each walk in any of the layouts, by (subject, condition, repetition, view).
+
+    Raises:
+      InputError: there are none, or a damaged archive.
+    """
+    return {
+        (subject, *key): walk
+        for subject, path in _subject_paths(source).items()
+        for key, walk in _sequences(path)
+    }
+
+
+def read_walk(walk: "Files") -> UInt8[np.ndarray, "T 240 240"]:
+    """Silhouettes of one of `walks`, as `read_subject` gives them; T = 0 if none is usable."""
+    return _read(walk, Counter())
+
+
+def _read(walk: "Files", dropped: Counter) -> UInt8[np.ndarray, "T 240 240"]:
+    """Usable silhouettes; the rest is counted."""
+    images = [file for file in walk if file.name.endswith(".png")]
+    if images:
+        dropped["pickles beside pictures"] += len(walk) - len(images)
+        frames = [_png(file(), file.name) for file in images]
+        whole = frames[-1].shape == _CROP or _are_normalized(frames)  # nothing can be cut off
+    else:
+        frames, whole = _of_one_pickle(walk, dropped), True
+    kept = []
+    for frame in frames:
+        if np.count_nonzero(frame > 127) < _FOREGROUND:
+            dropped["frames without a person"] += 1
+        elif not whole and (frame[0] > 127).any():
+            dropped["frames with the head cut off"] += 1
+        else:
+            kept.append(frame)
+    if not kept:
+        return np.zeros((0, *_CROP), np.uint8)
+    masks = _cropped(kept)
+    filled = masks.any((1, 2))
+    dropped["frames without a person"] += int((~filled).sum())
+    return masks[filled]
+
+
 def _cropped(frames: Frames) -> UInt8[np.ndarray, "T 240 240"]:
+    if frames[0].shape == _CROP:  # as this package crops and writes them
+        return (np.stack(frames) > 127).astype(np.uint8)
     boxes = []
     for frame in frames:
         left, top, width, height = cv2.boundingRect((frame > 127).astype(np.uint8))
@@ -146,25 +179,19 @@ def _subject_paths(source: str | os.PathLike) -> dict[int, Path]:
 Key = tuple[str, int, int]  # condition, repetition, view
 
 
-def _sequences(path: Path, dropped: Counter) -> Iterator[tuple[Key, Frames, bool]]:
-    """A subject's (key, frames, whether height-normalised), in the keys' order."""
+def _sequences(path: Path) -> Iterator[tuple[Key, "Files"]]:
+    """The files of each of a subject's sequences, in the keys' order."""
     found = _in_archive(path) if path.is_file() else _in_folder(path)
-    found = [one for one in found if not files.is_hidden(PurePosixPath(one[1]).name)]
-    found.sort(key=operator.itemgetter(0, 1))
+    found = [one for one in found if not files.is_hidden(PurePosixPath(one[1].name).name)]
+    found.sort(key=lambda each: (each[0], each[1].name))
     for key, group in itertools.groupby(found, operator.itemgetter(0)):
-        contents = {name: read for _, name, read in group}
-        pickles = [name for name in contents if not name.endswith(".png")]
-        if len(pickles) < len(contents):
-            dropped["pickles beside pictures"] += len(pickles)
-            frames = [_png(contents[name](), name) for name in contents if name not in pickles]
-            yield key, frames, _are_normalized(frames)
-        else:
-            yield key, _of_one_pickle(contents, dropped), True
+        yield key, [file for _, file in group]
 
 
-def _of_one_pickle(contents: Mapping[str, "_Content"], dropped: Counter) -> Frames:
+def _of_one_pickle(walk: "Files", dropped: Counter) -> Frames:
     """The silhouettes of one of a walk's pickles; raises `InputError` if none has any."""
     refused = None
+    contents = {file.name: file for file in walk}
     for name in arrays.by_kind(list(contents)):
         try:
             frames = arrays.silhouettes(contents[name](), name)
@@ -184,25 +211,41 @@ def _are_normalized(frames: Frames) -> bool:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Content:
-    """A file's bytes, read when they are needed."""
+class WalkFile:
+    """A picture or a pickle, whose bytes are read when it is called.
 
+    Attributes:
+      name: its path.
+      source: where it lies, or its bytes.
+    """
+
+    name: str
     source: Path | bytes
 
     def __call__(self) -> bytes:
+        """The bytes."""
         return self.source if isinstance(self.source, bytes) else self.source.read_bytes()
 
+    def state(self) -> tuple[str, int, int]:
+        """Differs once the file has changed: name, size and time of the last change."""
+        if isinstance(self.source, bytes):
+            return self.name, len(self.source), zlib.crc32(self.source)
+        found = self.source.stat()
+        return self.name, found.st_size, found.st_mtime_ns
 
-def _in_folder(path: Path) -> list[tuple[Key, str, _Content]]:
-    files = [*path.glob("*/*/*.png"), *path.glob("*/*/*.pkl")]
+
+Files = Sequence[WalkFile]
+
+
+def _in_folder(path: Path) -> list[tuple[Key, WalkFile]]:
     return [
-        (key, str(file), _Content(file))
-        for file in files
+        (key, WalkFile(str(file), file))
+        for file in [*path.glob("*/*/*.png"), *path.glob("*/*/*.pkl")]
         if (key := _key(file.parts[-3], file.parts[-2]))
     ]
 
 
-def _in_archive(path: Path) -> list[tuple[Key, str, _Content]]:
+def _in_archive(path: Path) -> list[tuple[Key, WalkFile]]:
     found = []
     try:
         with tarfile.open(path) as archive:  # members are read, never unpacked to disk
@@ -212,7 +255,7 @@ def _in_archive(path: Path) -> list[tuple[Key, str, _Content]]:
                     key = _key(parts[-3], parts[-2])
                     data = archive.extractfile(member)
                     if key and data:
-                        found.append((key, f"{path}:{member.name}", _Content(data.read())))
+                        found.append((key, WalkFile(f"{path}:{member.name}", data.read())))
     except (tarfile.TarError, EOFError, OSError) as error:
         raise InputError(f"{path}: damaged archive ({error}): get it again") from error
     return found

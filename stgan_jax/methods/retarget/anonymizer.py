@@ -195,13 +195,19 @@ class RetargetAnonymizer(Anonymizer):
         turn = options.turn * float(share)
         if options.in_step:
             return turned(code, inference_params(self.params)["pose"], turn) if turn else code
+        read = gait.read(self._pose(code))
+        walk = read.moved(gait.factor(key, options.tempo), gait.start(key), turn).vector()
+        coder, every = self.params["gait"]["coder"], _filled(len(code))
+        return np.asarray(self._code_gait(coder, walk[every][None]))[0, : len(code)]
+
+    def read_gait(self, silhouettes: Silhouettes) -> Float[np.ndarray, "T 12"]:
+        """See `api.GaitReader`."""
+        return self._pose(self._codes(silhouettes)[0])
+
+    def _pose(self, code: Float[np.ndarray, "T C"]) -> Float[np.ndarray, "T 12"]:
         self._require_gait()
-        nets, every = self.params["gait"], _filled(len(code))
-        pose = np.asarray(self._read_gait(nets["reader"], code[every][None]))[0, : len(code)]
-        walk = gait.read(pose).moved(gait.factor(key, options.tempo), gait.start(key), turn)
-        return np.asarray(self._code_gait(nets["coder"], walk.vector()[every][None]))[
-            0, : len(code)
-        ]
+        reader, every = self.params["gait"]["reader"], _filled(len(code))
+        return np.asarray(self._read_gait(reader, code[every][None]))[0, : len(code)]
 
     def _require_gait(self) -> None:
         if "gait" not in self.params:
