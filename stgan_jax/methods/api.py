@@ -6,7 +6,7 @@ own subclasses `Anonymizer` and is registered with `catalog.register`.
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from stgan_jax.shapes import contour
+from stgan_jax.shapes.walker import Walker
 from stgan_jax.util.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,6 +22,34 @@ if TYPE_CHECKING:
 
 Silhouettes = UInt8[np.ndarray, "T 240 240"]
 Contours = Float[np.ndarray, "B T 4000"]
+
+
+class Track(NamedTuple):
+    """What a video shows of a walk beside its silhouettes; whatever is unknown is None.
+
+    Attributes:
+      fps: frames a second.
+      speed: ground speed in statures a second, of each frame.
+      view: degrees, as of `drawing.project`, of each frame, NaN where the track does not tell.
+      pitch: degrees by which the camera looks down.
+    """
+
+    fps: float = 25.0
+    speed: Float[np.ndarray, " T"] | None = None
+    view: Float[np.ndarray, " T"] | None = None
+    pitch: float | None = None
+
+
+class Drawn(NamedTuple):
+    """A walk as bodies, frame by frame.
+
+    Attributes:
+      own: the person as read, in the own pose, phase by phase.
+      new: the stranger, in the pose that is published.
+    """
+
+    own: Walker
+    new: Walker
 
 
 class Anonymizer:
@@ -80,6 +109,10 @@ class Anonymizer:
         Yields:
           ranges of frames and their new silhouettes, in order.
         """
+        raise NotImplementedError
+
+    def drawn(self, silhouettes: Silhouettes, key: jax.Array, track: Track | None = None) -> Drawn:
+        """The bodies behind a call, to be dressed; only of methods that draw bodies."""
         raise NotImplementedError
 
     def with_options(self, **options: Any) -> "Anonymizer":

@@ -47,6 +47,12 @@ def hulls(projected: dict, spheres: tuple[str, ...]) -> list[Float[np.ndarray, "
     return [cv2.convexHull(rim)[:, 0] for rim in rims]
 
 
+def hull(projected: dict, spheres: tuple[str, ...], frame: int) -> Float[np.ndarray, "N 2"]:
+    """Outline of one part in one frame, see `hulls`."""
+    rims = [projected[s][0][frame] + projected[s][2] * _CIRCLE for s in spheres]
+    return cv2.convexHull(np.concatenate(rims).astype(np.float32))[:, 0]
+
+
 def fill(image: np.ndarray, polygon: Float[np.ndarray, "N 2"], value) -> None:
     """Fills a convex polygon of (row, col) pixel coordinates into an image, in place."""
     points = np.rint(polygon[:, ::-1] * (1 << _SHIFT)).astype(np.int32)

@@ -143,6 +143,9 @@ class Motion:
     hunch: float  # statures added
 
 
+MEAN_MOTION = Motion(0.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0)  # a person's mean walk
+
+
 def sample_motion(seed: int, condition: str, repetition: int, spread: float = 1.0) -> Motion:
     """The repetition's own variation, a pure function of its arguments.
 
