@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from stgan_jax.data.selection import PairData, WalkerData
+from stgan_jax.data.selection import RenderedData, WalkerData
 from stgan_jax.methods.retarget.settings import RetargetSettings
 from stgan_jax.methods.silhouette.settings import SilhouetteSettings
 from stgan_jax.methods.stgan.settings import NoiseSettings, StganSettings
@@ -40,7 +40,7 @@ WIFS = WifsSettings(
     save_every=10,
 )
 RETARGET = RetargetSettings(
-    data=PairData(12, 2, 8),
+    data=RenderedData(12, 2, 8),
     components=32,
     inputs=24,
     window=5,
@@ -55,7 +55,7 @@ RETARGET = RetargetSettings(
     stride=3,
 )
 SILHOUETTE = SilhouetteSettings(
-    data=PairData(4, 2, 4),
+    data=RenderedData(4, 2, 4),
     widths=(4, 8, 8, 8),
     steps=20,
     batch_size=2,

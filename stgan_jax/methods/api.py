@@ -25,18 +25,17 @@ Contours = Float[np.ndarray, "B T 4000"]
 
 
 class Track(NamedTuple):
-    """What a video shows of a walk beside its silhouettes; whatever is unknown is None.
+    """What a video shows of a walk beside its silhouettes.
 
     Attributes:
       fps: frames a second.
-      speed: ground speed in statures a second, of each frame.
-      view: degrees, as of `drawing.project`, of each frame, NaN where the track does not tell.
-      pitch: degrees by which the camera looks down.
+      steps: how far the person's place on the ground moves in the picture in each frame, (row,
+        col), in heights of the person; None if it is unknown.
+      pitch: degrees by which the camera looks down at the person; None if it is unknown.
     """
 
     fps: float = 25.0
-    speed: Float[np.ndarray, " T"] | None = None
-    view: Float[np.ndarray, " T"] | None = None
+    steps: Float[np.ndarray, "T 2"] | None = None
     pitch: float | None = None
 
 
@@ -97,7 +96,11 @@ class Anonymizer:
         return [self(walk, key) for walk, key in zip(walks, keys, strict=True)]
 
     def in_pieces(
-        self, crops: Callable[[range], np.ndarray], frames: int, key: jax.Array
+        self,
+        crops: Callable[[range], np.ndarray],
+        frames: int,
+        key: jax.Array,
+        track: Track | None = None,
     ) -> Iterator[tuple[range, np.ndarray]]:
         """Anonymises a long walk without holding all of its silhouettes; needed if `whole`.
 
@@ -105,6 +108,7 @@ class Anonymizer:
           crops: range of frames -> their silhouettes, (n, 240, 240).
           frames: length of the walk.
           key: as in a call.
+          track: what else the video shows of the walk.
 
         Yields:
           ranges of frames and their new silhouettes, in order.

@@ -6,7 +6,7 @@ from jaxtyping import Float
 
 from stgan_jax.shapes import body
 
-_CIRCLE = np.stack([f(np.arange(16) * np.pi / 8) for f in (np.sin, np.cos)], -1)  # (row, col)
+CIRCLE = np.stack([f(np.arange(16) * np.pi / 8) for f in (np.sin, np.cos)], -1)  # (row, col)
 _SHIFT = 4  # fractional bits of the coordinates passed to OpenCV
 
 
@@ -42,15 +42,9 @@ def project(
 def hulls(projected: dict, spheres: tuple[str, ...]) -> list[Float[np.ndarray, "N 2"]]:
     """Outline of one part, a convex polygon of (row, col) points, for each frame."""
     rims = np.concatenate(
-        [projected[s][0][:, None] + projected[s][2] * _CIRCLE for s in spheres], axis=1
+        [projected[s][0][:, None] + projected[s][2] * CIRCLE for s in spheres], axis=1
     ).astype(np.float32)
     return [cv2.convexHull(rim)[:, 0] for rim in rims]
-
-
-def hull(projected: dict, spheres: tuple[str, ...], frame: int) -> Float[np.ndarray, "N 2"]:
-    """Outline of one part in one frame, see `hulls`."""
-    rims = [projected[s][0][frame] + projected[s][2] * _CIRCLE for s in spheres]
-    return cv2.convexHull(np.concatenate(rims).astype(np.float32))[:, 0]
 
 
 def fill(image: np.ndarray, polygon: Float[np.ndarray, "N 2"], value) -> None:

@@ -8,6 +8,7 @@ from jaxtyping import Float
 
 CONDITIONS = ("nm", "bg", "cl")
 SIZE = 43  # numbers of `vector`
+_SIZES = {"hair": 2, "asymmetry": 3, "harmonics": 4, "bag": 3}  # numbers of those with several
 FIRST_UNSEEN = 1_000_000_000  # seed of the first person that nothing is trained on
 
 
@@ -121,6 +122,17 @@ def vector(person: Identity) -> Float[np.ndarray, " 43"]:
             value = tuple(float(value == kind) for kind in range(3))
         values += value if isinstance(value, tuple) else (value,)
     return np.array(values, np.float32)
+
+
+def from_vector(numbers: Float[np.ndarray, " 43"]) -> Identity:
+    """The inverse of `vector`; of numbers in between, the likeliest bag counts."""
+    values, rest = {}, [float(number) for number in numbers]
+    for field in dataclasses.fields(Identity):
+        size = _SIZES.get(field.name, 1)
+        own, rest = rest[:size], rest[size:]
+        many = int(np.argmax(own)) if field.name == "bag" else tuple(own)
+        values[field.name] = own[0] if size == 1 else many
+    return Identity(**values)  # type: ignore[arg-type]
 
 
 def statistics(count: int = 2000) -> dict[str, Float[np.ndarray, " 43"]]:

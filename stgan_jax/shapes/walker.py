@@ -6,6 +6,7 @@ Bodies are `body.body_spheres` before a camera far away. What is drawn lies in a
 
 import dataclasses
 import functools
+from collections.abc import Iterable
 
 import cv2
 import numpy as np
@@ -93,12 +94,20 @@ class Walker:
         )
 
     @functools.cached_property
+    def _rims(self) -> tuple[Float[np.ndarray, "T S 2"], Float[np.ndarray, " S"], list[np.ndarray]]:
+        """Centres and radii of the spheres that are drawn, and which are each part's."""
+        names = sorted({name for part in self.parts for name in part.spheres})
+        number = {name: i for i, name in enumerate(names)}
+        centres = np.stack([self.projected[name][0] for name in names], 1)
+        radii = np.array([self.projected[name][2] for name in names])
+        return centres, radii, [np.array([number[s] for s in p.spheres]) for p in self.parts]
+
+    @functools.cached_property
     def squares(self) -> Int[np.ndarray, "T 3"]:
         """Crops (top, left, side) in the virtual frame, as `cropping.track_squares` cuts people."""
-        used = {name for part in self.parts for name in part.spheres}
-        centres = np.stack([self.projected[name][0] for name in used])
-        radii = np.array([self.projected[name][2] for name in used])[:, None, None]
-        boxes = np.concatenate([(centres - radii).min(0), (centres + radii).max(0)], -1)
+        centres, radii, _ = self._rims
+        reach = radii[:, None]
+        boxes = np.concatenate([(centres - reach).min(1), (centres + reach).max(1)], -1)
         return cropping.track_squares(boxes * SCALE)
 
     def outlines(self, frame: int, square=None, size: int = SIZE) -> list[Float[np.ndarray, "N 2"]]:
@@ -111,10 +120,10 @@ class Walker:
           size: side of the picture in pixels; (0, 0) is the corner of its first pixel.
         """
         *corner, side = self.squares[frame] if square is None else square
-        return [
-            (polygon * SCALE - corner) * (size / side)
-            for polygon in (drawing.hull(self.projected, p.spheres, frame) for p in self.parts)
-        ]
+        centres, radii, parts = self._rims
+        points = centres[frame][:, None] + radii[:, None, None] * drawing.CIRCLE
+        points = ((points * SCALE - corner) * (size / side)).astype(np.float32)
+        return [cv2.convexHull(points[part].reshape(-1, 2))[:, 0] for part in parts]
 
     def labels(self, frame: int, square=None, size: int = SIZE) -> UInt8[np.ndarray, "size size"]:
         """Number of the nearest part at each pixel, from 1 on as in `parts`; 0 for none.
@@ -142,6 +151,7 @@ class Walker:
         fine = 255 * self.mask(frame, square, _FINE * size)
         return cv2.resize(fine, (size, size), interpolation=cv2.INTER_AREA)
 
-    def silhouettes(self) -> UInt8[np.ndarray, "T 240 240"]:
-        """All frames' masks in `squares`."""
-        return np.stack([self.mask(frame) for frame in range(len(self))])
+    def silhouettes(self, frames: Iterable[int] | None = None) -> UInt8[np.ndarray, "N 240 240"]:
+        """Masks in `squares`, of some frames or all."""
+        chosen = range(len(self)) if frames is None else frames
+        return np.stack([self.mask(int(frame)) for frame in chosen])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import small
 
-from stgan_jax.data.selection import PairData
+from stgan_jax.data.selection import RenderedData
 from stgan_jax.methods import catalog
 from stgan_jax.methods.retarget import networks
 from stgan_jax.methods.retarget.examples import examples
@@ -86,7 +86,7 @@ def test_every_cell_of_a_field_counts_in_one_step_of_a_stride(params):
 
 def test_gait_networks_learn_beside_others_that_stay(retarget_run, tmp_path):
     config = dataclasses.replace(
-        small.RETARGET, base=str(retarget_run), data=PairData(8, 2, 8), steps=20, save_every=20
+        small.RETARGET, base=str(retarget_run), data=RenderedData(8, 2, 8), steps=20, save_every=20
     )
     assert train(config, catalog.prepare, tmp_path / "run")
     first, *_, last = lines_of(tmp_path / "run")
