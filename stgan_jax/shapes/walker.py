@@ -19,6 +19,9 @@ from stgan_jax.shapes.identity import MEAN_MOTION, Identity, Motion
 
 SCALE = 1000.0  # pixels a stature in the virtual frame that crops are cut from
 _LEVELS = np.linspace(0.0, 1.0, 5)  # swings at which bodies are posed; between them, limbs go along
+# Statures by which parts are nearer than their middle: from the side hair covers the head, from
+# everywhere its crown does, and a coat what is below.
+_OVER = {"hair": 0.015, "crown": 0.08, "coat": 0.04, "skirt": 0.06, "hood": 0.04}
 _FINE = 4  # an anti-aliased pixel is the mean of so many squared
 
 
@@ -88,10 +91,12 @@ class Walker:
 
     @functools.cached_property
     def depth(self) -> Float[np.ndarray, "P T"]:
-        """How near each part is to the camera, in statures, the mean of its spheres."""
-        return np.stack(
-            [np.mean([self.projected[s][1] for s in part.spheres], 0) for part in self.parts]
-        )
+        """How near each part is to the camera, in statures: the mean of its spheres, and more for
+        what is worn over others.
+        """
+        near = [np.mean([self.projected[s][1] for s in part.spheres], 0) for part in self.parts]
+        over = np.array([_OVER.get(part.name, 0.0) for part in self.parts])
+        return np.stack(near) + over[:, None]
 
     @functools.cached_property
     def _rims(self) -> tuple[Float[np.ndarray, "T S 2"], Float[np.ndarray, " S"], list[np.ndarray]]:

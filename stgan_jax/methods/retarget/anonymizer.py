@@ -85,6 +85,7 @@ class RetargetAnonymizer(Anonymizer):
     """
 
     kind = RetargetSettings.kind
+    whole = True
     OPTIONS = tuple(field.name for field in dataclasses.fields(RetargetOptions))
 
     def __init__(self, settings: RetargetSettings, params: Mapping[str, Any], digest: str = ""):
@@ -108,11 +109,6 @@ class RetargetAnonymizer(Anonymizer):
     def alpha(self) -> float:  # type: ignore[override]
         """Share of the new identity."""
         return self.options.alpha
-
-    @property
-    def whole(self) -> bool:  # type: ignore[override]
-        """A walk's frames are drawn of all of it."""
-        return True
 
     @property
     def digest(self) -> str:  # type: ignore[override]
@@ -172,7 +168,7 @@ class RetargetAnonymizer(Anonymizer):
         return Reading.of(parts)
 
     def _read_frames(self, silhouettes: Silhouettes) -> Reading:
-        there = silhouettes.any((1, 2))
+        there = np.asarray(silhouettes.any((1, 2)))
         here, known = np.arange(len(there)), np.flatnonzero(there)
         if not len(known):
             known = here[:1]
@@ -225,7 +221,11 @@ class RetargetAnonymizer(Anonymizer):
     def noise_silhouettes(self, own: Float[np.ndarray, "T 4000"], key: jax.Array) -> Silhouettes:
         """The silhouettes that `noise_gait` is the contours of."""
         silhouettes = contour.decode(contour.to_pixels(own), "resampled")
-        return self._changed({"in_step": True, "turn": 0.0, "alpha": 1.0})(silhouettes, key)
+        return self.in_own_step()(silhouettes, key)
+
+    def in_own_step(self) -> "RetargetAnonymizer":
+        """A copy that draws strangers in the pose of each moment, as noise gaits are."""
+        return self._changed({"in_step": True, "turn": 0.0, "alpha": 1.0})
 
 
 def _slices(silhouettes: Silhouettes) -> Callable[[range], np.ndarray]:

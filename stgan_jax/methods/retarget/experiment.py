@@ -48,6 +48,7 @@ def experiment(settings: RetargetSettings) -> Experiment:
 
     def validate(params, alpha):
         del alpha
+        assert unseen is not None
         (numbers, _), terms = read(params, jax.tree.map(jnp.asarray, unseen))
         figures = {name.removeprefix("loss/"): float(value) for name, value in terms.items()}
         figures["loss"] = figures.pop("gen")

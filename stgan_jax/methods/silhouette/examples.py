@@ -59,8 +59,12 @@ def _pair(job: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     seed, frames = job
     own = labelled.walker(seed, frames)
     other = identity.sample_identity(labelled.FIRST_PERSON + 2 * seed + 1)
-    both = (fields.encode(w.silhouettes()) for w in (own, Walker(other, own.gait)))
-    return *both, identity.vector(other)
+    wanted = Walker(other, own.gait)
+    return (
+        fields.encode(own.silhouettes()),
+        fields.encode(wanted.silhouettes()),
+        identity.vector(other),
+    )
 
 
 def _quantized(person: Float[np.ndarray, " I"]) -> Int8[np.ndarray, " I"]:
