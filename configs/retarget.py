@@ -15,7 +15,7 @@ from stgan_jax.methods.retarget.settings import RetargetSettings
 def get_config(size: str = "full") -> config_dict.ConfigDict:
     settings = RetargetSettings(
         data=RenderedData(walks=6000, validation_walks=100, frames=24),
-        steps=5000,
+        steps=16000,
         batch_size=20,
         learning_rate=2e-3,
         schedule="cosine",
@@ -25,9 +25,9 @@ def get_config(size: str = "full") -> config_dict.ConfigDict:
         hold=True,
         steps_per_call=10,
         log_every=50,
-        save_every=1000,
-        evaluate_every=1000,
-        picture_every=4000,
+        save_every=500,
+        evaluate_every=2000,
+        picture_every=8000,
     )
     config = config_dict.ConfigDict(settings.to_dict())
     if size == "demo":  # minutes on 2 cores; the networks keep their size

@@ -41,9 +41,8 @@ WIFS = WifsSettings(
 )
 RETARGET = RetargetSettings(
     data=RenderedData(12, 2, 8),
-    components=32,
-    inputs=24,
     window=5,
+    width=16,
     steps=30,
     batch_size=4,
     log_every=10,
@@ -51,8 +50,6 @@ RETARGET = RetargetSettings(
     evaluate_every=30,
     hold=True,
     steps_per_call=10,
-    read_weight=1.0,
-    stride=3,
 )
 SILHOUETTE = SilhouetteSettings(
     data=RenderedData(4, 2, 4),

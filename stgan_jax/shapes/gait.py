@@ -13,6 +13,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from scipy import ndimage, signal
 
 SIZE = 12  # numbers of `pose_vector`
+# Which change their sign in a mirror: the other leg's phase, the other side's view.
+SIDED = np.isin(np.arange(SIZE), (0, 1, 5, 7))
 _NEAR = 12.0  # frames, the deviation of the weights of what is near a frame, for its phase
 _LASTING = 20.0  # and for view and swing
 _ANGLES = np.linspace(-np.pi, np.pi, 48, endpoint=False)

@@ -141,6 +141,16 @@ def statistics(count: int = 2000) -> dict[str, Float[np.ndarray, " 43"]]:
     return {"mean": drawn.mean(0), "scale": drawn.std(0)}
 
 
+# Which of an identity's numbers change their sign in a mirror.
+SIDED = np.array(
+    [
+        field.name == "asymmetry"
+        for field in dataclasses.fields(Identity)
+        for _ in range(_SIZES.get(field.name, 1))
+    ]
+)
+
+
 @dataclasses.dataclass(frozen=True)
 class Motion:
     """Deviation of one repetition from the person's mean walk."""

@@ -6,7 +6,6 @@ Bodies are `body.body_spheres` before a camera far away. What is drawn lies in a
 
 import dataclasses
 import functools
-from collections.abc import Iterable
 
 import cv2
 import numpy as np
@@ -144,8 +143,7 @@ class Walker:
     def mask(self, frame: int, square=None, size: int = SIZE) -> UInt8[np.ndarray, "size size"]:
         """The silhouette, 1 inside and 0 outside. Arguments as of `outlines`."""
         out = np.zeros((size, size), np.uint8)
-        for polygon in self.outlines(frame, square, size):
-            drawing.fill(out, polygon, 1)
+        self._fill(out, frame, square)
         return out
 
     def coverage(self, frame: int, square=None, size: int = SIZE) -> UInt8[np.ndarray, "size size"]:
@@ -156,7 +154,16 @@ class Walker:
         fine = 255 * self.mask(frame, square, _FINE * size)
         return cv2.resize(fine, (size, size), interpolation=cv2.INTER_AREA)
 
-    def silhouettes(self, frames: Iterable[int] | None = None) -> UInt8[np.ndarray, "N 240 240"]:
+    def silhouettes(
+        self, frames: Int[np.ndarray, " N"] | None = None
+    ) -> UInt8[np.ndarray, "N 240 240"]:
         """Masks in `squares`, of some frames or all."""
-        chosen = range(len(self)) if frames is None else frames
-        return np.stack([self.mask(int(frame)) for frame in chosen])
+        chosen = np.arange(len(self)) if frames is None else frames
+        out = np.zeros((len(chosen), SIZE, SIZE), np.uint8)
+        for image, frame in zip(out, chosen, strict=True):
+            self._fill(image, int(frame), None)
+        return out
+
+    def _fill(self, image: np.ndarray, frame: int, square) -> None:
+        for polygon in self.outlines(frame, square, len(image)):
+            drawing.fill(image, polygon, 1)

@@ -52,7 +52,7 @@ def test_legs_are_apart_where_the_body_s_are(condition):
             middle = (knee[0][frame] + ankle[0][frame]) / 2
             sides.append((middle, (knee[2] + ankle[2]) / 2))
         row = np.mean([middle[0] for middle, _ in sides])
-        top, left, side = body.squares[frame]
+        top, _, side = body.squares[frame]
         line = body.mask(frame)[int((row * walker.SCALE - top) * 240 / side)]
         gap = abs(sides[0][0][1] - sides[1][0][1]) - sides[0][1] - sides[1][1]
         runs = np.flatnonzero(np.diff(line.astype(int)))

@@ -2,8 +2,9 @@
 
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Float16, UInt8
+from jaxtyping import Bool, Float, Float16, UInt8
 
 from stgan_jax.data.batches import Arrays
 from stgan_jax.data.walkers import labelled
@@ -23,6 +24,16 @@ class ReadingBatch(NamedTuple):
     cells: UInt8[Arrays, "B T 60 60"]
     pose: Float[Arrays, "B T P"] | Float16[Arrays, "B T P"]
     person: Float[Arrays, "B I"] | Float16[Arrays, "B I"]
+
+    def mirrored(self, which: Bool[Arrays, " B"]) -> "ReadingBatch":
+        """Some of the walks from the other side: left and right, and their steps, exchanged.
+
+        Note: who carries a hand bag, carries it on the right also then.
+        """
+        sides = jnp.where(which[:, None], -1.0, 1.0)
+        cells = jnp.where(which[:, None, None, None], self.cells[..., ::-1], self.cells)
+        pose = jnp.where(gait.SIDED, sides[..., None], 1.0) * self.pose
+        return ReadingBatch(cells, pose, jnp.where(identity.SIDED, sides, 1.0) * self.person)
 
     def floats(self) -> "ReadingBatch":
         """With numbers as float32."""

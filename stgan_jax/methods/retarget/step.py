@@ -1,5 +1,7 @@
 """The training step of reading: (state, batch) -> (state, metrics)."""
 
+import jax
+
 from stgan_jax.methods.retarget.examples import ReadingBatch
 from stgan_jax.methods.retarget.losses import objective
 from stgan_jax.methods.retarget.networks import WalkReader
@@ -15,7 +17,7 @@ def retarget_step(
     optimizers: Optimizers,
     options: StepOptions,
 ) -> tuple[TrainState, Metrics]:
-    """One update of the reader.
+    """One update of the reader; half of the walks, other ones each time, are mirrored.
 
     Args:
       state: with the reader as "gen".
@@ -28,6 +30,10 @@ def retarget_step(
     def loss(params, batch):
         return objective(params, batch, reader)
 
-    grads, metrics = options.gradients(loss, state.params["gen"], batch.floats())
+    which = options.own_share(
+        lambda count: jax.random.bernoulli(state.key(), shape=(count,)), len(batch.cells)
+    )
+    walks = batch.floats().mirrored(which)
+    grads, metrics = options.gradients(loss, state.params["gen"], walks)
     state, norms = state.finish_step("gen", grads, optimizers, options.ema)
     return state, {**metrics, **norms}
