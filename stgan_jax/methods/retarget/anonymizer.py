@@ -191,9 +191,10 @@ class RetargetAnonymizer(Anonymizer):
         mean, scale = (np.asarray(self.params["people"][name]) for name in ("mean", "scale"))
         told, sure = reading.person[reading.there].sum(0)
         own = mean + scale * np.clip(told / sure, -_MOST, _MOST)
-        other = identity.vector(stranger(key, options.manner))
-        mixed = options.alpha * other + (1.0 - options.alpha) * own
-        person = identity.from_vector(mixed if options.alpha < 1.0 else other)
+        person = stranger(key, options.manner)
+        if options.alpha < 1.0:
+            mixed = options.alpha * identity.vector(person) + (1.0 - options.alpha) * own
+            person = identity.from_vector(mixed)
         walk = gait.read(reading.pose, reading.variance, not options.in_step)
         share = jax.random.uniform(jax.random.fold_in(key, 0x7B), minval=-1.0, maxval=1.0)
         published = walk.turned(options.turn * float(share))
