@@ -170,14 +170,14 @@ def linear_mix_views() -> str:
     return table(("recogniser", *columns), rows)
 
 
-def cadence_table() -> str:
-    """What an attacker finds who measures the time of a step and nothing else."""
-    found: dict[tuple[str, str], list[str]] = {}
-    for row in rows_of("retarget/cadence.csv"):
-        key = row["gallery_and_probes"], f"{float(row['tempo']):g}"
-        found.setdefault(key, []).append(interval(row, 3))
-    rows = ([*key, *cells] for key, cells in found.items())
-    return table(("attacker's data", "tempo", "nearest", "knows the law"), rows)
+def numbers_table() -> str:
+    """Rank-1 by each number of a gait, read from walks as they are and from published ones."""
+    found: dict[str, list[str]] = {}
+    for row in rows_of("retarget/gait_numbers.csv"):
+        found.setdefault(row["numbers"], []).append(interval(row, 3))
+    methods = dict.fromkeys(row["walks"] for row in rows_of("retarget/gait_numbers.csv"))
+    head = [f"{method}, {how}" for method in methods for how in ("nearest", "LDA")]
+    return table(("read of the walk", *head), ([k, *v] for k, v in found.items()))
 
 
 def opengait_table() -> str:
@@ -205,25 +205,6 @@ def pose_table() -> str:
         if row["seen_from"] == "all"
     ]
     return table(("walks", "hip, degrees", "knee, degrees", "view, degrees"), rows)
-
-
-def retarget_ablation_table() -> str:
-    """One change a row."""
-    rows = []
-    for row in rows_of("retarget/ablation.csv"):
-        cells = [
-            interval(row, 3, (name, f"{name}_low", f"{name}_high")) for name in ("gei", "zheng")
-        ]
-        rows.append([
-            row["row"], number(row["validation_iou"]), *cells,
-            f"{number(row['gei_eer'], 2)}, {number(row['zheng_eer'], 2)}",
-            number(row["leg_amplitude_ratio"], 2), number(row["flicker"], 4),
-            number(row["one_piece"], 4), number(row["own_iou_at_alpha_0"], 2),
-            number(row["identity_in_codes"]),
-        ])  # fmt: skip
-    head = ("row", "IoU", "`gei`", "`zheng`", "EER", "swing", "flicker", "one piece",
-            "own at alpha 0", "codes tell")  # fmt: skip
-    return table(head, rows)
 
 
 def step_time_table() -> str:
@@ -323,10 +304,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "retarget-views": partial(naturalness_by_view, "seed 0"),
     "retarget-in-step-views": partial(naturalness_by_view, "seed 0, in step"),
     "retarget-linking": linking_table,
-    "retarget-cadence": cadence_table,
+    "retarget-numbers": numbers_table,
     "retarget-opengait": opengait_table,
     "retarget-pose": pose_table,
-    "retarget-ablation": retarget_ablation_table,
     "trade": partial(plain_table, "retarget/corner.csv", _TRADE),
     "stgan-privacy": partial(attacks_table, "stgan/privacy.csv", "stgan"),
     "stgan-curves": partial(curves_table, {attack: by_recognizer(attack) for attack in ATTACKS}),
