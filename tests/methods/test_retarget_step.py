@@ -12,7 +12,7 @@ from stgan_jax.data.walkers import labelled
 from stgan_jax.methods.retarget import networks
 from stgan_jax.methods.retarget.examples import ReadingBatch, examples
 from stgan_jax.methods.retarget.losses import objective
-from stgan_jax.shapes import gait, identity
+from stgan_jax.shapes import fields, gait, identity
 from stgan_jax.training import checkpoint
 
 READER = small.RETARGET.nets()
@@ -38,7 +38,7 @@ def test_examples_are_labelled_walks_and_people_standardised(batch):
     numbers = (identity.vector(walk.person) - known["mean"]) / known["scale"]
     np.testing.assert_allclose(batch.person[1], numbers, atol=5e-3)
     seen = labelled.recorded(1, walk)
-    blocks = seen.reshape(8, 60, 4, 60, 4).mean((2, 4)) * 255
+    blocks = fields.encode(seen).reshape(8, 40, 2, 40, 2).mean((2, 4))
     np.testing.assert_allclose(batch.cells[1], blocks, atol=0.51)
 
 
@@ -68,7 +68,7 @@ def test_variances_are_taught_and_change_no_mean(batch, monkeypatch):
     assert int(sum(learning)) == 1
     # A reader is surprised least if its variance is that of its errors, here 0.25.
     nothing = ReadingBatch(
-        jnp.zeros((1, 8, 60, 60), jnp.uint8), jnp.zeros((1, 8, gait.SIZE)), jnp.zeros((1, 43))
+        jnp.zeros((1, 8, 40, 40), jnp.int8), jnp.zeros((1, 8, gait.SIZE)), jnp.zeros((1, 43))
     )
     error, surprise = jnp.full((1, 8, networks.NUMBERS), 0.5), []
     for variance in (0.1, 0.25, 0.6):

@@ -91,7 +91,7 @@ class RetargetAnonymizer(Anonymizer):
     def __init__(self, settings: RetargetSettings, params: Mapping[str, Any], digest: str = ""):
         """Takes a trained model as `weights.load_as` gives it."""
         self.settings, self.params, self.options = settings, dict(params), RetargetOptions()
-        self.context = settings.window // 2
+        self.context = 2 * (settings.window // 2)  # two windows, one of what the other gives
         self._digest = digest
         self._apply = jax.jit(settings.nets().apply)
 

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float, Float16, UInt8
+from jaxtyping import Bool, Float, Float16, Int8
 
 from stgan_jax.data.batches import Arrays
 from stgan_jax.data.walkers import labelled
@@ -21,7 +21,7 @@ class ReadingBatch(NamedTuple):
       person: standardised numbers of the walker, see `identity.vector`.
     """
 
-    cells: UInt8[Arrays, "B T 60 60"]
+    cells: Int8[Arrays, "B T 40 40"]
     pose: Float[Arrays, "B T P"] | Float16[Arrays, "B T P"]
     person: Float[Arrays, "B I"] | Float16[Arrays, "B I"]
 
@@ -56,7 +56,7 @@ def examples(
     """
     people = identity.statistics()
     out = ReadingBatch(
-        np.empty((count, frames, networks.SIDE, networks.SIDE), np.uint8),
+        np.empty((count, frames, networks.SIDE, networks.SIDE), np.int8),
         np.empty((count, frames, gait.SIZE), np.float16),
         np.empty((count, identity.SIZE), np.float16),
     )

@@ -82,7 +82,7 @@ def _pictures(batch: ReadingBatch, numbers: np.ndarray, people: dict[str, Any]) 
     frames = np.linspace(0, batch.pose.shape[1] - 1, 8).astype(int)
     rows = []
     for seen, own, pose in zip(batch.cells, numbers, batch.pose, strict=True):
-        rows += [cv2.resize(cells, (SIZE, SIZE)) > 127 for cells in seen[frames]]
+        rows += [cv2.resize(cells.astype(np.float32), (SIZE, SIZE)) > 0 for cells in seen[frames]]
         for poses in (own[:, :POSE], pose.astype(np.float32)):
             drawn = Walker(person, gait.read(poses, smooth=False))
             rows += [drawn.mask(frame) for frame in frames]

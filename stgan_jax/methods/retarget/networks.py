@@ -6,27 +6,23 @@ that passes is a gait (`shapes.gait`), and bodies are drawn by a body model (`sh
 
 from collections.abc import Sequence
 
-import cv2
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, Float, Int8, UInt8
 
-from stgan_jax.shapes import gait, identity
+from stgan_jax.shapes import fields, gait, identity
 
 POSE = gait.SIZE
 NUMBERS = gait.SIZE + identity.SIZE  # N, of a pose and of an identity
-SIDE = 60  # cells a side that silhouettes are read at. Distance fields of 40 learn no sooner.
+SIDE = 40  # cells a side of the distance fields that are read
 
 
-def to_cells(silhouettes: UInt8[np.ndarray, "T 240 240"]) -> UInt8[np.ndarray, "T 60 60"]:
-    """Silhouettes as they are read: 255 times the share of each cell that is inside."""
-    out = np.empty((len(silhouettes), SIDE, SIDE), np.uint8)
-    for cells, silhouette in zip(out, silhouettes, strict=True):
-        inside = np.where(silhouette, np.uint8(255), np.uint8(0))
-        cv2.resize(inside, (SIDE, SIDE), cells, interpolation=cv2.INTER_AREA)
-    return out
+def to_cells(silhouettes: UInt8[np.ndarray, "T 240 240"]) -> Int8[np.ndarray, "T 40 40"]:
+    """Silhouettes as they are read: `fields.encode` at half of its resolution."""
+    fine = fields.encode(silhouettes).reshape(-1, SIDE, 2, SIDE, 2)
+    return np.rint(fine.mean((2, 4), dtype=np.float32)).astype(np.int8)
 
 
 def windows(walks: Float[Array, "B T D"], size: int) -> Float[Array, "B T W"]:
@@ -39,34 +35,43 @@ def windows(walks: Float[Array, "B T D"], size: int) -> Float[Array, "B T W"]:
 class WalkReader(nn.Module):
     """A walk's silhouettes -> pose and build in each frame, and how uncertain they are.
 
+    A few frames tell where legs and arms are, as a code; some more of them which way they go.
+
     Attributes:
-      window: frames that a frame is read from, odd.
+      window: frames that a code, and then a pose, is read from; odd.
       width: units that a frame is reduced to by itself.
-      hidden: units of the layers that look at a window.
+      hidden: units of the layers that look at a window of frames.
+      code: numbers of a frame's code.
+      later: units of the layers that look at a window of codes.
     """
 
     window: int = 15
-    width: int = 96
+    width: int = 128
     hidden: Sequence[int] = (384, 256)
+    code: int = 20
+    later: Sequence[int] = (384, 192)
 
     @nn.compact
     def __call__(
-        self, cells: Float[Array, "B T 60 60"] | UInt8[Array, "B T 60 60"]
+        self, cells: Int8[Array, "B T 40 40"]
     ) -> tuple[Float[Array, "B T N"], Float[Array, "B T N"]]:
         """Reads a walk.
 
         Args:
-          cells: see `to_cells`, 0 to 255.
+          cells: see `to_cells`.
 
         Returns:
           `gait.pose_vector` and then a standardised `identity.vector`, 12 + 43 numbers, and the
           logarithm of each one's variance.
         """
-        x = cells.reshape(*cells.shape[:2], -1).astype(jnp.float32) / 255
-        x = nn.gelu(nn.Dense(self.width)(x))
-        x = windows(x, self.window)
+        x = cells.reshape(*cells.shape[:2], -1).astype(jnp.float32) / fields.STEPS
+        near = windows(nn.gelu(nn.Dense(self.width)(x)), self.window)
         for width in self.hidden:
+            near = nn.gelu(nn.Dense(width)(near))
+        x = windows(nn.Dense(self.code)(near), self.window)
+        for width in self.later:
             x = nn.gelu(nn.Dense(width)(x))
+        mean = jnp.concatenate([nn.Dense(POSE)(x), nn.Dense(NUMBERS - POSE)(near)], -1)
         # Variances are read off what the means need, and change nothing of it.
-        log_variance = nn.Dense(NUMBERS)(jax.lax.stop_gradient(x))
-        return nn.Dense(NUMBERS)(x), jnp.clip(log_variance, -6.0, 2.0)
+        known = jax.lax.stop_gradient(jnp.concatenate([x, near], -1))
+        return mean, jnp.clip(nn.Dense(NUMBERS)(known), -6.0, 2.0)

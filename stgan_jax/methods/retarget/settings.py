@@ -16,7 +16,7 @@ class RetargetSettings(ValidatedSettings):
     """Training of the network that reads gaits, to be drawn as other people's.
 
     Attributes:
-      window: frames that a frame is read from, odd.
+      window: frames that a frame is read from, odd, and again of what is read so.
       width: units that a frame is reduced to before it is seen beside others.
       learning_rate: rate for the reader.
     """
@@ -25,7 +25,7 @@ class RetargetSettings(ValidatedSettings):
 
     data: RenderedData = dataclasses.field(default_factory=RenderedData)
     window: int = 15
-    width: int = 96
+    width: int = 128
     learning_rate: float = 1e-3
 
     def __post_init__(self):
