@@ -2,7 +2,7 @@
 
     python launch/train.py --config=configs/retarget.py --workdir=runs/retarget
 
-Walks of procedural walkers, recorded badly, are rendered as it starts (0.7 GB, held in memory), and
+Walks of procedural walkers, recorded badly, are rendered as it starts (0.8 GB, held in memory), and
 the reader learns from them. Drawing needs no training.
 """
 
@@ -14,8 +14,8 @@ from stgan_jax.methods.retarget.settings import RetargetSettings
 
 def get_config(size: str = "full") -> config_dict.ConfigDict:
     settings = RetargetSettings(
-        data=RenderedData(walks=8000, validation_walks=100, frames=24),
-        steps=16000,
+        data=RenderedData(walks=20000, validation_walks=100, frames=24),
+        steps=24000,
         batch_size=20,
         learning_rate=2e-3,
         schedule="cosine",

@@ -62,31 +62,8 @@ def attacks_table(name: str, method: str) -> str:
         return f"{interval(row, 3, _RANK1)}; {error}; {linkability}"
 
     columns = ("clean", *ATTACKS)
-    rows = [[f"`{r}`", *(cell(r, attack) for attack in columns)] for r in RECOGNIZERS]
-    return table(("recogniser", *columns), rows)
-
-
-def seeds_table(suffix: str) -> str:
-    """Of `retarget`: mean rank-1 of three trainings, normal / bag / coat, and their range."""
-    found: dict[tuple[str, str], dict[str, list[float]]] = {}
-    for row in rows_of("retarget/privacy.csv"):
-        named = [f"seed {seed}{suffix}" for seed in range(3)]
-        if row["view"] == "all" and row["method"] in [*named, "unprotected"]:
-            cell = found.setdefault((row["recognizer"], row["attack"]), {})
-            cell.setdefault(row["condition"], []).append(float(row["rank1"]))
-
-    def cell(recognizer: str, attack: str) -> str:
-        by_condition = found[recognizer, attack]
-        means = " / ".join(
-            number(sum(by_condition[c]) / len(by_condition[c])) for c in ("nm", "bg", "cl")
-        )
-        normal = by_condition["nm"]
-        if len(normal) == 1:
-            return means
-        return f"{means} ({number(min(normal))} to {number(max(normal))})"
-
-    columns = ("clean", *ATTACKS)
-    rows = [[f"`{r}`", *(cell(r, attack) for attack in columns)] for r in RECOGNIZERS]
+    known = [r for r in RECOGNIZERS if any(r == recognizer for recognizer, _ in cells)]
+    rows = [[f"`{r}`", *(cell(r, attack) for attack in columns)] for r in known]
     return table(("recogniser", *columns), rows)
 
 
@@ -296,13 +273,10 @@ def real_clips() -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "hard-scenes": hard_scenes,
     "real-clips": real_clips,
-    "retarget-privacy": partial(seeds_table, ""),
-    "retarget-intervals": partial(attacks_table, "retarget/privacy.csv", "seed 0"),
-    "retarget-in-step-privacy": partial(seeds_table, ", in step"),
-    "retarget-in-step-intervals": partial(attacks_table, "retarget/privacy.csv", "seed 0, in step"),
+    "retarget-privacy": partial(attacks_table, "retarget/privacy.csv", "retarget"),
+    "retarget-in-step-privacy": partial(attacks_table, "retarget/privacy.csv", "in step"),
     "retarget-naturalness": naturalness_table,
-    "retarget-views": partial(naturalness_by_view, "seed 0"),
-    "retarget-in-step-views": partial(naturalness_by_view, "seed 0, in step"),
+    "retarget-views": partial(naturalness_by_view, "retarget"),
     "retarget-linking": linking_table,
     "retarget-numbers": numbers_table,
     "retarget-opengait": opengait_table,

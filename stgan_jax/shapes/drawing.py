@@ -7,7 +7,7 @@ from jaxtyping import Float
 from stgan_jax.shapes import body
 
 CIRCLE = np.stack([f(np.arange(16) * np.pi / 8) for f in (np.sin, np.cos)], -1)  # (row, col)
-_SHIFT = 4  # fractional bits of the coordinates passed to OpenCV
+SHIFT = 4  # fractional bits of the coordinates passed to OpenCV
 
 
 def project(
@@ -49,5 +49,5 @@ def hulls(projected: dict, spheres: tuple[str, ...]) -> list[Float[np.ndarray, "
 
 def fill(image: np.ndarray, polygon: Float[np.ndarray, "N 2"], value) -> None:
     """Fills a convex polygon of (row, col) pixel coordinates into an image, in place."""
-    points = np.rint(polygon[:, ::-1] * (1 << _SHIFT)).astype(np.int32)
-    cv2.fillConvexPoly(image, points, value, lineType=cv2.LINE_8, shift=_SHIFT)
+    points = np.rint(polygon[:, ::-1] * (1 << SHIFT)).astype(np.int32)
+    cv2.fillConvexPoly(image, points, value, lineType=cv2.LINE_8, shift=SHIFT)

@@ -4,6 +4,7 @@ Not in the papers. By a walk's pose codes, however few, two results of one recor
 among others; by these numbers, smoothed over a second or so and moved, they are not.
 """
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -177,12 +178,14 @@ def _phase(
     for the other a phase does not follow from the one before. Whoever `walks` goes on there.
     """
     away, counts = _around(_NEAR)
-    waves = np.exp(-2j * np.pi * away[:, None] * _CADENCES)
-    near = [sliding_window_view(np.pad(x, len(away) // 2), len(away)) for x in (once, twice)]
+    waves, doubles = _waves()
+    near = [
+        sliding_window_view(np.pad(x.astype(np.complex64), len(away) // 2), len(away))
+        for x in (once, twice)
+    ]
     angles, best, every = [], [], np.zeros(len(_CADENCES))
     for i in range(0, len(once), 512):
-        one, two = (x[i : i + 512] * counts for x in near)
-        one, two = one @ waves, two @ waves**2
+        one, two = near[0][i : i + 512] @ waves, near[1][i : i + 512] @ doubles
         fits = np.abs(one) + np.abs(two)
         here = np.arange(len(one)), fits.argmax(1)
         angles.append(_nearest(one[here], two[here]))
@@ -195,6 +198,15 @@ def _phase(
     astray = ndimage.maximum_filter1d(np.pad(jumps, (1, 0)), _JUMPS)
     hidden = walks & (astray | ((cadence < _SLOWEST) & (fit < _CERTAIN)))
     return _going_on(phase, cadence, hidden, every) if hidden.any() else phase
+
+
+@functools.cache
+def _waves() -> tuple[Complex[np.ndarray, "N K"], Complex[np.ndarray, "N K"]]:
+    """exp(-i a) and exp(-2 i a) of every cadence around a frame, each frame by its weight."""
+    away, counts = _around(_NEAR)
+    waves = np.exp(-2j * np.pi * away[:, None] * _CADENCES)
+    once, twice = ((counts[:, None] * x).astype(np.complex64) for x in (waves, waves**2))
+    return once, twice
 
 
 def _going_on(

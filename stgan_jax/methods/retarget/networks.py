@@ -16,6 +16,9 @@ from stgan_jax.shapes import fields, gait, identity
 
 POSE = gait.SIZE
 NUMBERS = gait.SIZE + identity.SIZE  # N, of a pose and of an identity
+# Scale of the inputs, 0 outside: Adam moves every weight alike, and there are many cells that go
+# along with each other, so that they must be small and their weights large.
+_INPUT = 0.03
 SIDE = 40  # cells a side of the distance fields that are read
 
 
@@ -64,14 +67,17 @@ class WalkReader(nn.Module):
           `gait.pose_vector` and then a standardised `identity.vector`, 12 + 43 numbers, and the
           logarithm of each one's variance.
         """
-        x = cells.reshape(*cells.shape[:2], -1).astype(jnp.float32) / fields.STEPS
-        near = windows(nn.gelu(nn.Dense(self.width)(x)), self.window)
+        x = _INPUT * (1.0 + cells.reshape(*cells.shape[:2], -1).astype(jnp.float32) / fields.STEPS)
+        start = nn.initializers.variance_scaling(_INPUT**-2, "fan_in", "truncated_normal")
+        own = nn.gelu(nn.Dense(self.width, kernel_init=start)(x))
+        near = windows(own, self.window)
         for width in self.hidden:
             near = nn.gelu(nn.Dense(width)(near))
         x = windows(nn.Dense(self.code)(near), self.window)
         for width in self.later:
             x = nn.gelu(nn.Dense(width)(x))
-        mean = jnp.concatenate([nn.Dense(POSE)(x), nn.Dense(NUMBERS - POSE)(near)], -1)
+        build = nn.gelu(nn.Dense(self.width)(jnp.concatenate([own, near], -1)))
+        mean = jnp.concatenate([nn.Dense(POSE)(x), nn.Dense(NUMBERS - POSE)(build)], -1)
         # Variances are read off what the means need, and change nothing of it.
-        known = jax.lax.stop_gradient(jnp.concatenate([x, near], -1))
+        known = jax.lax.stop_gradient(jnp.concatenate([x, build], -1))
         return mean, jnp.clip(nn.Dense(NUMBERS)(known), -6.0, 2.0)
