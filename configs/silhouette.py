@@ -10,13 +10,13 @@ broken silhouettes in benchmarks/experiments/color.
 
 from ml_collections import config_dict
 
-from stgan_jax.data.selection import PairData
+from stgan_jax.data.selection import RenderedData
 from stgan_jax.methods.silhouette.settings import SilhouetteSettings
 
 
 def get_config() -> config_dict.ConfigDict:
     settings = SilhouetteSettings(
-        data=PairData(walks=1200, validation_walks=50, frames=4),
+        data=RenderedData(walks=1200, validation_walks=50, frames=4),
         code_size=24,
         widths=(8, 16, 32, 64),
         adversarial_weight=0.3,

@@ -62,31 +62,8 @@ def attacks_table(name: str, method: str) -> str:
         return f"{interval(row, 3, _RANK1)}; {error}; {linkability}"
 
     columns = ("clean", *ATTACKS)
-    rows = [[f"`{r}`", *(cell(r, attack) for attack in columns)] for r in RECOGNIZERS]
-    return table(("recogniser", *columns), rows)
-
-
-def seeds_table(suffix: str) -> str:
-    """Of `retarget`: mean rank-1 of three trainings, normal / bag / coat, and their range."""
-    found: dict[tuple[str, str], dict[str, list[float]]] = {}
-    for row in rows_of("retarget/privacy.csv"):
-        named = [f"seed {seed}{suffix}" for seed in range(3)]
-        if row["view"] == "all" and row["method"] in [*named, "unprotected"]:
-            cell = found.setdefault((row["recognizer"], row["attack"]), {})
-            cell.setdefault(row["condition"], []).append(float(row["rank1"]))
-
-    def cell(recognizer: str, attack: str) -> str:
-        by_condition = found[recognizer, attack]
-        means = " / ".join(
-            number(sum(by_condition[c]) / len(by_condition[c])) for c in ("nm", "bg", "cl")
-        )
-        normal = by_condition["nm"]
-        if len(normal) == 1:
-            return means
-        return f"{means} ({number(min(normal))} to {number(max(normal))})"
-
-    columns = ("clean", *ATTACKS)
-    rows = [[f"`{r}`", *(cell(r, attack) for attack in columns)] for r in RECOGNIZERS]
+    known = [r for r in RECOGNIZERS if any(r == recognizer for recognizer, _ in cells)]
+    rows = [[f"`{r}`", *(cell(r, attack) for attack in columns)] for r in known]
     return table(("recogniser", *columns), rows)
 
 
@@ -170,14 +147,14 @@ def linear_mix_views() -> str:
     return table(("recogniser", *columns), rows)
 
 
-def cadence_table() -> str:
-    """What an attacker finds who measures the time of a step and nothing else."""
-    found: dict[tuple[str, str], list[str]] = {}
-    for row in rows_of("retarget/cadence.csv"):
-        key = row["gallery_and_probes"], f"{float(row['tempo']):g}"
-        found.setdefault(key, []).append(interval(row, 3))
-    rows = ([*key, *cells] for key, cells in found.items())
-    return table(("attacker's data", "tempo", "nearest", "knows the law"), rows)
+def numbers_table() -> str:
+    """Rank-1 by each number of a gait, read from walks as they are and from published ones."""
+    found: dict[str, list[str]] = {}
+    for row in rows_of("retarget/gait_numbers.csv"):
+        found.setdefault(row["numbers"], []).append(interval(row, 3))
+    methods = dict.fromkeys(row["walks"] for row in rows_of("retarget/gait_numbers.csv"))
+    head = [f"{method}, {how}" for method in methods for how in ("nearest", "LDA")]
+    return table(("read of the walk", *head), ([k, *v] for k, v in found.items()))
 
 
 def opengait_table() -> str:
@@ -205,25 +182,6 @@ def pose_table() -> str:
         if row["seen_from"] == "all"
     ]
     return table(("walks", "hip, degrees", "knee, degrees", "view, degrees"), rows)
-
-
-def retarget_ablation_table() -> str:
-    """One change a row."""
-    rows = []
-    for row in rows_of("retarget/ablation.csv"):
-        cells = [
-            interval(row, 3, (name, f"{name}_low", f"{name}_high")) for name in ("gei", "zheng")
-        ]
-        rows.append([
-            row["row"], number(row["validation_iou"]), *cells,
-            f"{number(row['gei_eer'], 2)}, {number(row['zheng_eer'], 2)}",
-            number(row["leg_amplitude_ratio"], 2), number(row["flicker"], 4),
-            number(row["one_piece"], 4), number(row["own_iou_at_alpha_0"], 2),
-            number(row["identity_in_codes"]),
-        ])  # fmt: skip
-    head = ("row", "IoU", "`gei`", "`zheng`", "EER", "swing", "flicker", "one piece",
-            "own at alpha 0", "codes tell")  # fmt: skip
-    return table(head, rows)
 
 
 def step_time_table() -> str:
@@ -347,18 +305,14 @@ def leaderboard() -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "hard-scenes": hard_scenes,
     "real-clips": real_clips,
-    "retarget-privacy": partial(seeds_table, ""),
-    "retarget-intervals": partial(attacks_table, "retarget/privacy.csv", "seed 0"),
-    "retarget-in-step-privacy": partial(seeds_table, ", in step"),
-    "retarget-in-step-intervals": partial(attacks_table, "retarget/privacy.csv", "seed 0, in step"),
+    "retarget-privacy": partial(attacks_table, "retarget/privacy.csv", "retarget"),
+    "retarget-in-step-privacy": partial(attacks_table, "retarget/privacy.csv", "in step"),
     "retarget-naturalness": naturalness_table,
-    "retarget-views": partial(naturalness_by_view, "seed 0"),
-    "retarget-in-step-views": partial(naturalness_by_view, "seed 0, in step"),
+    "retarget-views": partial(naturalness_by_view, "retarget"),
     "retarget-linking": linking_table,
-    "retarget-cadence": cadence_table,
+    "retarget-numbers": numbers_table,
     "retarget-opengait": opengait_table,
     "retarget-pose": pose_table,
-    "retarget-ablation": retarget_ablation_table,
     "trade": partial(plain_table, "retarget/corner.csv", _TRADE),
     "stgan-privacy": partial(attacks_table, "stgan/privacy.csv", "stgan"),
     "stgan-curves": partial(curves_table, {attack: by_recognizer(attack) for attack in ATTACKS}),

@@ -130,7 +130,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "flags": flags_table,
     "settings-run": partial(settings_table, RunSettings),
     "settings-walkers": partial(settings_table, selection.WalkerData),
-    "settings-pairs": partial(settings_table, selection.PairData),
+    "settings-rendered": partial(settings_table, selection.RenderedData),
     "settings-frames": partial(settings_table, selection.ColorData),
     **{f"settings-{kind}": partial(kind_table, kind) for kind in kinds()},
     **{f"modules-{folder}": partial(modules, folder) for folder in FOLDERS},

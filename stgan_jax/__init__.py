@@ -29,7 +29,7 @@ def anonymize(
       jobs: number of processes for datasets; with a loaded model it is one.
       **options: fields of `video.source.ClipOptions`: keep_audio, codec, crf, start, end,
         max_resolution, silhouettes_only, color, face, standing, people, models, masks,
-        segmenter, segmenter_input, background, seed, alpha, tempo, in_step, store_seed,
+        segmenter, segmenter_input, background, seed, alpha, in_step, store_seed,
         preview, contact_sheet.
 
     Returns:

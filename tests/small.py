@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from stgan_jax.data.selection import PairData, WalkerData
+from stgan_jax.data.selection import RenderedData, WalkerData
 from stgan_jax.methods.retarget.settings import RetargetSettings
 from stgan_jax.methods.silhouette.settings import SilhouetteSettings
 from stgan_jax.methods.stgan.settings import NoiseSettings, StganSettings
@@ -40,10 +40,9 @@ WIFS = WifsSettings(
     save_every=10,
 )
 RETARGET = RetargetSettings(
-    data=PairData(12, 2, 8),
-    components=32,
-    inputs=24,
+    data=RenderedData(12, 2, 8),
     window=5,
+    width=16,
     steps=30,
     batch_size=4,
     log_every=10,
@@ -51,11 +50,9 @@ RETARGET = RetargetSettings(
     evaluate_every=30,
     hold=True,
     steps_per_call=10,
-    read_weight=1.0,
-    stride=3,
 )
 SILHOUETTE = SilhouetteSettings(
-    data=PairData(4, 2, 4),
+    data=RenderedData(4, 2, 4),
     widths=(4, 8, 8, 8),
     steps=20,
     batch_size=2,

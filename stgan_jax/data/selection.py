@@ -57,8 +57,8 @@ class WalkerData:
 
 
 @dataclasses.dataclass(frozen=True)
-class PairData:
-    """Rendered walks of two people each, to learn retargeting from.
+class RenderedData:
+    """Rendered walks, to learn reading or drawing from.
 
     Attributes:
       walks: number of walks to train on.

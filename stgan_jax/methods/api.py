@@ -6,7 +6,7 @@ own subclasses `Anonymizer` and is registered with `catalog.register`.
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from stgan_jax.shapes import contour
+from stgan_jax.shapes.walker import Walker
 from stgan_jax.util.errors import InputError
 
 if TYPE_CHECKING:
@@ -36,6 +37,33 @@ class GaitReader(Protocol):
     def read_gait(self, silhouettes: Silhouettes) -> Float[np.ndarray, "T 12"]:
         """What each frame of one person's walk shows, as `gait.pose_vector` has it, unsmoothed."""
         ...
+
+
+class Track(NamedTuple):
+    """What a video shows of a walk beside its silhouettes.
+
+    Attributes:
+      fps: frames a second.
+      steps: how far the person's place on the ground moves in the picture in each frame, (row,
+        col), in heights of the person; None if it is unknown.
+      pitch: degrees by which the camera looks down at the person; None if it is unknown.
+    """
+
+    fps: float = 25.0
+    steps: Float[np.ndarray, "T 2"] | None = None
+    pitch: float | None = None
+
+
+class Drawn(NamedTuple):
+    """A walk as bodies, frame by frame.
+
+    Attributes:
+      own: the person as read, in the own pose, phase by phase.
+      new: the stranger, in the pose that is published.
+    """
+
+    own: Walker
+    new: Walker
 
 
 class Anonymizer:
@@ -83,7 +111,11 @@ class Anonymizer:
         return [self(walk, key) for walk, key in zip(walks, keys, strict=True)]
 
     def in_pieces(
-        self, crops: Callable[[range], np.ndarray], frames: int, key: jax.Array
+        self,
+        crops: Callable[[range], np.ndarray],
+        frames: int,
+        key: jax.Array,
+        track: Track | None = None,
     ) -> Iterator[tuple[range, np.ndarray]]:
         """Anonymises a long walk without holding all of its silhouettes; needed if `whole`.
 
@@ -91,10 +123,15 @@ class Anonymizer:
           crops: range of frames -> their silhouettes, (n, 240, 240).
           frames: length of the walk.
           key: as in a call.
+          track: what else the video shows of the walk.
 
         Yields:
           ranges of frames and their new silhouettes, in order.
         """
+        raise NotImplementedError
+
+    def drawn(self, silhouettes: Silhouettes, key: jax.Array, track: Track | None = None) -> Drawn:
+        """The bodies behind a call, to be dressed; only of methods that draw bodies."""
         raise NotImplementedError
 
     def with_options(self, **options: Any) -> "Anonymizer":

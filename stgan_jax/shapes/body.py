@@ -8,6 +8,7 @@ Winter's normal-cadence curves, both varied per identity.
 """
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -103,14 +104,18 @@ def body_spheres(
       that moves along with the pelvis; and the stride, the distance walked a gait
       cycle, in statures, by which a standing foot does not slide.
     """
-    walker = _Poser(person, motion, condition)
-    spheres = walker.pose(phase)
+    spheres = _Poser(person, motion, condition).pose(phase)
     # One exact cycle fixes the pelvis' path and the stride for every phase.
-    path, stride = walker.ground_contact()
+    path, stride = _contact(person, motion, condition)
     surge, height = path(phase % 1.0).T
     shift = np.stack([surge, 0 * surge, height], -1)
     spheres = {name: (centre + shift, radius) for name, (centre, radius) in spheres.items()}
     return spheres, stride
+
+
+@functools.lru_cache(64)
+def _contact(person: Identity, motion: Motion, condition: str) -> tuple[CubicSpline, float]:
+    return _Poser(person, motion, condition).ground_contact()
 
 
 def leg_angles(

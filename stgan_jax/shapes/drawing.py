@@ -6,8 +6,8 @@ from jaxtyping import Float
 
 from stgan_jax.shapes import body
 
-_CIRCLE = np.stack([f(np.arange(16) * np.pi / 8) for f in (np.sin, np.cos)], -1)  # (row, col)
-_SHIFT = 4  # fractional bits of the coordinates passed to OpenCV
+CIRCLE = np.stack([f(np.arange(16) * np.pi / 8) for f in (np.sin, np.cos)], -1)  # (row, col)
+SHIFT = 4  # fractional bits of the coordinates passed to OpenCV
 
 
 def project(
@@ -42,12 +42,12 @@ def project(
 def hulls(projected: dict, spheres: tuple[str, ...]) -> list[Float[np.ndarray, "N 2"]]:
     """Outline of one part, a convex polygon of (row, col) points, for each frame."""
     rims = np.concatenate(
-        [projected[s][0][:, None] + projected[s][2] * _CIRCLE for s in spheres], axis=1
+        [projected[s][0][:, None] + projected[s][2] * CIRCLE for s in spheres], axis=1
     ).astype(np.float32)
     return [cv2.convexHull(rim)[:, 0] for rim in rims]
 
 
 def fill(image: np.ndarray, polygon: Float[np.ndarray, "N 2"], value) -> None:
     """Fills a convex polygon of (row, col) pixel coordinates into an image, in place."""
-    points = np.rint(polygon[:, ::-1] * (1 << _SHIFT)).astype(np.int32)
-    cv2.fillConvexPoly(image, points, value, lineType=cv2.LINE_8, shift=_SHIFT)
+    points = np.rint(polygon[:, ::-1] * (1 << SHIFT)).astype(np.int32)
+    cv2.fillConvexPoly(image, points, value, lineType=cv2.LINE_8, shift=SHIFT)

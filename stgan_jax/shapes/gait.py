@@ -4,6 +4,7 @@ Not in the papers. By a walk's pose codes, however few, two results of one recor
 among others; by these numbers, smoothed over a second or so and moved, they are not.
 """
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -13,6 +14,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from scipy import ndimage, signal
 
 SIZE = 12  # numbers of `pose_vector`
+# Which change their sign in a mirror: the other leg's phase, the other side's view.
+SIDED = np.isin(np.arange(SIZE), (0, 1, 5, 7))
 _NEAR = 12.0  # frames, the deviation of the weights of what is near a frame, for its phase
 _LASTING = 20.0  # and for view and swing
 _ANGLES = np.linspace(-np.pi, np.pi, 48, endpoint=False)
@@ -25,6 +28,8 @@ _CERTAIN = 1.2  # of 2: strength with which a phase is read of somebody who stan
 _WALKS = 0.85  # of a step and more is one
 _STEPS = 0.75  # of one: whoever swings the legs so far does not stand
 _SURE = 0.9  # that there is a bag or a coat; one walk misread in both results links them
+_USUAL_PACE = 0.75  # of one's median cadence; whoever goes slower than that slows down
+_STANDS = 0.3  # of a step: whoever swings the legs less only shuffles on the spot
 _STEEPEST = 25.0  # degrees that `pose_vector` is in units of
 _PITCHES = 6.0, 16.0, 26.0  # degrees; which of them, a walk is seldom misread by
 
@@ -71,33 +76,66 @@ class Gait(NamedTuple):
     condition: str
     pitch: float
 
-    def moved(self, factor: float, start: float, turn: float) -> "Gait":
-        """Ahead by `start` cycles in its middle, `factor` times as fast, turned by degrees."""
-        middle = self.phase[len(self.phase) // 2]
-        phase = middle + factor * (self.phase - middle) + start
-        return self._replace(phase=phase, view=self.view + turn)
+    def turned(self, degrees: float) -> "Gait":
+        """The same gait from a camera further round the walker."""
+        return self._replace(view=self.view + degrees)
+
+    def in_cadence(self, cadence: Float[np.ndarray, " T"] | float, start: float) -> "Gait":
+        """The same way at another cadence, in cycles a frame: phases begin at `start`.
+
+        A single cadence is kept by whoever walks as fast as usual, and slows down to none with
+        whoever slows down (`pace`): how fast somebody's steps follow each other does not show.
+        """
+        rates = cadence * self.pace() if np.ndim(cadence) == 0 else cadence
+        steps = np.broadcast_to(rates, self.phase.shape)
+        return self._replace(phase=start + np.cumsum(steps) - steps[0])
+
+    def pace(self) -> Float[np.ndarray, " T"]:
+        """How fast a person goes beside their own usual, 0 to 1; 0 where they stand.
+
+        1 from `_USUAL_PACE` of the median cadence on, so that an even walk has none but ones.
+        """
+        rates = np.gradient(self.phase) if len(self.phase) > 1 else np.zeros(1)
+        walks = (rates > _SLOWEST) & (self.swing > _STANDS)
+        if not walks.any():
+            return np.zeros(len(rates))
+        return np.clip(rates / (_USUAL_PACE * np.median(rates[walks])), 0.0, 1.0)
 
     def vector(self) -> Float[np.ndarray, "T 12"]:
         """As `pose_vector` has it."""
         return pose_vector(self.phase, self.view, self.swing, self.condition, self.pitch)
 
 
-def read(numbers: Float[np.ndarray, "T 12"]) -> Gait:
+def read(
+    numbers: Float[np.ndarray, "T 12"],
+    variances: Float[np.ndarray, "T 12"] | None = None,
+    smooth: bool = True,
+) -> Gait:
     """The walk that a network reads frame by frame (`methods.retarget.networks.GaitReader`).
 
     Steps come evenly within a second or so, slower or faster before and after, or not at all where
     somebody stands; she has a bag or a coat throughout or not; and nobody takes more than a whole
     step. Phase and view are those whose numbers are nearest to what is read: where front and back,
     or left and right, look alike, only the doubles tell, and the mean of both would be neither.
+
+    Args:
+      numbers: as `pose_vector` has them.
+      variances: how uncertain each is; bag, coat and pitch are those of the certain frames.
+      smooth: False takes the phase of each frame as it is read.
     """
     numbers = numbers.astype(np.float64)
     waves = numbers[:, [0, 2, 4, 6]] + 1j * numbers[:, [1, 3, 5, 7]]
-    bag, coat, pitch = numbers[:, 9:12].mean(0)
+    counts = np.ones((len(numbers), 3)) if variances is None else 1.0 / variances[:, 9:12]
+    bag, coat, pitch = np.sum(counts * numbers[:, 9:12], 0) / counts.sum(0)
     condition = "cl" if coat > max(bag, _SURE) else "bg" if bag > _SURE else "nm"
     view = _nearest(_smooth(waves[:, 2]), _smooth(waves[:, 3]))
     swing = np.clip(_smooth(numbers[:, 8]) / _WALKS, 0.0, 1.0)
+    if smooth:
+        phase = _phase(waves[:, 0], waves[:, 1], swing > _STEPS)
+    else:
+        phase = np.unwrap(_nearest(waves[:, 0], waves[:, 1])) / (2 * np.pi)
     return Gait(
-        _phase(waves[:, 0], waves[:, 1], swing > _STEPS),
+        phase,
         np.degrees(np.unwrap(view)),
         swing,
         condition,
@@ -140,12 +178,14 @@ def _phase(
     for the other a phase does not follow from the one before. Whoever `walks` goes on there.
     """
     away, counts = _around(_NEAR)
-    waves = np.exp(-2j * np.pi * away[:, None] * _CADENCES)
-    near = [sliding_window_view(np.pad(x, len(away) // 2), len(away)) for x in (once, twice)]
+    waves, doubles = _waves()
+    near = [
+        sliding_window_view(np.pad(x.astype(np.complex64), len(away) // 2), len(away))
+        for x in (once, twice)
+    ]
     angles, best, every = [], [], np.zeros(len(_CADENCES))
     for i in range(0, len(once), 512):
-        one, two = (x[i : i + 512] * counts for x in near)
-        one, two = one @ waves, two @ waves**2
+        one, two = near[0][i : i + 512] @ waves, near[1][i : i + 512] @ doubles
         fits = np.abs(one) + np.abs(two)
         here = np.arange(len(one)), fits.argmax(1)
         angles.append(_nearest(one[here], two[here]))
@@ -158,6 +198,15 @@ def _phase(
     astray = ndimage.maximum_filter1d(np.pad(jumps, (1, 0)), _JUMPS)
     hidden = walks & (astray | ((cadence < _SLOWEST) & (fit < _CERTAIN)))
     return _going_on(phase, cadence, hidden, every) if hidden.any() else phase
+
+
+@functools.cache
+def _waves() -> tuple[Complex[np.ndarray, "N K"], Complex[np.ndarray, "N K"]]:
+    """exp(-i a) and exp(-2 i a) of every cadence around a frame, each frame by its weight."""
+    away, counts = _around(_NEAR)
+    waves = np.exp(-2j * np.pi * away[:, None] * _CADENCES)
+    once, twice = ((counts[:, None] * x).astype(np.complex64) for x in (waves, waves**2))
+    return once, twice
 
 
 def _going_on(
@@ -177,24 +226,8 @@ def _going_on(
     return ahead + np.interp(here, known, np.unwrap((phase - ahead)[known], period=1.0))
 
 
-def factor(key: jax.Array, largest: float) -> float:
-    """Factor by which a gait becomes faster: from 1 / (1 + largest) to 1 + largest.
-
-    Uniform in the logarithm, 1 included: whoever knows how it is drawn then learns least. Away
-    from 1 the nearest cadence would be the wrong one, but people could be ruled out in the
-    middle, too.
-    Note: the papers name cadence as future work.
-
-    Args:
-      key: decides it.
-      largest: relative change, at least 0; 0 always gives 1.
-    """
-    share = float(jax.random.uniform(jax.random.fold_in(key, 0x7E), minval=-1.0, maxval=1.0))
-    return float((1.0 + largest) ** share)
-
-
 def start(key: jax.Array) -> float:
-    """Share of a cycle by which a gait is ahead in the middle of a walk: from -0.5 to 0.5.
+    """Phase at which a published gait begins, in cycles, from -0.5 to 0.5.
 
     Which moments of a gait a short recording holds tells it from others, whoever walks in it.
 

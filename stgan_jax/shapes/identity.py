@@ -8,6 +8,7 @@ from jaxtyping import Float
 
 CONDITIONS = ("nm", "bg", "cl")
 SIZE = 43  # numbers of `vector`
+_SIZES = {"hair": 2, "asymmetry": 3, "harmonics": 4, "bag": 3}  # numbers of those with several
 FIRST_UNSEEN = 1_000_000_000  # seed of the first person that nothing is trained on
 
 
@@ -123,10 +124,31 @@ def vector(person: Identity) -> Float[np.ndarray, " 43"]:
     return np.array(values, np.float32)
 
 
+def from_vector(numbers: Float[np.ndarray, " 43"]) -> Identity:
+    """The inverse of `vector`; of numbers in between, the likeliest bag counts."""
+    values, rest = {}, [float(number) for number in numbers]
+    for field in dataclasses.fields(Identity):
+        size = _SIZES.get(field.name, 1)
+        own, rest = rest[:size], rest[size:]
+        many = int(np.argmax(own)) if field.name == "bag" else tuple(own)
+        values[field.name] = own[0] if size == 1 else many
+    return Identity(**values)  # type: ignore[arg-type]
+
+
 def statistics(count: int = 2000) -> dict[str, Float[np.ndarray, " 43"]]:
     """Mean and standard deviation ("scale") of the numbers of many people."""
     drawn = np.stack([vector(sample_identity(FIRST_UNSEEN + i)) for i in range(count)])
     return {"mean": drawn.mean(0), "scale": drawn.std(0)}
+
+
+# Which of an identity's numbers change their sign in a mirror.
+SIDED = np.array(
+    [
+        field.name == "asymmetry"
+        for field in dataclasses.fields(Identity)
+        for _ in range(_SIZES.get(field.name, 1))
+    ]
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,6 +163,9 @@ class Motion:
     elbow: float  # radians added
     abduction: float  # radians added
     hunch: float  # statures added
+
+
+MEAN_MOTION = Motion(0.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0)  # a person's mean walk
 
 
 def sample_motion(seed: int, condition: str, repetition: int, spread: float = 1.0) -> Motion:

@@ -62,17 +62,12 @@ def _add_model_flags(add) -> None:
         "stgan_strong.",
     )
     add(
-        "--tempo",
-        type=float,
-        help="Make gaits faster or slower by up to this share; feet slip by as much.",
-    )
-    add(
         "--in_step",
         action="store_true",
         default=None,
         help="Draw each pose as it is read, at the moment of its recording, for stairs and the "
-        "like. By default only the gait is kept, at another moment, so that results cannot be "
-        "linked.",
+        "like. By default steps are the stranger's, at the speed at which feet do not slip, so "
+        "that results cannot be linked.",
     )
     add("--seed", type=int, help="Seed of everybody's random numbers. Random by default.")
     add("--store_seed", action="store_true", help="Put the seed into the report.")

@@ -46,7 +46,6 @@ class ClipOptions:
       background: picture of the empty scene, or a video or folder with one for every frame.
       seed: of everybody's random numbers; by default a random one.
       alpha: how far bodies move to the stranger's, 0 to 1; None for the model's own.
-      tempo: largest relative change of everybody's cadence; None for the model's own.
       in_step: draws every pose as it is read, at the moment when it was recorded, by which two
         results of one recording can be linked; None for the model's own, which keeps a person's
         gait parameters only.
@@ -73,7 +72,6 @@ class ClipOptions:
     background: str | os.PathLike | None = None
     seed: int | None = None
     alpha: float | None = None
-    tempo: float | None = None
     in_step: bool | None = None
     store_seed: bool = False
     preview: str | os.PathLike | None = None
@@ -100,10 +98,6 @@ class ClipOptions:
             raise InputError("--crf must be from 0 to 51")
         if self.alpha is not None and not 0.0 <= self.alpha <= 1.0:
             raise InputError("--alpha must be from 0 to 1")
-        if self.tempo is not None and not 0.0 <= self.tempo <= 0.5:
-            raise InputError("--tempo must be from 0 to 0.5")
-        if self.tempo and self.in_step:
-            raise InputError("--in_step keeps the cadence: leave --tempo out")
         if self.models and self.people == "difference":
             raise InputError("--people=difference uses no networks: leave --models out")
         if self.masks and self.segmenter:
@@ -125,7 +119,7 @@ class ClipOptions:
     @property
     def of_model(self) -> dict[str, Any]:
         """Arguments for `Anonymizer.with_options`."""
-        return {name: getattr(self, name) for name in ("alpha", "tempo", "in_step")}
+        return {name: getattr(self, name) for name in ("alpha", "in_step")}
 
 
 class ClipSource:

@@ -13,7 +13,7 @@ from stgan_jax.methods.baselines import Unprotected
 from stgan_jax.shapes import contour
 from stgan_jax.util.errors import InputError
 
-OPTIONS = ("alpha", "tempo", "in_step", "turn", "manner")
+OPTIONS = ("alpha", "in_step", "turn", "manner")
 
 
 @pytest.fixture(scope="module", params=["stgan", "silhouette", "unprotected"])
@@ -37,10 +37,8 @@ def test_an_option_that_a_method_lacks_is_refused(plain, option):
         ({"alpha": 1.5}, "alpha must be from 0 to 1"),
         ({"alpha": -0.1}, "alpha must be from 0 to 1"),
         ({"alpha": float("nan")}, "alpha must be from 0 to 1"),
-        ({"tempo": -0.1}, "tempo must be from 0 to 1"),
         ({"turn": 31.0}, "turn must be from 0 to 30"),
         ({"manner": 1.1}, "manner must be from 0 to 1"),
-        ({"in_step": True, "tempo": 0.1}, "in_step keeps the cadence"),
     ],
 )
 def test_an_option_out_of_range_is_refused(shipped, options, sentence):
@@ -51,13 +49,13 @@ def test_an_option_out_of_range_is_refused(shipped, options, sentence):
 def test_options_change_a_copy_and_its_digest(shipped):
     assert shipped.with_options(**dict.fromkeys(OPTIONS)) is shipped
     before, digest = shipped.options, shipped.digest
-    half = shipped.with_options(alpha=0.5, tempo=None)
+    half = shipped.with_options(alpha=0.5, turn=None)
     assert half.options == dataclasses.replace(before, alpha=0.5)
     assert (half.alpha, shipped.alpha) == (0.5, 1.0)
     assert (shipped.options, shipped.digest) == (before, digest)
-    values = {"alpha": 0.5, "tempo": 0.1, "in_step": True, "turn": 0.0, "manner": 0.7}
+    values = {"alpha": 0.5, "in_step": True, "turn": 0.0, "manner": 0.7}
     others = [shipped.with_options(**{name: value}) for name, value in values.items()]
-    assert len({digest, *(other.digest for other in others)}) == 6
+    assert len({digest, *(other.digest for other in others)}) == 5
 
 
 def test_a_copy_by_another_name_leaves_the_name(shipped):

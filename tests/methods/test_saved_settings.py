@@ -15,7 +15,7 @@ from stgan_jax.methods.stgan.settings import StganSettings
 from stgan_jax.util.errors import InputError
 
 COLOR = ColorSettings(data=ColorData(51, 52))
-ALL = (small.NOISE, small.STGAN, small.WIFS, small.RETARGET, small.SILHOUETTE, COLOR)
+ALL = (small.NOISE, small.STGAN, small.WIFS, small.SILHOUETTE, COLOR)
 SMALL = {settings.kind: settings for settings in ALL}
 # What that version saved and this one has not, if it was off.
 OFF_IN_ALL = {"disc_steps": 1, "real_label": 1.0, "remat": False}
@@ -25,12 +25,6 @@ OFF = {
     "wifs": {},
     "color": {},
     "silhouette": {"temporal": False},
-    "retarget": {
-        "adversarial_weight": 0.0,
-        "adversary_weight": 0.0,
-        "cycle_weight": 0.0,
-        "unpaired": None,
-    },
 }
 # Settings that it saved for a kind though they changed nothing of its training.
 IDLE = {
@@ -39,28 +33,11 @@ IDLE = {
     "wifs": {"validation_subjects": [77, 84], "evaluate_every": 200, "r1": 0.5},
     "color": {"r1": 0.5, "convolution": "plain"},
     "silhouette": {"validation_subjects": [77, 84], "r1": 0.5, "convolution": "plain"},
-    "retarget": {
-        "validation_subjects": [77, 84],
-        "r1": 0.5,
-        "compute_dtype": "bfloat16",
-        "convolution": "plain",
-        "disc_learning_rate": 0.5,
-        "alpha": 0.5,
-        "tempo": 0.2,
-        "in_step": True,
-        "turn": 3.0,
-        "manner": 1.0,
-        "build": 1.6,
-    },
 }
 ON = [(kind, *each) for kind in SMALL for each in (("disc_steps", 3), ("real_label", 0.9))]
 ON += [
     ("stgan", "remat", True),
     ("silhouette", "temporal", True),
-    ("retarget", "adversarial_weight", 0.1),
-    ("retarget", "adversary_weight", 0.1),
-    ("retarget", "cycle_weight", 0.5),
-    ("retarget", "unpaired", {"first_subject": 1, "last_subject": 4}),
 ]
 
 
@@ -97,9 +74,9 @@ def test_a_noise_run_inside_a_former_run_is_looked_at_too():
 
 def test_the_file_of_a_refused_run_is_named(tmp_path):
     path = tmp_path / "mine.npz"
-    saved = {"kind": "retarget", "data": {"walks": 12}, "cycle_weight": 0.5}
+    saved = {"kind": "retarget", "data": {"walks": 12}, "components": 256}
     np.savez(path, settings=json.dumps(saved), basis=np.zeros(3))
-    with pytest.raises(InputError, match=r"mine\.npz: a saved run has cycle_weight=0\.5"):
+    with pytest.raises(InputError, match=r"mine\.npz: a retargeting model of an earlier version"):
         catalog.load(path)
 
 
@@ -157,10 +134,6 @@ def test_shipped_weights_are_of_settings_that_this_version_has(name):
 @pytest.mark.parametrize(
     ("kind", "name", "value"),
     [
-        ("retarget", "compute_dtype", "bfloat16"),
-        ("retarget", "validation_subjects", [77, 84]),
-        ("retarget", "alpha", 0.5),
-        ("retarget", "cycle_weight", 0.0),
         ("noise", "convolution", "plain"),
         ("color", "r1", 0.1),
         ("wifs", "evaluate_every", 200),

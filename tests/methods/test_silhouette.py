@@ -8,12 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 import small
 
-from stgan_jax.data.walkers import pairs, procedural
+from stgan_jax.data.walkers import labelled, procedural
 from stgan_jax.evaluation import naturalness
 from stgan_jax.methods import catalog
 from stgan_jax.methods.silhouette import losses
 from stgan_jax.methods.silhouette.examples import SilhouetteBatch, examples
 from stgan_jax.shapes import fields, identity
+from stgan_jax.shapes.walker import Walker
 from stgan_jax.training import checkpoint, run_log
 from stgan_jax.training.loop import train
 
@@ -23,10 +24,12 @@ def test_examples_keep_fields_and_people():
     assert all(x.dtype == np.int8 for x in batch)
     own, wanted, person = batch.floats()
     for i in range(2):
-        pair = pairs.pair(7 + i, 3, complete=True)
-        for stored, masks in ((own, pair.own), (wanted, pair.other)):
-            np.testing.assert_allclose(stored[i] * 127, fields.encode(masks), atol=1e-3)
-        numbers = (pair.other_person - people["mean"]) / people["scale"]
+        walk = labelled.walker(7 + i, 3)
+        other = identity.sample_identity(labelled.FIRST_PERSON + 2 * (7 + i) + 1)
+        for stored, drawn in ((own, walk), (wanted, Walker(other, walk.gait))):
+            encoded = fields.encode(drawn.silhouettes())
+            np.testing.assert_allclose(stored[i] * 127, encoded, atol=1e-3)
+        numbers = (identity.vector(other) - people["mean"]) / people["scale"]
         np.testing.assert_allclose(person[i], np.clip(numbers, -4, 4), atol=0.02)
     for name, value in identity.statistics().items():
         np.testing.assert_array_equal(people[name], value)

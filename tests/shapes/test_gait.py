@@ -7,17 +7,10 @@ import pytest
 from stgan_jax.shapes import gait
 
 
-def test_factors_are_the_keys_and_fill_their_range():
-    drawn = [gait.factor(key, 0.12) for key in jax.random.split(jax.random.key(0), 16)]
-    assert drawn[0] == gait.factor(jax.random.split(jax.random.key(0), 16)[0], 0.12)
-    logs = np.sort(np.log(drawn)) / np.log(1.12)
-    assert -1 <= logs[0] < -0.7 < 0.7 < logs[-1] <= 1
-    assert np.diff(logs).min() > 0
-    assert np.abs(logs).min() < 0.3  # around 1, not away from it
-    assert gait.factor(jax.random.key(3), 0.0) == 1.0
+def test_starts_are_the_keys_and_fill_their_range():
     starts = [gait.start(key) for key in jax.random.split(jax.random.key(0), 16)]
+    assert starts[0] == gait.start(jax.random.split(jax.random.key(0), 16)[0])
     assert -0.5 <= min(starts) < -0.3 < 0.3 < max(starts) <= 0.5
-    assert abs(np.corrcoef(starts, np.log(drawn))[0, 1]) < 0.6  # one does not tell the other
 
 
 def read(phase, view=30.0, swing=1.0, condition="nm", pitch=6.0, noise=0.0, frames=60):
@@ -102,15 +95,42 @@ def test_small_misreadings_are_rounded_away():
     np.testing.assert_array_equal(gait.read(off).vector(), gait.read(clean).vector())
 
 
-@pytest.mark.parametrize(("factor", "start"), [(0.85, 0.0), (1.12, 0.3), (1.0, -0.5)])
-def test_moving_a_gait_changes_tempo_start_and_view(factor, start):
-    one = read(0.1 + 0.04 * np.arange(61), frames=61)
-    moved = one.moved(factor, start, 8.0)
-    wanted = one.phase[30] + start + factor * 0.04 * (np.arange(61) - 30)
-    np.testing.assert_allclose(moved.phase, wanted, atol=0.002)
-    np.testing.assert_allclose(moved.view, one.view + 8.0)
-    np.testing.assert_array_equal(moved.swing, one.swing)
-    assert moved.moved(1.0, 0.0, 0.0).vector() == pytest.approx(moved.vector())
+@pytest.mark.parametrize("own", [0.032, 0.04, 0.05])
+def test_nothing_of_a_cadence_is_left_but_where_somebody_stands(own):
+    even = read(0.3 + own * np.arange(60)).in_cadence(0.038, -0.2)
+    assert even.phase[0] == -0.2
+    np.testing.assert_allclose(np.diff(even.phase), 0.038, atol=1e-12)
+    np.testing.assert_allclose(even.turned(8.0).view, even.view + 8.0)
+    pace = np.repeat([own, 0.5 * own, 0.0], 80)
+    swing = np.repeat([1.0, 1.0, 0.05], 80)
+    stops = read(np.cumsum(pace), 0.0, swing, frames=240).in_cadence(0.038, 0.0)
+    rates = np.diff(stops.phase)
+    np.testing.assert_allclose(rates[:50], 0.038, atol=1e-12)
+    assert 0.4 * 0.038 < rates[110] < 0.95 * 0.038
+    np.testing.assert_allclose(rates[200:], 0.0, atol=0.002)
+
+
+def test_a_cadence_of_each_frame_is_taken_as_it_is():
+    rates = np.linspace(0.0, 0.05, 60)
+    moved = read(0.04 * np.arange(60)).in_cadence(rates, 0.1)
+    np.testing.assert_allclose(moved.phase, 0.1 + np.cumsum(rates))
+
+
+def test_each_moment_as_it_is_read_is_kept_if_asked():
+    phase = 0.04 * np.arange(60) + 0.02 * np.random.default_rng(1).normal(size=60)
+    pose = pose_of(phase)
+    np.testing.assert_allclose(gait.read(pose, smooth=False).phase % 1, phase % 1, atol=1e-4)
+    assert np.abs(gait.read(pose).phase - phase).max() > 0.01
+
+
+def test_what_is_certain_decides_on_bag_coat_and_pitch():
+    pose = gait.pose_vector(0.04 * np.arange(60), np.full(60, 90.0), 1.0, "bg", 16.0)
+    variances = np.full(pose.shape, 0.1)
+    pose[:40, 9:12] = 0.0, 1.0, 1.2
+    variances[:40, 9:12] = 10.0
+    for known, expected in ((variances, ("bg", 16.0)), (None, ("nm", 26.0))):
+        result = gait.read(pose, known)
+        assert (result.condition, result.pitch) == expected
 
 
 def test_doubled_angles_decide_between_poses_that_look_alike():

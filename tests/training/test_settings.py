@@ -19,7 +19,7 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 VARIANTS = {
     "color": ["transfer", "baseline"],
     "noise": ["full", "demo", "paper"],
-    "retarget": ["full", "demo", "gait"],
+    "retarget": ["full", "demo"],
     "silhouette": [],
     "stgan": ["full", "static", "gaussian", "paper", "demo"],
     "wifs": ["padded", "resampled"],

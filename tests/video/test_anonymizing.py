@@ -9,7 +9,7 @@ import pytest
 from stgan_jax.data.walkers import procedural
 from stgan_jax.media.segmentation import Region
 from stgan_jax.methods import api, catalog
-from stgan_jax.video.people import anonymizing, tracking
+from stgan_jax.video.people import anonymizing, course, tracking
 from stgan_jax.video.people.shelf import Shelf
 from stgan_jax.video.people.sightings import Sightings, Subject
 
@@ -64,7 +64,7 @@ def test_a_long_walk_in_pieces_is_as_in_one(tmp_path):
 
 def test_a_re_timed_walk_is_one_and_fails_closed(tmp_path, monkeypatch):
     frames, shelf, root = 120, Shelf(tmp_path), jax.random.key(1)
-    model = catalog.load().with_options(tempo=0.3)
+    model = catalog.load()
 
     def anonymized(subject, model=model):
         [person] = anonymizing.anonymize([subject], SHAPE, 25.0, root, model, shelf)
@@ -73,9 +73,10 @@ def test_a_re_timed_walk_is_one_and_fails_closed(tmp_path, monkeypatch):
     person = anonymized(long_walk(frames, shelf))
     crops = np.stack([anonymizing._crop(person, i) for i in range(frames)])
     key = jax.random.fold_in(root, 0)
-    at_once = model(crops, key)
-    for in_step in (False, True):
-        other = model.with_options(tempo=0.0, in_step=in_step)(crops, key)
+    table = person.sightings.table()
+    at_once = model(crops, key, course.track(table[:, 1:5].astype(float), 25.0, SHAPE, None))
+    for track, in_step in ((None, False), (None, True)):
+        other = model.with_options(in_step=in_step)(crops, key, track)
         assert np.mean(at_once != other) > 0.005
     for i in range(frames):  # sums in another order: a pixel here and there
         assert np.count_nonzero(person.silhouette(i) != at_once[i]) < 20
@@ -92,8 +93,8 @@ def test_a_re_timed_walk_is_one_and_fails_closed(tmp_path, monkeypatch):
 
         kind, whole = "broken", True
 
-        def in_pieces(self, crops, frames, key):
-            yield next(model.in_pieces(crops, frames, key))
+        def in_pieces(self, crops, frames, key, track):
+            yield next(model.in_pieces(crops, frames, key, track))
             raise RuntimeError
 
     assert all(anonymized(long_walk(30, shelf), Broken()).hidden)

@@ -169,38 +169,35 @@ def test_silhouettes_come_back_as_silhouettes_and_frames_as_frames(frames, scene
 
 
 def test_a_dataset_is_done_by_several_processes(trained, tmp_path):
-    """Whose folder holds pictures of its own, too, beside the walks; cadence and alpha change."""
+    """Whose folder holds pictures of its own, too, beside the walks; step and alpha change."""
     for name, count in (("data", 4), ("data/0", 4), ("data/1", 40)):
         (tmp_path / name).mkdir()
         for n, mask in enumerate(procedural.silhouettes(90, 90, frames=count)):
             cv2.imwrite(str(tmp_path / name / f"{n:02d}.png"), mask * np.uint8(255))
     outputs = {}
-    for jobs, largest in ((1, 0.0), (2, 0.3), (1, 0.3), (1, None)):
-        out = tmp_path / f"out{jobs}{largest}"
+    for jobs, in_step in ((2, False), (1, False), (1, True)):
+        out = tmp_path / f"out{jobs}{in_step}"
         (out / "0").mkdir(parents=True)  # as by another process
-        options = {"tempo": largest, "alpha": 0.6}
-        if largest is None:
-            options = {"alpha": 0.6, "in_step": True}
+        options = {"alpha": 0.6, "in_step": in_step}
         result = stgan_jax.anonymize(tmp_path / "data", out, seed=5, jobs=jobs, **options)
         assert result["files"][0]["written"] == 3
-        outputs[jobs, largest] = [p.read_bytes() for p in sorted(out.rglob("*.png"))]
-    assert outputs[1, 0.3] == outputs[2, 0.3]
-    assert len(outputs[1, 0.3]) == 48
-    for one, other in (((1, 0.3), (1, 0.0)), ((1, 0.0), (1, None))):
-        same = [a == b for a, b in zip(outputs[one], outputs[other], strict=True)]
-        assert sum(same) < 24
-    options = {"tempo": 0.3, "alpha": 0.6}
-    (tmp_path / "out10.3/03.png").unlink()  # as if killed
-    again = stgan_jax.anonymize(tmp_path / "data", tmp_path / "out10.3", seed=5, **options)
+        outputs[jobs, in_step] = [p.read_bytes() for p in sorted(out.rglob("*.png"))]
+    assert outputs[1, False] == outputs[2, False]
+    assert len(outputs[1, False]) == 48
+    pairs = zip(outputs[1, False], outputs[1, True], strict=True)
+    assert sum(a == b for a, b in pairs) < 24
+    options = {"alpha": 0.6}
+    (tmp_path / "out1False/03.png").unlink()  # as if killed
+    again = stgan_jax.anonymize(tmp_path / "data", tmp_path / "out1False", seed=5, **options)
     assert (again["files"][0]["written"], again["files"][0]["skipped"]) == (1, 2)
-    again, other = ((tmp_path / f"out{n}0.3/03.png").read_bytes() for n in (1, 2))
+    again, other = ((tmp_path / f"out{n}False/03.png").read_bytes() for n in (1, 2))
     assert again == other
-    stgan_jax.anonymize(tmp_path / "data", tmp_path / "alpha_1", seed=5, tempo=0.3)
+    stgan_jax.anonymize(tmp_path / "data", tmp_path / "alpha_1", seed=5)
     assert again != (tmp_path / "alpha_1/03.png").read_bytes()
     out = tmp_path / "out"
     for options, word in (
         ({"checkpoint": tmp_path / "none"}, "none"),
-        ({"checkpoint": trained / "stgan", "tempo": 0.1}, "has no --tempo"),
+        ({"checkpoint": trained / "stgan", "alpha": 0.1}, "has no --alpha"),
     ):  # in a sentence, before any process starts
         with pytest.raises(InputError, match=word):
             stgan_jax.anonymize(tmp_path / "data", out, jobs=2, **options)

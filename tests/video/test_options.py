@@ -20,8 +20,6 @@ from stgan_jax.video.source import ClipOptions
     [
         ({"start": 3, "end": 2}, "--end must be later"),
         ({"crf": 99}, "--crf"),
-        ({"tempo": -0.1}, "--tempo"),
-        ({"tempo": 0.1, "in_step": True}, "leave --tempo out"),
         ({"alpha": 1.1}, "--alpha"),
         ({"alpha": -0.1}, "--alpha"),
         ({"masks": "a", "start": 1}, "leave --start out"),
@@ -36,7 +34,9 @@ def test_options_that_cannot_be_are_refused(options, word):
         ClipOptions(**options)
 
 
-@pytest.mark.parametrize("flag", ["--build=1.6", "--strength=mild", "--silhouette=dcgan"])
+@pytest.mark.parametrize(
+    "flag", ["--build=1.6", "--strength=mild", "--silhouette=dcgan", "--tempo=0.2"]
+)
 def test_flags_of_earlier_versions_are_refused_in_a_sentence(flag, capsys):
     with pytest.raises(SystemExit) as ended:
         cli.main(["in.mp4", flag])
@@ -55,25 +55,21 @@ def test_every_option_of_a_clip_has_a_flag(monkeypatch):
         return {"exit_code": 0, "files": []}
 
     monkeypatch.setattr(batch, "anonymize", anonymize)
-    flags = ["--alpha=0.7", "--tempo=0.2", "--segmenter-input=8,9,1", "--no-keep-audio"]
+    flags = ["--alpha=0.7", "--in_step", "--segmenter-input=8,9,1", "--no-keep-audio"]
     for arguments in ([], flags):
         with pytest.raises(SystemExit):
             cli.main(["in.mp4", *arguments])
     assert chosen[0] == ClipOptions()
     assert chosen[1] == ClipOptions(
-        alpha=0.7, tempo=0.2, segmenter_input=(8, 9, 1), keep_audio=False
+        alpha=0.7, in_step=True, segmenter_input=(8, 9, 1), keep_audio=False
     )
     known = {action.dest for action in cli._parser()._actions}
     assert {field.name for field in dataclasses.fields(ClipOptions)} <= known
 
 
 def test_options_that_a_model_lacks_are_refused(model):
-    assert model.with_options(alpha=None, tempo=None, in_step=None) is model
-    assert not model.whole
-    retarget = catalog.load()
-    assert retarget.whole
-    assert not retarget.with_options(in_step=True).whole
-    for options in ({"tempo": 0.1}, {"alpha": 0.5}):
+    assert model.with_options(alpha=None, in_step=None) is model
+    for options in ({"in_step": True}, {"alpha": 0.5}):
         with pytest.raises(InputError, match=f"has no --{next(iter(options))}: leave it out"):
             model.with_options(**options)
 

@@ -5,9 +5,8 @@
 Walks nm-05 of the test people, retargeted in several runs with other keys: each run's walks are
 looked for among another run's of the same view, by recognisers that learnt from retargeted walks of
 other people; means over all pairs of runs, and the share of pairs whose own interval holds chance.
-"In step": without what retargeting does against it. With --tempo, which changes the cadence as
-well. And the same with ideal silhouettes: strangers rendered in each recording's steps,
-faultlessly, so that nothing links them but the walk itself.
+"In step": without what retargeting does against it. And the same with ideal silhouettes: strangers
+rendered in each recording's steps, faultlessly, so that nothing links them but the walk itself.
 """
 
 import itertools
@@ -21,8 +20,7 @@ from absl import app, flags
 from stgan_jax.data.walkers import procedural
 from stgan_jax.evaluation import attacks, gaits, recognizers
 from stgan_jax.evaluation.walks import FRAMES, Walks
-from stgan_jax.methods.retarget.anonymizer import RetargetAnonymizer, stranger_seed
-from stgan_jax.shapes import identity
+from stgan_jax.methods.retarget.anonymizer import RetargetAnonymizer, stranger
 from stgan_jax.util import files
 from stgan_jax.util.errors import numbers, one_sentence, parse_flags
 
@@ -32,7 +30,6 @@ _DATA_DIR = flags.DEFINE_string("data_dir", "data", "Where it lies.")
 _VIEWS = flags.DEFINE_list("views", [], "Degrees; all by default.")
 _RECOGNIZERS = flags.DEFINE_list("recognizers", ["gei", "zheng", "set_network"], "Which.")
 _CACHE = flags.DEFINE_string("cache", "runs/recognizers", "Folder of trained recognisers.")
-_TEMPO = flags.DEFINE_float("tempo", 0.2, "Largest change of cadence, in a row of its own.")
 _OUT = flags.DEFINE_string("out", str(Path(__file__).with_name("linking.csv")), "Table to write.")
 _REPETITION = 5
 _RUNS, _TRAINING = (0, 1, 3, 4), 2  # seeds
@@ -42,10 +39,9 @@ def _ideal(walks: Walks, index: np.ndarray, manner: float, run: int) -> gaits.Al
     """The same steps, each by a stranger of the run."""
 
     def drawn(i: int) -> np.ndarray:
-        walk, seed = walks.names[i], stranger_seed(jax.random.key((run << 24) + i))
+        walk, other = walks.names[i], stranger(jax.random.key((run << 24) + i), manner)
         which = walk.subject, walk.view, walk.condition, walk.repetition
-        stranger = identity.sample_identity(seed, manner)
-        return procedural.silhouettes(*which, FRAMES, body_of=stranger)
+        return procedural.silhouettes(*which, FRAMES, body_of=other)
 
     return gaits.collect((walks.names[i], drawn(i)) for i in index.tolist())
 
@@ -81,13 +77,9 @@ def main(_):
         walks = Walks.of_dataset(_DATASET.value, _DATA_DIR.value, views or None)
         training, test = walks.roles()
         chosen = walks.of(test) & (walks.condition == "nm") & (walks.repetition == _REPETITION)
-        model, tempo = RetargetAnonymizer.load(_MODEL.value), _TEMPO.value
+        model = RetargetAnonymizer.load(_MODEL.value)
         plain = model.named("retargeted")
-        methods = (
-            model.with_options(in_step=True, turn=0.0).named("in step"),
-            plain,
-            model.with_options(tempo=tempo).named(f"tempo {tempo:g}"),
-        )
+        methods = (model.with_options(in_step=True, turn=0.0).named("in step"), plain)
         material = walks.gaits(
             plain, np.flatnonzero(walks.of(training)), _TRAINING, "to learn from"
         )

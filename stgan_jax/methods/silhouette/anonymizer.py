@@ -11,7 +11,7 @@ from jaxtyping import Float
 from stgan_jax.methods.api import Anonymizer, Silhouettes
 from stgan_jax.methods.retarget.anonymizer import stranger
 from stgan_jax.methods.silhouette.settings import SilhouetteSettings
-from stgan_jax.shapes import fields
+from stgan_jax.shapes import fields, identity
 from stgan_jax.training.state import inference_params
 
 _CHUNK = 64  # frames: walks are filled up to a multiple, so that few shapes are compiled
@@ -44,7 +44,9 @@ class SilhouetteAnonymizer(Anonymizer):
         """The decoder's output: fields, positive inside, with all their parts."""
         encoded = fields.encode(silhouettes)
         out = np.empty(encoded.shape, np.float32)
-        noise = jnp.asarray(stranger(self.params["people"], key), jnp.float32)[None]
+        mean, scale = (np.asarray(self.params["people"][name]) for name in ("mean", "scale"))
+        person = (identity.vector(stranger(key)) - mean) / scale
+        noise = jnp.asarray(person, jnp.float32)[None]
         for start in range(0, len(encoded), _CHUNK):
             part = encoded[start : start + _CHUNK]
             filled = np.zeros((_CHUNK, *part.shape[1:]), np.int8)

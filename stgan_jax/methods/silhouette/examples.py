@@ -6,8 +6,9 @@ import numpy as np
 from jaxtyping import Float, Int8
 
 from stgan_jax.data.batches import Arrays
-from stgan_jax.data.walkers import pairs
+from stgan_jax.data.walkers import labelled
 from stgan_jax.shapes import fields, identity
+from stgan_jax.shapes.walker import Walker
 
 
 class SilhouetteBatch(NamedTuple):
@@ -40,17 +41,30 @@ def examples(
       count: how many walks.
       frames: T of each.
       first: seed of the first pair.
-      workers: as in `pairs.rendered`.
+      workers: as in `labelled.rendered`.
 
     Returns:
       the examples, and "mean" and "scale" of identities' numbers.
     """
     people = identity.statistics()
     rows = [
-        (pair.own, pair.other, _quantized((pair.other_person - people["mean"]) / people["scale"]))
-        for pair in pairs.rendered(count, frames, first, workers, complete=True)
+        (own, wanted, _quantized((person - people["mean"]) / people["scale"]))
+        for own, wanted, person in labelled.rendered(_pair, count, frames, first, workers)
     ]
     return SilhouetteBatch(*(np.stack(column) for column in zip(*rows, strict=True))), people
+
+
+def _pair(job: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Somebody's fields, those of somebody else in the same gait, and who that is."""
+    seed, frames = job
+    own = labelled.walker(seed, frames)
+    other = identity.sample_identity(labelled.FIRST_PERSON + 2 * seed + 1)
+    wanted = Walker(other, own.gait)
+    return (
+        fields.encode(own.silhouettes()),
+        fields.encode(wanted.silhouettes()),
+        identity.vector(other),
+    )
 
 
 def _quantized(person: Float[np.ndarray, " I"]) -> Int8[np.ndarray, " I"]:

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import ClassVar
 
-from stgan_jax.data.selection import PairData
+from stgan_jax.data.selection import RenderedData
 from stgan_jax.methods.silhouette.networks import Decoder, Discriminator, Encoder, SilhouetteNets
 from stgan_jax.methods.stgan.settings import DTYPES
 from stgan_jax.training.settings import (
@@ -40,7 +40,7 @@ class SilhouetteSettings(ValidatedSettings):
         "convolution": ANY,
     }
 
-    data: PairData = dataclasses.field(default_factory=PairData)
+    data: RenderedData = dataclasses.field(default_factory=RenderedData)
     code_size: int = 24
     widths: tuple[int, ...] = (8, 16, 32, 64)
     adversarial_weight: float = 0.3

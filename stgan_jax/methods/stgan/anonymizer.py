@@ -2,7 +2,7 @@
 
 import functools
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from stgan_jax.methods.api import Anonymizer, Contours, Silhouettes, walk_keys
+from stgan_jax.methods.api import Anonymizer, Contours, Silhouettes, Track, walk_keys
 from stgan_jax.methods.retarget.anonymizer import RetargetAnonymizer
 from stgan_jax.methods.stgan.settings import StganSettings
 from stgan_jax.shapes import contour
@@ -33,7 +33,7 @@ class StganAnonymizer(Anonymizer):
         self._noise_model = None
         if settings.noise == "gait":
             self._noise_model = RetargetAnonymizer.load(settings.noise_checkpoint)
-            self.context = self._noise_model.context
+            self.whole = True
             self.digest = f"{digest} {self._noise_model.digest}" if digest else ""
 
     def __call__(self, silhouettes: Silhouettes, key: jax.Array) -> Silhouettes:
@@ -43,22 +43,46 @@ class StganAnonymizer(Anonymizer):
     def many(self, walks: Sequence[np.ndarray], keys: Sequence[jax.Array]) -> list[np.ndarray]:
         """See `Anonymizer.many`: pieces of `_FRAMES` frames of any walks, `_ROWS` a call of G."""
         encoded = [contour.encode(walk, self.codec) for walk in walks]
+        noise = []
+        if self._noise_model is not None:
+            noise = [
+                self._noise_model.noise_gait(contour.to_unit(walk), key)
+                for walk, key in zip(encoded, keys, strict=True)
+            ]
+        return self._decoded(encoded, keys, noise)
+
+    def in_pieces(
+        self,
+        crops: Callable[[range], np.ndarray],
+        frames: int,
+        key: jax.Array,
+        track: Track | None = None,
+    ) -> Iterator[tuple[range, np.ndarray]]:
+        """See `Anonymizer.in_pieces`: the noise gait is of the whole walk."""
+        assert self._noise_model is not None
+        noise_model = self._noise_model.in_own_step()
+        for piece, drawn in noise_model.in_pieces(crops, frames, key, track):
+            noise = contour.to_unit(contour.encode(drawn, "resampled"))
+            own = contour.encode(crops(piece), self.codec)
+            yield piece, self._decoded([own], [key], [noise])[0]
+
+    def _decoded(
+        self,
+        encoded: Sequence[np.ndarray],
+        keys: Sequence[jax.Array],
+        noise: Sequence[np.ndarray],
+    ) -> list[np.ndarray]:
+        """Silhouettes of walks of contours in pixels; who is not there stays away."""
         out = []
-        for own, anonymized in zip(encoded, self._shapes(encoded, keys), strict=True):
+        for own, anonymized in zip(encoded, self._shapes(encoded, keys, noise), strict=True):
             anonymized[~own.any(-1)] = 0.0
             out.append(contour.decode(anonymized, self.codec))
         return out
 
     def _shapes(
-        self, walks: Sequence[np.ndarray], keys: Sequence[jax.Array]
+        self, walks: Sequence[np.ndarray], keys: Sequence[jax.Array], noise: Sequence[np.ndarray]
     ) -> list[Float[np.ndarray, "_ 4000"]]:
-        """Anonymised contours in pixels of walks of contours in pixels."""
-        noise = []
-        if self._noise_model is not None:
-            noise = [
-                self._noise_model.noise_gait(contour.to_unit(walk), key)
-                for walk, key in zip(walks, keys, strict=True)
-            ]
+        """Anonymised contours in pixels of walks of contours in pixels, and of noise gaits."""
         out = [np.empty(walk.shape, np.float32) for walk in walks]
         pieces = [(n, t) for n, walk in enumerate(walks) for t in range(0, len(walk), _FRAMES)]
         for start in range(0, len(pieces), _ROWS):
@@ -67,11 +91,11 @@ class StganAnonymizer(Anonymizer):
             for row, (n, t) in enumerate(batch):
                 part = walks[n][t : t + _FRAMES]
                 own[row, : len(part)] = contour.to_unit(part)
-                if noise:
+                if len(noise):
                     beside[row, : len(part)] = noise[n][t : t + _FRAMES]
             # A batch that is not full is filled up with its first walk.
             rows = jnp.stack([keys[n] for n, _ in batch + batch[:1] * (_ROWS - len(batch))])
-            drawn = beside if noise else _sample(self._nets, self._params, rows)
+            drawn = beside if len(noise) else _sample(self._nets, self._params, rows)
             shapes = _generate(self._nets, self._params, own, drawn)
             pixels = contour.to_pixels(np.asarray(shapes))
             for row, (n, t) in enumerate(batch):

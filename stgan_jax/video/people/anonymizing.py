@@ -15,7 +15,7 @@ from stgan_jax.media.segmentation import Region
 from stgan_jax.methods import api
 from stgan_jax.shapes import contour, cropping
 from stgan_jax.video.blanks import Blanks, is_fatal
-from stgan_jax.video.people import tracking
+from stgan_jax.video.people import course, tracking
 from stgan_jax.video.people.shelf import Shelf
 from stgan_jax.video.people.sightings import CLEAR, Sightings, Subject
 
@@ -89,7 +89,7 @@ def track_people(
       fps: frames a second.
     """
     tracker = tracking.Tracker(shape, tracking.patience(fps), shelf)
-    by_id: dict[int, tracking.Track] = {}
+    by_id: dict[int, tracking.RegionTrack] = {}
     for number, image, mask in masks:
         if mask is None:
             continue
@@ -105,7 +105,7 @@ def track_people(
 
 
 def _add_by_id(
-    by_id: dict[int, tracking.Track], number: int, mask: np.ndarray, shelf: Shelf
+    by_id: dict[int, tracking.RegionTrack], number: int, mask: np.ndarray, shelf: Shelf
 ) -> None:
     for value in map(int, np.unique(mask)):
         if value:
@@ -113,7 +113,7 @@ def _add_by_id(
             if value in by_id:
                 by_id[value].add(region, number, alone=True)
             else:
-                by_id[value] = tracking.Track(region, number, shelf)
+                by_id[value] = tracking.RegionTrack(region, number, shelf)
 
 
 def _region(mask: np.ndarray) -> Region:
@@ -155,14 +155,16 @@ def anonymize(
     """
     waiting: list[_Piece] = []
     done: list[Person] = []
+    above = course.eye([_whole(s.sightings, shape) for s in subjects]) if model.whole else None
     for number, subject in enumerate(subjects):
         table = subject.sightings.table()
         clear = table[:, CLEAR] > 0
         hidden = reasons(subject.sightings, shape, fps)
+        boxes = _steady(table[:, 1:5], table[:, 0], clear)
         person = Person(
             subject.sightings,
             hidden if subject.why is None else [subject.why] * len(table),
-            cropping.track_squares(_steady(table[:, 1:5], table[:, 0], clear)),
+            cropping.track_squares(boxes),
             _nearest(clear),
             shelf,
             np.zeros((len(table), 2), np.int64),
@@ -170,7 +172,7 @@ def anonymize(
         key = jax.random.fold_in(root, number)
         if model.whole:
             if None in person.hidden:
-                _anonymize_whole(person, key, model)
+                _anonymize_whole(person, key, model, course.track(boxes, fps, shape, above))
         else:
             for piece in _pieces(person, key, _PIECE - 2 * model.context):
                 waiting.append(piece)
@@ -229,7 +231,9 @@ def _store(person: Person, sightings: range, silhouettes: Iterable[np.ndarray]) 
             person.hidden[i] = "nothing generated"
 
 
-def _anonymize_whole(person: Person, key: jax.Array, model: api.Anonymizer) -> None:
+def _anonymize_whole(
+    person: Person, key: jax.Array, model: api.Anonymizer, track: api.Track
+) -> None:
     """Anonymises a walk from end to end; if that fails, the person is not shown."""
 
     def crop(i: int) -> np.ndarray:
@@ -243,7 +247,7 @@ def _anonymize_whole(person: Person, key: jax.Array, model: api.Anonymizer) -> N
         return np.stack([crop(i) for i in sightings])
 
     try:
-        for sightings, silhouettes in model.in_pieces(crops, len(person.hidden), key):
+        for sightings, silhouettes in model.in_pieces(crops, len(person.hidden), key, track):
             _store(person, sightings, silhouettes)
     except Exception as error:
         person.hidden[:] = [reason or _failure(error) for reason in person.hidden]
@@ -270,6 +274,14 @@ def _steady(
     if not clear.any():
         return boxes.astype(np.float64)
     return np.stack([np.interp(frames, frames[clear], side[clear]) for side in boxes.T], 1)
+
+
+def _whole(sightings: Sightings, shape: tuple[int, int]) -> Int[np.ndarray, "N 4"]:
+    """Boxes in which all of somebody is seen."""
+    table = sightings.table()
+    boxes = table[:, 1:5]
+    inside = np.all(boxes[:, :2] > 0, axis=1) & np.all(boxes[:, 2:] < np.array(shape), axis=1)
+    return boxes[inside & (table[:, CLEAR] > 0)]
 
 
 def _nearest(chosen: Bool[np.ndarray, " T"]) -> Int[np.ndarray, " T"]:
