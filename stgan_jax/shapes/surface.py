@@ -18,8 +18,8 @@ from stgan_jax.shapes.walker import Walker
 
 _BINS = 128  # places along a patch at which its width is computed
 _CIRCLE = np.stack([f(np.arange(24) * np.pi / 12) for f in (np.sin, np.cos)], -1)  # (row, col)
-# Statures by which an arm counts as nearer, from the side and from the front: beside the trunk it is
-# in front of it.
+# Statures by which an arm counts as nearer, from the side and from the front: beside the trunk it
+# is in front of it.
 _ARMS = 0.02, 0.12
 
 
@@ -251,14 +251,14 @@ def _edges(
     places = np.linspace(start, end, _BINS)
     left, right = np.full(_BINS, np.inf), np.full(_BINS, -np.inf)
     for points in outlines:
-        first = np.roll(points, -int(points[:, 0].argmin()), axis=0)
-        last = int(first[:, 0].argmax())
-        chains = first[: last + 1], np.concatenate([first[last:], first[:1]])[::-1]
-        inside = (places >= points[:, 0].min() - 1e-6) & (places <= points[:, 0].max() + 1e-6)
-        for chain in chains:
-            edge = np.interp(places, chain[:, 0], chain[:, 1])
-            left = np.where(inside, np.minimum(left, edge), left)
-            right = np.where(inside, np.maximum(right, edge), right)
+        x, order = points[:, 0], np.arange(len(points))
+        first, last = int(x.argmin()), int(x.argmax())
+        count = (last - first) % len(points)
+        inside = (places >= x[first] - 1e-6) & (places <= x[last] + 1e-6)
+        for chain in (order[: count + 1] + first, first - order[: len(points) - count + 1]):
+            edge = np.interp(places, *points[chain % len(points)].T)
+            np.minimum(left, edge, out=left, where=inside)
+            np.maximum(right, edge, out=right, where=inside)
     return left, right
 
 

@@ -198,13 +198,11 @@ def joined(
     Returns:
       the atlas; and for each frame the factors by which it is brighter, RGB.
     """
-    colors = np.stack([one.colors for one in samples], 1).astype(np.float32)
-    shown = np.stack([one.shown for one in samples], 1)
-    gains = np.ones((len(samples), 3))
-    middle = _median(colors, shown)
-    for _ in range(2):  # the light by the clothes, then the clothes in the same light
-        gains = _gains(colors, shown, middle)
-        middle = _median(colors / gains.astype(np.float32), shown)
+    colors = np.stack([one.colors for one in samples], -1)
+    shown = np.stack([one.shown for one in samples], -1)
+    gains = _gains(colors, shown, _median(colors, shown))
+    even = np.clip(np.rint(colors / gains.T.astype(np.float32)), 0, 255).astype(np.uint8)
+    middle = _median(even, shown)
     textures = _filled(layout, middle, _known(layout, shown))
     if face != "keep":
         head = surface.NAMES.index("head")
@@ -224,43 +222,36 @@ def _known(layout: Layout, shown: Bool[np.ndarray, "N K"]) -> Bool[np.ndarray, "
 
 
 def _median(
-    colors: Float32[np.ndarray, "N K 3"], shown: Bool[np.ndarray, "N K"]
-) -> Float32[np.ndarray, "N 3"]:
-    """Of the frames that show a texel; 0 where none does."""
-    ordered = np.sort(np.where(shown[..., None], colors, np.float32(np.inf)), axis=1)
-    count = shown.sum(1)
-    rows = np.arange(len(colors))
-    lower, upper = (
-        ordered[rows, np.maximum(count - 1, 0) // 2],
-        ordered[rows, count // 2 % shown.shape[1]],
-    )
-    return np.where(
-        count[:, None] > 0, 0.5 * (lower + np.where(np.isfinite(upper), upper, lower)), 0
-    )
+    colors: UInt8[np.ndarray, "N 3 K"], shown: Bool[np.ndarray, "N K"]
+) -> UInt8[np.ndarray, "N 3"]:
+    """Of the frames that show a texel, the upper one of two in the middle; 255 where none does."""
+    ordered = np.sort(np.where(shown[:, None], colors, np.uint8(255)), axis=-1)
+    middle = np.minimum(shown.sum(-1) // 2, shown.shape[-1] - 1)
+    return np.take_along_axis(ordered, middle[:, None, None], -1)[..., 0]
 
 
 def _gains(
-    colors: Float32[np.ndarray, "N K 3"],
+    colors: UInt8[np.ndarray, "N 3 K"],
     shown: Bool[np.ndarray, "N K"],
-    middle: Float32[np.ndarray, "N 3"],
+    middle: UInt8[np.ndarray, "N 3"],
 ) -> Float[np.ndarray, "K 3"]:
     """By how much each frame is brighter than the median of all, by the median texel."""
     out = np.ones((shown.shape[1], 3))
     for k in range(shown.shape[1]):
         at = shown[:, k] & (middle.min(-1) > 8)
         if at.any():
-            out[k] = np.median((colors[at, k] + 4) / (middle[at] + 4), axis=0)
+            out[k] = np.median((colors[at, :, k] + 4.0) / (middle[at] + 4.0), axis=0)
     return np.clip(out, 0.5, 2.0)
 
 
 def _filled(
-    layout: Layout, colors: Float32[np.ndarray, "N 3"], shown: Bool[np.ndarray, " N"]
+    layout: Layout, colors: UInt8[np.ndarray, "N 3"], shown: Bool[np.ndarray, " N"]
 ) -> list[UInt8[np.ndarray, "rows columns 3"]]:
     """The patches; what nobody saw is the other side's, or like what is around or near it."""
     patches, seen = {}, {}
     for i, name in enumerate(surface.NAMES):
         part = slice(layout.starts[i], layout.starts[i + 1])
-        patches[name] = colors[part].reshape(*layout.shapes[i], 3)
+        patches[name] = colors[part].reshape(*layout.shapes[i], 3).astype(np.float32)
         seen[name] = shown[part].reshape(layout.shapes[i])
     whole, known = {}, {}
     for name in surface.NAMES:

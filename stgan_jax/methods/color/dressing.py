@@ -4,7 +4,7 @@ import itertools
 
 import cv2
 import numpy as np
-from jaxtyping import Float, Float32, UInt8
+from jaxtyping import Float, UInt8
 
 from stgan_jax.methods.color.atlas import Atlas
 from stgan_jax.shapes import surface
@@ -42,37 +42,42 @@ def paint(
         return
     part = canvas[low[0] : high[0], low[1] : high[1]]
     here = figure.moved(1.0, -low.astype(float))
-    ground = _contact(here, part.shape[:2])
+    _darken_ground(part, here)
     layer, alpha = drawn(here, part.shape[:2], atlas, figure.view if view is None else view)
     if gain is not None:
-        layer *= gain.astype(np.float32)
-    cover = alpha[..., None] * np.float32(1 / 255)
-    soft = np.concatenate([layer * cover, cover], -1)
+        scale = np.clip(np.outer(np.arange(256), gain), 0, 255)
+        layer = cv2.LUT(layer, np.rint(scale).astype(np.uint8)[None])
+    over = _times(layer, alpha)
+    soft = alpha
     if figure.scale > _LENS:
-        soft = cv2.blur(soft, (3, 3))
-    under = part * (ground[..., None] * (1 - soft[..., 3:]))
-    part[:] = np.clip(np.rint(under + soft[..., :3]), 0, 255).astype(np.uint8)
+        over, soft = cv2.blur(over, (3, 3)), cv2.blur(alpha, (3, 3))
+    mixed = cv2.add(_times(part, 255 - soft), over)
+    inside = cv2.erode(alpha, np.ones((3, 3), np.uint8)) == 255
+    part[:] = cv2.copyTo(layer, inside.astype(np.uint8), mixed)
+
+
+def _times(image: UInt8[np.ndarray, "H W 3"], share: UInt8[np.ndarray, "H W"]) -> np.ndarray:
+    """The image times a share of 255."""
+    return cv2.multiply(image, cv2.merge([share] * 3), scale=1 / 255)
 
 
 def drawn(
     figure: surface.Figure, shape: tuple[int, int], atlas: Atlas, view: float
-) -> tuple[Float32[np.ndarray, "H W 3"], UInt8[np.ndarray, "H W"]]:
+) -> tuple[UInt8[np.ndarray, "H W 3"], UInt8[np.ndarray, "H W"]]:
     """Colours of a body, valid where it is, and how much of each pixel it covers, 0 to 255."""
-    layer, alpha = np.zeros((*shape, 3), np.float32), np.zeros(shape, np.uint8)
-    limbs = itertools.groupby(surface.strips(figure, shape), key=_limb)
-    for limb, found in limbs:
+    layer, alpha = np.zeros((*shape, 3), np.uint8), np.zeros(shape, np.uint8)
+    for limb, found in itertools.groupby(surface.strips(figure, shape), key=_limb):
         strips = list(found)
         _shade(layer, strips, _SHADE.get(limb.split("_")[0], 0.0), _REACH * figure.scale)
         for strip in strips:
             texture = _look(atlas.level(strip.patch, figure.scale), strip, view)
-            below, over = layer[strip.window], alpha[strip.window]
-            cover = np.where(over > 0, strip.cover, np.uint8(255)).astype(np.float32)
-            below += (
-                (cover * np.float32(1 / 255))[..., None]
-                * (texture - below)
-                * (strip.cover > 0)[..., None]
-            )
-            np.maximum(over, strip.cover, out=over)
+            below, over, cover = layer[strip.window], alpha[strip.window], strip.cover
+            edge = (cover > 0) & (cover < 255) & (over > 0)
+            share = cover[edge][:, None] * np.float32(1 / 255)
+            blend = below[edge] * (1 - share) + texture[edge] * share
+            cv2.copyTo(texture, cover, below)
+            below[edge] = np.rint(blend)
+            np.maximum(over, cover, out=over)
     return layer, alpha
 
 
@@ -90,10 +95,13 @@ def _shade(layer: np.ndarray, strips: list[surface.Strip], share: float, reach: 
     high = np.minimum(windows[..., 1].max(0) + size, layer.shape[:2])
     cover = np.zeros(high - low, np.uint8)
     for strip in strips:
-        at = tuple(slice(w.start - x, w.stop - x) for w, x in zip(strip.window, low, strict=True))
-        np.maximum(cover[at], strip.cover, out=cover[at])
-    soft = cv2.blur(cv2.blur(cover, (size, size)), (size, size)).astype(np.float32)
-    layer[low[0] : high[0], low[1] : high[1]] *= (1 - share / 255 * soft)[..., None]
+        rows, columns = (
+            slice(w.start - x, w.stop - x) for w, x in zip(strip.window, low, strict=True)
+        )
+        np.maximum(cover[rows, columns], strip.cover, out=cover[rows, columns])
+    soft = cv2.blur(cv2.blur(cover, (size, size)), (size, size))
+    part = layer[low[0] : high[0], low[1] : high[1]]
+    part[:] = _times(part, cv2.convertScaleAbs(soft, alpha=-share, beta=255))
 
 
 def _look(
@@ -111,24 +119,26 @@ def _look(
     return cv2.remap(visible, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
-def _contact(figure: surface.Figure, shape: tuple[int, int]) -> Float32[np.ndarray, "H W"]:
-    """Share of the light that is left to the ground, which standing feet keep from it."""
+def _darken_ground(part: UInt8[np.ndarray, "H W 3"], figure: surface.Figure) -> None:
+    """Takes from the ground the light that standing feet keep from it, in place."""
     pitch, scale = np.radians(figure.pitch), figure.scale
-    dark = np.zeros(shape, np.float32)
+    reach = int(0.02 * scale) * 2 + 1
     for side in "LR":
         ends = np.stack([figure.spheres[f"{name}_{side}"] for name in ("heel", "toe")])
         row, depth = ends[:, 0] - figure.ground[0], ends[:, 2]
         height = depth * np.sin(pitch) - row * np.cos(pitch) - ends[:, 3]
         near = float(np.clip(1 - height.min() / (_LIFTED * scale), 0, 1))
-        if near == 0:
-            continue
+        # The point of the ground below, by what is known of its distance.
         below = figure.ground[0] + (row * np.sin(pitch) + depth * np.cos(pitch)) * np.sin(pitch)
-        points = np.column_stack([ends[:, 1], below])
-        spot = np.zeros(shape, np.float32)
-        ends_at = [tuple(int(v * 16) for v in point) for point in points]
-        cv2.line(spot, *ends_at, 1.0, max(1, int(0.035 * scale)), cv2.LINE_AA, 4)
-        dark = np.maximum(dark, near * spot)
-    reach = int(0.02 * scale) * 2 + 1
-    # Flat on the ground: softer along the picture's rows than across them.
-    soft = cv2.blur(cv2.blur(dark, (2 * reach + 1, reach)), (2 * reach + 1, reach))
-    return 1 - np.float32(_CONTACT) * soft
+        points = np.column_stack([below, ends[:, 1]])
+        low = np.clip(np.floor(points.min(0)) - 4 * reach, 0, part.shape[:2]).astype(int)
+        high = np.clip(np.ceil(points.max(0)) + 4 * reach, 0, part.shape[:2]).astype(int)
+        if near == 0 or np.any(high - low < 2):
+            continue
+        spot = np.zeros(high - low, np.uint8)
+        start, end = (tuple(int(16 * v) for v in point[::-1]) for point in points - low)
+        cv2.line(spot, start, end, 255, max(1, int(0.035 * scale)), cv2.LINE_AA, 4)
+        wide = (2 * reach + 1, reach)  # flat on the ground: softer along the picture's rows
+        soft = cv2.blur(cv2.blur(spot, wide), wide)
+        here = part[low[0] : high[0], low[1] : high[1]]
+        here[:] = _times(here, cv2.convertScaleAbs(soft, alpha=-_CONTACT * near, beta=255))

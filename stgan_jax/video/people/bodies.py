@@ -17,6 +17,7 @@ _BLOCK = 64  # frames posed at a time
 _AROUND = 15  # frames before and after them that their squares depend on
 _FIT = 96  # pixels a stature at which bodies are fitted to silhouettes
 _SHIFT = 0.12  # statures by which they may be moved
+_FEW = 4  # frames by which sizes are chosen
 _THICK = (0.8, 0.9, 1.0, 1.12, 1.25, 1.4)
 _SCALES = (0.92, 0.96, 1.0, 1.04, 1.08)
 _SURE = 0.5  # mean visibility of the trunk's joints from which limbs are placed by joints
@@ -97,31 +98,33 @@ def fitted(figures: Sequence[Figure], seen: Sequence[Seen]) -> list[Figure]:
       figures: of one person in some frames, about where the person is.
       seen: the same frames.
     """
+    few = list(range(0, len(figures), max(1, len(figures) // _FEW)))  # that decide on sizes
 
-    def enlarged(scale: float) -> list[tuple[float, Figure]]:
-        changed = (_about_middle(figure, scale) for figure in figures)
-        return [_moved_to(figure, one) for figure, one in zip(changed, seen, strict=True)]
+    def enlarged(scale: float, i: int) -> tuple[float, Figure]:
+        return _moved_to(_about_middle(figures[i], scale), seen[i])
 
-    def thick(factor: float) -> list[tuple[float, Figure]]:
-        changed = (_thickened(figure, factor) for figure in placed)
-        return [(_overlap(f, one), f) for f, one in zip(changed, seen, strict=True)]
+    def thick(factor: float, i: int) -> tuple[float, Figure]:
+        changed = _thickened(placed[i], factor)
+        return _overlap(changed, seen[i]), changed
 
-    placed = _best(enlarged, _SCALES)
+    scale = _best(enlarged, _SCALES, few)
+    placed = [enlarged(scale, i)[1] for i in range(len(figures))]
     swapped = is_swapped(placed, [one.joints for one in seen])
     placed = [
         figure if one.joints is None else on_joints(figure, one.joints, swapped)
         for figure, one in zip(placed, seen, strict=True)
     ]
-    return _best(thick, _THICK)
+    factor = _best(thick, _THICK, few)
+    return [_thickened(figure, factor) for figure in placed]
 
 
 def _best(
-    change: Callable[[float], list[tuple[float, Figure]]], factors: Sequence[float]
-) -> list[Figure]:
-    """The bodies of the factor at which they cover the silhouettes best, by their mean."""
-    found = [change(factor) for factor in factors]
-    means = [np.mean([overlap for overlap, _ in one]) for one in found]
-    return [figure for _, figure in found[int(np.argmax(means))]]
+    change: Callable[[float, int], tuple[float, Figure]],
+    factors: Sequence[float],
+    frames: Sequence[int],
+) -> float:
+    """The factor at which bodies cover silhouettes best, by the mean over some frames."""
+    return max(factors, key=lambda factor: float(np.mean([change(factor, i)[0] for i in frames])))
 
 
 def _about_middle(figure: Figure, scale: float) -> Figure:
