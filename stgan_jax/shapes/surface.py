@@ -200,7 +200,8 @@ def _ordered(figure: Figure, outlines: Mapping[str, np.ndarray]) -> list[str]:
     least, most = _ARMS
     frontal = float(np.square(np.cos(np.radians(figure.view))))
     for side in "LR":
-        means[f"arm_{side}"] += (least + (most - least) * frontal) * figure.scale
+        if f"arm_{side}" in means:
+            means[f"arm_{side}"] += (least + (most - least) * frontal) * figure.scale
         # Jackets hang over trousers, and collars around necks.
         means["trunk"] = max(means["trunk"], means[f"leg_{side}"] + 1e-3)
     means["neck"] = min(means["neck"], means["trunk"] - 1e-3)

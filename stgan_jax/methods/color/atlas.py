@@ -154,7 +154,7 @@ class Atlas:
     """
 
     layout: Layout
-    textures: list[list[UInt8[np.ndarray, "rows columns 3"]]]
+    textures: list[list[UInt8[np.ndarray, "_ _ 3"]]]
 
     def level(self, patch: int, scale: float) -> UInt8[np.ndarray, "rows columns 3"]:
         """The texture for a body of `scale` pixels a stature, not much finer than its pixels."""

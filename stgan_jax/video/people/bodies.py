@@ -27,6 +27,12 @@ _JOINTS = {
     "hip": (23, 24), "knee": (25, 26), "ankle": (27, 28), "heel": (29, 30), "toe": (31, 32),
 }  # fmt: skip
 _EARS = [7, 8]
+_SLEEVES = {"shoulder": 0.036, "elbow": 0.026, "wrist": 0.02}  # statures, radii at most
+# An arm that is not seen is not where the joints are guessed to be.
+_VISIBLE = 0.5
+_SEEN_BY = {
+    "elbow": ("upper_arm", "forearm", "hand"), "wrist": ("forearm", "hand"), "fingers": ("hand",),
+}  # fmt: skip
 _OUTWARD = 0.15  # of its distance from the middle, by which a shoulder's joint lies too far inside
 _LIMBS = {  # spheres that move with two others
     "thigh": ("hip", "knee"), "calf": ("knee", "ankle"), "ball": ("heel", "toe"),
@@ -143,13 +149,13 @@ def _small(figure: Figure, seen: Seen, margin: int) -> tuple[np.ndarray, np.ndar
     box = figure.box()
     low = np.floor(np.minimum(box[:2], seen.corner) * small) - 1
     high = np.ceil(np.maximum(box[2:], seen.corner + seen.mask.shape) * small) + 2
-    height, width = (high - low).astype(int)
+    height, width = map(int, high - low)
     drawn = figure.moved(small, -low).coverage((height, width)).astype(np.float32) / 255
     top, left = seen.corner * small - low + margin
     own = cv2.warpAffine(
         seen.mask.astype(np.float32),
         np.array([[small, 0, left], [0, small, top]]),
-        (int(width) + 2 * margin, int(height) + 2 * margin),
+        (width + 2 * margin, height + 2 * margin),
         flags=cv2.INTER_LINEAR,
     )
     return drawn, own, small
@@ -205,9 +211,17 @@ def on_joints(figure: Figure, joints: Float32[np.ndarray, "33 3"], swapped: bool
         elif base not in limbs:
             new[name] = old[name] + ears
     new["jaw_root"] = 0.5 * (new["neck"] + new["jaw"])
-    return figure._replace(
-        spheres={name: np.array([*new[name], *at[2:]]) for name, at in figure.spheres.items()}
-    )
+    spheres = {name: np.array([*new[name], *at[2:]]) for name, at in figure.spheres.items()}
+    hidden = set()
+    for side, other in zip("LR", "RL" if swapped else "LR", strict=True):
+        for name, most in _SLEEVES.items():
+            at = spheres[f"{name}_{side}"]
+            at[3] = min(at[3], most * figure.scale)
+        for name, parts in _SEEN_BY.items():
+            if joints[_JOINTS[name]["LR".index(other)], 2] < _VISIBLE:
+                hidden |= {f"{part}_{side}" for part in parts}
+    parts = tuple(part for part in figure.parts if part.name not in hidden)
+    return figure._replace(parts=parts, spheres=spheres)
 
 
 def _along(old: dict, new: dict, ends: tuple[str, str], name: str) -> Float[np.ndarray, "2"]:
@@ -229,4 +243,4 @@ def is_swapped(figures: Sequence[Figure], joints: Sequence[np.ndarray | None]) -
                 left, right = _JOINTS[name]
                 drawn = figure.spheres[f"{name}_L"][1] - figure.spheres[f"{name}_R"][1]
                 agree += drawn * (known[left, 1] - known[right, 1]) / figure.scale**2
-    return agree < 0
+    return bool(agree < 0)
