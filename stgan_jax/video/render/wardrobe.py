@@ -2,7 +2,8 @@
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -31,6 +32,15 @@ class _Fitting:
     samples: dict[int, atlas.Sample] = dataclasses.field(default_factory=dict)
 
 
+class _Chosen(NamedTuple):
+    """A sighting of which clothes are taken, with the body that fits it."""
+
+    fitting: _Fitting
+    sighting: Sighting
+    figure: Figure
+    stature: head.Stature
+
+
 def collect(
     persons: Sequence[Person],
     frames: Iterator[containers.Stamped],
@@ -45,20 +55,20 @@ def collect(
       fps: frames a second.
       face: what is done to the original's head, one of `head.HOW`.
     """
-    wanted: dict[int, list[tuple[_Fitting, Sighting, Figure, head.Stature]]] = defaultdict(list)
+    wanted: dict[int, list[_Chosen]] = defaultdict(list)
     for person in persons:
         if person.bodies is None:
             continue
         try:
-            for fitting, sighting, figure, stature in _chosen(person, fps):
-                wanted[sighting.frame].append((fitting, sighting, figure, stature))
+            for one in _chosen(person, fps):
+                wanted[one.sighting.frame].append(one)
         except Exception as error:
             if is_fatal(error):
                 raise
 
     def sampled(work):
         image, everybody = work
-        return [(one, _sample(image, *one, face)) for one in everybody]
+        return [(one, _sample(image, one, face)) for one in everybody]
 
     def works():
         last = max(wanted, default=-1)
@@ -78,9 +88,7 @@ def collect(
                 fitting.samples.clear()
 
 
-def _chosen(
-    person: Person, fps: float
-) -> Iterable[tuple[_Fitting, Sighting, Figure, head.Stature]]:
+def _chosen(person: Person, fps: float) -> list[_Chosen]:
     """The sightings of somebody that show most, spread over the time, with bodies that fit."""
     table = person.sightings.table()
     shown = np.array([reason is None for reason in person.hidden], bool) & (table[:, CLEAR] > 0)
@@ -97,10 +105,13 @@ def _chosen(
     layout = atlas.Layout.of(max(figure.scale for figure in figures))
     fitting = _Fitting(person, layout, len(picks))
     statures = [head.stature(person.sightings, int(i)) for i in picks]
-    return [(fitting, *rest) for rest in zip(sightings, figures, statures, strict=True)]
+    found = zip(sightings, figures, statures, strict=True)
+    return [_Chosen(fitting, *rest) for rest in found]
 
 
-def _sample(image, fitting, sighting, figure, stature, face) -> atlas.Sample | None:
+def _sample(image: np.ndarray, one: _Chosen, face: str) -> atlas.Sample | None:
+    """What a frame shows of somebody's clothes; None if that cannot be said."""
+    fitting, sighting, figure, stature = one
     try:
         low = np.maximum(np.minimum(sighting.box[:2], np.floor(figure.box()[:2]).astype(int)), 0)
         high = np.maximum(sighting.box[2:], np.ceil(figure.box()[2:]).astype(int))
@@ -116,9 +127,15 @@ def _sample(image, fitting, sighting, figure, stature, face) -> atlas.Sample | N
         return None
 
 
-def _outfit(fitting: _Fitting, fps: float, face: str) -> atlas.Outfit:
+def _outfit(fitting: _Fitting, fps: float, face: str) -> atlas.Outfit | None:
+    """The clothes by all samples; None if that fails, for colours can be had otherwise."""
     numbers = np.array(sorted(fitting.samples))
-    found, gains = atlas.joined(fitting.layout, [fitting.samples[n] for n in numbers], face)
+    try:
+        found, gains = atlas.joined(fitting.layout, [fitting.samples[n] for n in numbers], face)
+    except Exception as error:
+        if is_fatal(error):
+            raise
+        return None
     apart = (numbers[:, None] - numbers) / (fps * _LIGHT)
     weights = np.exp(-0.5 * np.square(apart))
     slow = weights @ gains / weights.sum(1, keepdims=True)
