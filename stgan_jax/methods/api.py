@@ -80,6 +80,7 @@ class Anonymizer:
       context: how many frames before and after a frame decide its shape.
       whole: whether a frame's shape depends on the whole walk. If so, `in_pieces` serves long
         walks, otherwise a walk may be cut into pieces that overlap by `context`.
+      draws: whether a walk is drawn as bodies, which `drawn` and `bodies` return; `whole`, too.
       OPTIONS: names of the options that `with_options` takes.
     """
 
@@ -92,6 +93,7 @@ class Anonymizer:
     digest: str = ""
     context: int = 0
     whole: bool = False
+    draws: bool = False
 
     def __call__(self, silhouettes: Silhouettes, key: jax.Array) -> Silhouettes:
         """Anonymises one person's walk.
@@ -132,6 +134,16 @@ class Anonymizer:
 
     def drawn(self, silhouettes: Silhouettes, key: jax.Array, track: Track | None = None) -> Drawn:
         """The bodies behind a call, to be dressed; only of methods that draw bodies."""
+        raise NotImplementedError
+
+    def bodies(
+        self,
+        crops: Callable[[range], np.ndarray],
+        frames: int,
+        key: jax.Array,
+        track: Track | None = None,
+    ) -> Drawn:
+        """`drawn` for a long walk, with the arguments of `in_pieces`; needed if `draws`."""
         raise NotImplementedError
 
     def with_options(self, **options: Any) -> "Anonymizer":

@@ -97,7 +97,12 @@ def _add_people_flags(add) -> None:
     add("--segmenter_input", default="512,512,0", help="Its height, width, class of people.")
     add("--background", help="Picture of the empty scene; with masks also a video of it.")
     add("--silhouettes_only", action="store_true", help="White people on black.")
-    add("--color", default="nearest", help="By the nearest pixel, or by a transfer network.")
+    add(
+        "--color",
+        default="atlas",
+        help="atlas: clothes by body part, from the whole clip, where bodies are drawn "
+        "(retarget), else as nearest; nearest: the nearest pixel's; transfer: by a network.",
+    )
     add("--face", default="blur", help="Original heads: blur, fill (one colour) or keep.")
     add(
         "--people",

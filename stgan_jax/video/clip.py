@@ -31,7 +31,7 @@ from stgan_jax.video.blanks import Blanks
 from stgan_jax.video.people import anonymizing, finding, masks, networks
 from stgan_jax.video.people.shelf import Shelf
 from stgan_jax.video.people.sightings import Subject
-from stgan_jax.video.render import compose, sheet
+from stgan_jax.video.render import compose, sheet, wardrobe
 from stgan_jax.video.source import ClipOptions, ClipSource
 
 _RATE = (
@@ -92,7 +92,7 @@ class _Clip:
         self._source = ClipSource(source, options.cut)
         self._check_outputs()
         network = Recolorer.load() if options.color == "transfer" else None
-        self._look = compose.Look(options.face, network)
+        self._look = compose.Look(options.face, options.color == "atlas", network)
         self._shape = self._source.shape
         self._blanks = Blanks()
         self._times = array.array("d")
@@ -127,6 +127,9 @@ class _Clip:
         if not subjects and found_by != "networks":  # difference misses who does not move
             raise InputError(f"{source.path}: no walking person found, nothing to anonymise")
         persons = self._anonymize(subjects, keys.root(seed))
+        if options.color == "atlas" and not options.silhouettes_only:
+            fps = float(source.info.fps)
+            wardrobe.collect(persons, source.frames(), fps, options.face)
         cells = compose.sheet_cells(persons) if options.contact_sheet else {}
         preview = compose.Preview()
         with source.writer(self._output, options) as append:

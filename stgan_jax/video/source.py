@@ -17,7 +17,7 @@ from stgan_jax.util.errors import InputError
 from stgan_jax.video import keys
 from stgan_jax.video.render import head
 
-COLORS = ("nearest", "transfer")
+COLORS = ("atlas", "nearest", "transfer")
 _ENOUGH = 30  # if there are as many key frames over the video, they stand for all frames
 
 
@@ -32,8 +32,9 @@ class ClipOptions:
       start, end: seconds; frames before and after are left out.
       max_resolution: larger frames are scaled down to this many pixels on the shorter side.
       silhouettes_only: draws white people on black.
-      color: source of the new bodies' colours, one of `COLORS`: the nearest pixel (ST-GAN,
-        Eq. 9) or the colour-transfer network (Colour 2020).
+      color: source of the new bodies' colours, one of `COLORS`: the clothes by body part, from the
+        whole clip; the nearest pixel (ST-GAN, Eq. 9), as with "atlas" where no body is drawn; or
+        the colour-transfer network (Colour 2020).
       face: what is done to the original heads before that, one of `head.HOW`.
       people: "networks" finds people with networks, where they can be had, see `people.finding`;
         "difference" takes whatever moves for people, and nothing is fetched.
@@ -61,7 +62,7 @@ class ClipOptions:
     end: float | None = None
     max_resolution: int | None = None
     silhouettes_only: bool = False
-    color: str = "nearest"
+    color: str = "atlas"
     face: str = "blur"
     people: str = "networks"
     things: str = "keep"

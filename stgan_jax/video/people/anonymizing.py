@@ -13,9 +13,11 @@ from jaxtyping import Bool, Float, Int, UInt8
 
 from stgan_jax.media.segmentation import Region
 from stgan_jax.methods import api
+from stgan_jax.methods.color.atlas import Outfit
 from stgan_jax.shapes import contour, cropping
 from stgan_jax.video.blanks import Blanks, is_fatal
 from stgan_jax.video.people import course, tracking
+from stgan_jax.video.people.bodies import Bodies
 from stgan_jax.video.people.shelf import Shelf
 from stgan_jax.video.people.sightings import CLEAR, Sightings, Subject
 
@@ -42,6 +44,9 @@ class Person:
       read: per sighting, the nearest one with a clear silhouette, which is read in its place.
       shelf: where the anonymised silhouettes are stored.
       slips: per sighting, the place on the shelf; length 0 if there is none.
+      bodies: the own body and the new one, of methods that draw bodies; no silhouettes are on the
+        shelf then.
+      outfit: the clothes, once they are collected.
     """
 
     sightings: Sightings
@@ -50,9 +55,16 @@ class Person:
     read: Int[np.ndarray, " T"]
     shelf: Shelf
     slips: Int[np.ndarray, "T 2"]
+    bodies: Bodies | None = None
+    outfit: Outfit | None = None
 
     def silhouette(self, i: int) -> UInt8[np.ndarray, "240 240"]:
         """The anonymised silhouette of sighting i in its crop."""
+        if self.bodies is not None:
+            top, left, side = map(int, self.squares[i])
+            scale = contour.SIZE / side
+            figure = self.bodies.new(i).moved(scale, -scale * np.array([top, left]))
+            return (figure.coverage((contour.SIZE, contour.SIZE)) > 127).astype(np.uint8)
         at, length = map(int, self.slips[i])
         return self.shelf.get((at, length), (contour.SIZE, contour.SIZE))
 
@@ -247,6 +259,10 @@ def _anonymize_whole(
         return np.stack([crop(i) for i in sightings])
 
     try:
+        if model.draws:
+            drawn = model.bodies(crops, len(person.hidden), key, track)
+            person.bodies = Bodies(drawn, person.squares)
+            return
         for sightings, silhouettes in model.in_pieces(crops, len(person.hidden), key, track):
             _store(person, sightings, silhouettes)
     except Exception as error:
