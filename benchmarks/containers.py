@@ -42,7 +42,7 @@ _MORE: dict[str, dict[str, Any]] = {
 }
 # As people have them: what is done to a file after it is written.
 _CHANGED: dict[str, tuple[dict[str, Any], Callable[[Path], Any]]] = {
-    "cut.mp4": ({"sound": "aac"}, lambda path: _shifted(path, -0.4)),
+    "cut.mp4": ({"sound": "alac"}, lambda path: _shifted(path, -0.4)),
     "cut.mov": ({"sound": "pcm_s16le"}, lambda path: _shifted(path, -0.2)),
     "late_sound.mov": ({"sound": "pcm_s16le"}, lambda path: _shifted(path, 0.3, ["audio"])),
     "late_video.mp4": ({"sound": "aac"}, lambda path: _shifted(path, 0.5, ["video"])),

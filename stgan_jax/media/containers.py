@@ -134,7 +134,8 @@ def read_stamped(
             base = Fraction(stream.time_base)
             origin = _origin(container, base)
             rate = Fraction(stream.average_rate or 0)
-            step = max(1, round(1 / ((rate if streams.plausible(rate) else 25) * base)))
+            has_rate = streams.plausible(rate)  # else durations say nothing, either
+            step = max(1, round(1 / ((rate if has_rate else 25) * base)))
             first = origin + round(Fraction(cut.start) / base)
             end = None if cut.end is None else origin + round(Fraction(cut.end) / base)
             if keys_only:
@@ -157,7 +158,8 @@ def read_stamped(
                 pts = pts - first if pts - first > last else last + step
                 step = pts - last if last >= 0 else step
                 count, last = count + 1, pts
-                yield Stamped(_image(frame, cut), pts, frame.duration or step)
+                duration = frame.duration if has_rate else 0
+                yield Stamped(_image(frame, cut), pts, duration or step)
         except av.FFmpegError as error:
             raise InputError(
                 f"{path}: damaged after frame {count} ({streams.reason(error)}): repair or "

@@ -119,8 +119,9 @@ def frame_rate(path: str | os.PathLike) -> Fraction:
         return stated if plausible(stated) else Fraction(25)
     measured = len(gaps) / sum(gaps, Fraction(0))
     share = measured / stated if plausible(stated) else Fraction(0)
-    # A header knows the whole file. Fields of interlaced frames may have a packet each.
-    within = 0.5 if packets == _SCANNED else 0.005
+    # A header knows the whole file, or is meant so. Fields of interlaced frames may have a packet
+    # each.
+    within = 0.5 if packets == _SCANNED else 0.1 if _usual(stated or measured) == stated else 0.005
     if abs(share - 1) < within or abs(share - 2) < 0.02:
         return stated
     return _usual(measured)
