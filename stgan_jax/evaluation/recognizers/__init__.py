@@ -10,7 +10,7 @@
 A recogniser of your own implements `Recognizer` and gets an entry in `catalog.KINDS`.
 """
 
-from stgan_jax.evaluation.recognizers.api import SIZES, Composed, Recognizer, RecognizerKind
+from stgan_jax.evaluation.recognizers.api import SIZES, InParts, Recognizer, RecognizerKind
 from stgan_jax.evaluation.recognizers.catalog import KINDS, cached, train
 
-__all__ = ["KINDS", "SIZES", "Composed", "Recognizer", "RecognizerKind", "cached", "train"]
+__all__ = ["KINDS", "SIZES", "InParts", "Recognizer", "RecognizerKind", "cached", "train"]

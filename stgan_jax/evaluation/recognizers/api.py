@@ -30,7 +30,7 @@ class Recognizer(Protocol):
 
 
 @runtime_checkable
-class Composed(Recognizer, Protocol):
+class InParts(Recognizer, Protocol):
     """A recogniser that also says what some of its features find by themselves.
 
     Attributes:

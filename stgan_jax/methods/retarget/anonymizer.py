@@ -201,7 +201,7 @@ class RetargetAnonymizer(Anonymizer):
         return np.asarray(self._code_gait(coder, walk[every][None]))[0, : len(code)]
 
     def read_gait(self, silhouettes: Silhouettes) -> Float[np.ndarray, "T 12"]:
-        """See `api.GaitReader`."""
+        """See `api.ReadsGaits`."""
         return self._pose(self._codes(silhouettes)[0])
 
     def _pose(self, code: Float[np.ndarray, "T C"]) -> Float[np.ndarray, "T 12"]:
