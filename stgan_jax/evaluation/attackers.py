@@ -14,7 +14,7 @@ from stgan_jax.evaluation import attacks, fusion, gaits, numbers, recognizers
 from stgan_jax.evaluation.cache import Cache
 from stgan_jax.evaluation.gaits import AlignedGaits
 from stgan_jax.evaluation.walks import WalkPart, Walks
-from stgan_jax.methods.api import Anonymizer, GaitReader
+from stgan_jax.methods.api import Anonymizer, ReadsGaits
 from stgan_jax.shapes import gei
 
 # Whether the recogniser learns from anonymised walks, and whether the gallery is anonymised, too.
@@ -44,7 +44,7 @@ class Attackers:
         parts: Mapping[str, WalkPart],
         cache: Cache,
         settings: "AttackSettings",
-        reader: GaitReader | None = None,
+        reader: ReadsGaits | None = None,
     ):
         """Computes nothing yet.
 
@@ -199,7 +199,7 @@ class _MethodGaits:
         method: Anonymizer,
         walks: Walks,
         parts: Mapping[str, WalkPart],
-        reader: GaitReader | None,
+        reader: ReadsGaits | None,
         cache: Cache,
     ):
         """Computes nothing yet."""

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 
 from stgan_jax.data.datasets.names import WalkName
 from stgan_jax.evaluation import numbers
-from stgan_jax.methods.api import GaitReader
+from stgan_jax.methods.api import ReadsGaits
 from stgan_jax.shapes import gei
 from stgan_jax.util import files
 
@@ -72,7 +72,7 @@ class AlignedGaits:
 
 
 def collect(
-    walks: Iterable[tuple[WalkName, UInt8[np.ndarray, "_ H W"]]], reader: GaitReader | None = None
+    walks: Iterable[tuple[WalkName, UInt8[np.ndarray, "_ H W"]]], reader: ReadsGaits | None = None
 ) -> AlignedGaits:
     """Aligns walks.
 

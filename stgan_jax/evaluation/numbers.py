@@ -1,13 +1,13 @@
 """A walk as the few numbers of its gait: what somebody who measures published walks writes down.
 
 Recognisers of time averages are blind to cadence, and sets of frames to their order; these
-numbers are not. They come from a `GaitReader`, by default the package's own.
+numbers are not. They come from a `ReadsGaits`, by default the package's own.
 """
 
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from stgan_jax.methods.api import GaitReader, Silhouettes
+from stgan_jax.methods.api import ReadsGaits, Silhouettes
 from stgan_jax.shapes import gait
 
 # What is written down, and which columns of `of_walk` hold it. Note: stride and ground speed are
@@ -28,7 +28,7 @@ VERSION = 1  # to be raised when the same reading leads to other numbers
 _SWING, _BAG, _COAT, _PITCH = 8, 9, 10, 11  # columns of `gait.pose_vector`
 
 
-def of_walk(reader: GaitReader, silhouettes: Silhouettes) -> Float[np.ndarray, " 17"]:
+def of_walk(reader: ReadsGaits, silhouettes: Silhouettes) -> Float[np.ndarray, " 17"]:
     """Reads a walk and summarises what was read.
 
     Returns:

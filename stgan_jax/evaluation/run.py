@@ -21,7 +21,7 @@ from stgan_jax.evaluation.attackers import ATTACKS, Attackers, AttackSettings, s
 from stgan_jax.evaluation.cache import Cache
 from stgan_jax.evaluation.published import Published
 from stgan_jax.evaluation.walks import FRAMES, Walks
-from stgan_jax.methods.api import Anonymizer, GaitReader
+from stgan_jax.methods.api import Anonymizer, ReadsGaits
 from stgan_jax.methods.baselines import Unprotected
 from stgan_jax.util.errors import InputError
 
@@ -56,6 +56,7 @@ class EvaluationSettings:
         for field, names, known in (
             ("recognizers", self.recognizers, recognizers.KINDS),
             ("attacks", self.attacks, ATTACKS),
+            ("size", (self.size,), recognizers.SIZES),
         ):
             if not names or set(names) - set(known):
                 raise InputError(f"{field}: choose of {', '.join(known)}")
@@ -87,7 +88,7 @@ class Instruments(NamedTuple):
       action: gives the video score; None for none.
     """
 
-    reader: GaitReader | None = None
+    reader: ReadsGaits | None = None
     detector: detectors.Scorer | None = None
     action: detectors.Scorer | None = None
 

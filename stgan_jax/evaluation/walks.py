@@ -15,7 +15,7 @@ from stgan_jax.data.datasets import splits
 from stgan_jax.data.datasets.names import WalkName
 from stgan_jax.evaluation import gaits
 from stgan_jax.evaluation.gaits import AlignedGaits
-from stgan_jax.methods.api import Anonymizer, GaitReader
+from stgan_jax.methods.api import Anonymizer, ReadsGaits
 from stgan_jax.shapes import contour, gei
 from stgan_jax.util.errors import InputError
 
@@ -212,7 +212,7 @@ class Walks:
         index: Int[np.ndarray, " M"],
         seed: int,
         what: str,
-        reader: GaitReader | None = None,
+        reader: ReadsGaits | None = None,
     ) -> AlignedGaits:
         """Anonymises walks for recognisers, with a progress bar that says `what`."""
         bar = tqdm(total=len(index), desc=f"{method.name}: {what}", unit="walk")

@@ -25,7 +25,7 @@ Contours = Float[np.ndarray, "B T 4000"]
 
 
 @runtime_checkable
-class GaitReader(Protocol):
+class ReadsGaits(Protocol):
     """Reads a gait off silhouettes; an `Anonymizer` that can is one.
 
     Attributes:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from stgan_jax.methods import weights
-from stgan_jax.methods.api import Anonymizer, GaitReader
+from stgan_jax.methods.api import Anonymizer, ReadsGaits
 from stgan_jax.methods.color import experiment as color_experiment
 from stgan_jax.methods.color.settings import ColorSettings
 from stgan_jax.methods.retarget import experiment as retarget_experiment
@@ -139,7 +139,7 @@ def load(source: str | os.PathLike | None = None, which: str = checkpoint.LATEST
     return method.anonymizer(settings, params, hashed).named(saved.name)
 
 
-def gait_reader(source: str | os.PathLike | None = None) -> GaitReader:
+def gait_reader(source: str | os.PathLike | None = None) -> ReadsGaits:
     """A model that reads gaits off silhouettes.
 
     Args:
@@ -149,7 +149,7 @@ def gait_reader(source: str | os.PathLike | None = None) -> GaitReader:
       InputError: see `load`, or the model cannot read gaits.
     """
     model = load(source)
-    if not isinstance(model, GaitReader):
+    if not isinstance(model, ReadsGaits):
         raise InputError(f"{model.name}: a {model.kind!r} model reads no gait: choose another")
     return model
 

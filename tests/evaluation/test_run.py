@@ -302,7 +302,7 @@ def test_launcher_says_what_is_wrong(tmp_path):
         "--views=a": "--views needs numbers",
         "--checkpoint=nothing": "nothing: no such checkpoint folder",
         "--linear_mix=nothing": "nothing: no such checkpoint folder",
-        "--reader=stgan": "a 'stgan' model reads no gait",
+        "--networks=huge": "size: choose of small, medium, large",
         "--peers=magic": "--peers=magic: choose of rhythm",
         "--attacks=magic": "attacks: choose of",
         "--out=/dev/null/out": "/dev/null: a file is where a folder is needed",
