@@ -14,7 +14,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 
 from stgan_jax.media import background, containers, segmentation, threads
 from stgan_jax.video.blanks import Blanks
@@ -32,6 +32,7 @@ _ENLARGED, _TRIED = 2, 8  # a frame is not enlarged by more; frames in which tha
 _TURNED = (2.0, 0.5)  # how much more than upright, and a frame, scores must sum up to
 _RATE = 5.0  # detections a second
 _VERY_CLEAR = 0.8  # presence with which a box of low score begins a track
+_NARROW = 0.12  # of the height: width of what is no person; 0.2 in people from the side
 _PART = 0.4  # share of a box in common with a better one from which both are one person
 _PATIENCE = 3.0  # seconds for which a box without an outline is not asked again
 _BEYOND = 0.5  # seconds for which somebody is looked for before and after being detected
@@ -128,6 +129,8 @@ class _Detecting:
             self.stamps.append(frame.pts)
             if found is not None:
                 boxes, scores, self.things[number] = found
+                likely = _are_wide(boxes, self._source.shape)
+                boxes, scores = boxes[likely], scores[likely]
                 look_of = functools.partial(linking.looks, frame.image)
                 weak = self.linker.update(number, boxes, scores, look_of)
                 for n in self._outlined(number, frame.image, boxes, weak):
@@ -170,6 +173,12 @@ class _Detecting:
         except Exception as error:
             self._blanks.add(number, "detection", error)
             return number, frame, None
+
+
+def _are_wide(boxes: Float[np.ndarray, "N 4"], size: tuple[int, int]) -> Bool[np.ndarray, "N"]:
+    """Which boxes are as wide as people, or cut by the frame's side."""
+    cut = (boxes[:, 1] < 1) | (boxes[:, 3] > size[1] - 1)
+    return cut | (boxes[:, 3] - boxes[:, 1] > _NARROW * (boxes[:, 2] - boxes[:, 0]))
 
 
 def quarter_turns(samples: UInt8[np.ndarray, "N H W 3"], nets: networks.Networks) -> int:
@@ -315,9 +324,9 @@ class _Outlining:
                 box = self._paths[n][number - reach.start]
                 # Of who comes in or leaves, a foot may be inside before and after the box is.
                 within = _INSIDE * (box[2] - box[0])
-                least, most = within - box[2:], size - within - box[:2]
                 who.append(n)
-                boxes.append(box + np.tile(np.maximum(np.minimum(0, most), least), 2))
+                low, high = np.minimum(box[:2], size - within), np.maximum(box[2:], within)
+                boxes.append(np.concatenate([low, high]))
         return who, np.array(boxes).reshape(-1, 4)
 
     def _is_nobody(self, sightings: Sightings) -> bool:
