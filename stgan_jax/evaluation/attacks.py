@@ -228,6 +228,15 @@ def figures(matching: Matching, before: Matching, across_views: bool = True) -> 
     return out
 
 
+def summary(matching: Matching) -> dict[str, Any]:
+    """Of normal walks, same view: `rank1`, its `interval`, and the `eer` of all pairs."""
+    found = matching.same_view()
+    chosen = ~np.isnan(found) & (matching.probe_condition == "nm")
+    low, high = interval(found[chosen], matching.probe_subject[chosen])
+    out = {"rank1": float(found[chosen].mean()), "interval": [low, high]}
+    return {**out, "eer": equal_error_rate(*matching.scores())}
+
+
 def _identified(found, clean, subjects, views) -> dict[str, Any]:
     low, high = interval(found, subjects)
     return {

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 
 from stgan_jax.data.datasets.names import WalkName
+from stgan_jax.evaluation import numbers
+from stgan_jax.methods.api import ReadsGaits
 from stgan_jax.shapes import gei
 from stgan_jax.util import files
 
@@ -28,6 +30,7 @@ class AlignedGaits:
       condition: "nm", "bg" or "cl".
       repetition: number of the walk in its condition, from 1.
       view: degrees.
+      numbers: of each walk's gait, see `numbers.of_walk`; K = 0 if they were not read.
     """
 
     packed: Sequence[UInt8[np.ndarray, "_ 352"]]
@@ -36,6 +39,7 @@ class AlignedGaits:
     condition: np.ndarray
     repetition: Int[np.ndarray, " N"]
     view: Int[np.ndarray, " N"]
+    numbers: Float[np.ndarray, "N K"]
 
     def __len__(self) -> int:
         """Number of walks."""
@@ -67,17 +71,34 @@ class AlignedGaits:
         return out
 
 
-def collect(walks: Iterable[tuple[WalkName, UInt8[np.ndarray, "_ H W"]]]) -> AlignedGaits:
-    """Aligns walks, from the name and the silhouettes (0 or 1) of each."""
-    packed, large, names = [], [], []
+def collect(
+    walks: Iterable[tuple[WalkName, UInt8[np.ndarray, "_ H W"]]], reader: ReadsGaits | None = None
+) -> AlignedGaits:
+    """Aligns walks.
+
+    Args:
+      walks: the name and the silhouettes (0 or 1) of each.
+      reader: reads the numbers of their gaits, for which they must be crops of 240x240.
+    """
+    packed, large, read, names = [], [], [], []
     for walk, silhouettes in walks:
         small = gei.normalize(silhouettes)
         packed.append(np.packbits(small.reshape(len(small), -1), axis=-1))
         image = gei.energy_image(silhouettes, LARGE, LARGE)
         large.append(np.round(255 * image).astype(np.uint8))
+        read.append(numbers.of_walk(reader, silhouettes) if reader else np.zeros(0, np.float32))
         names.append((walk.subject, walk.condition, walk.repetition, walk.view))
     subject, condition, repetition, view = (np.array(x) for x in zip(*names, strict=True))
-    return AlignedGaits(packed, np.stack(large), subject, condition, repetition, view)
+    return AlignedGaits(
+        packed, np.stack(large), subject, condition, repetition, view, np.stack(read)
+    )
+
+
+def joined(blocks: Sequence[AlignedGaits]) -> AlignedGaits:
+    """All walks of several, in order."""
+    names = blocks[0].arrays()
+    arrays = {name: np.concatenate([vars(block)[name] for block in blocks]) for name in names}
+    return AlignedGaits([packed for block in blocks for packed in block.packed], **arrays)
 
 
 def stored(path: Path, compute: Callable[[], AlignedGaits]) -> AlignedGaits:

@@ -3,19 +3,29 @@
 import dataclasses
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
 
 from stgan_jax import __version__
-from stgan_jax.evaluation import detectors, naturalness, recognizers, recovery, report
-from stgan_jax.evaluation.attackers import ATTACKS, Attackers
+from stgan_jax.evaluation import (
+    detectors,
+    naturalness,
+    published,
+    recognizers,
+    recovery,
+    report,
+)
+from stgan_jax.evaluation.attackers import ATTACKS, Attackers, AttackSettings, split
 from stgan_jax.evaluation.cache import Cache
+from stgan_jax.evaluation.published import Published
 from stgan_jax.evaluation.walks import FRAMES, Walks
-from stgan_jax.methods.api import Anonymizer
+from stgan_jax.methods.api import Anonymizer, ReadsGaits
 from stgan_jax.methods.baselines import Unprotected
 from stgan_jax.util.errors import InputError
+
+PROTOCOL = "1.0"  # of docs/protocol.md; to be raised when it leads to other figures
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +40,7 @@ class EvaluationSettings:
       recovery_walks: number of walks per view from which a recovery attack learns, and of those
         that it attacks; 0 for no such attack.
       seed: for all noise and for the recognisers.
+      size: of the recognising networks, one of `recognizers.SIZES`.
     """
 
     recognizers: Sequence[str] = tuple(recognizers.KINDS)
@@ -38,27 +49,51 @@ class EvaluationSettings:
     natural_walks: int = 40
     recovery_walks: int = 50
     seed: int = 0
+    size: str = "medium"
 
     def __post_init__(self):
         """Raises `InputError` for an unknown recogniser or attack, or if there is none."""
         for field, names, known in (
             ("recognizers", self.recognizers, recognizers.KINDS),
             ("attacks", self.attacks, ATTACKS),
+            ("size", (self.size,), recognizers.SIZES),
         ):
             if not names or set(names) - set(known):
                 raise InputError(f"{field}: choose of {', '.join(known)}")
 
 
 def settings(
-    quick: bool = False, recognizers: Sequence[str] = (), attacks: Sequence[str] = (), seed: int = 0
+    quick: bool = False,
+    recognizers: Sequence[str] = (),
+    attacks: Sequence[str] = (),
+    seed: int = 0,
+    size: str = "medium",
 ) -> EvaluationSettings:
     """Settings from a command line: all that are empty as in a quick or in the full evaluation."""
-    chosen = EvaluationSettings(seed=seed)
+    chosen = EvaluationSettings(seed=seed, size=size)
     if quick:
-        chosen = EvaluationSettings(("gei", "zheng"), tuple(ATTACKS), False, 2, 16, seed)
+        few = "gei", "zheng", "gait_numbers"
+        chosen = EvaluationSettings(few, tuple(ATTACKS), False, 2, 16, seed, size)
     return dataclasses.replace(
         chosen, recognizers=recognizers or chosen.recognizers, attacks=attacks or chosen.attacks
     )
+
+
+class Instruments(NamedTuple):
+    """Networks that measure.
+
+    Attributes:
+      reader: reads gaits for the recognisers that compare their numbers.
+      detector: gives the frame score; None for OpenCV's people detector.
+      action: gives the video score; None for none.
+    """
+
+    reader: ReadsGaits | None = None
+    detector: detectors.Scorer | None = None
+    action: detectors.Scorer | None = None
+
+
+NO_INSTRUMENTS = Instruments()
 
 
 def evaluate(
@@ -67,8 +102,7 @@ def evaluate(
     settings: EvaluationSettings = EvaluationSettings(),
     cache: str | os.PathLike = "runs/recognizers",
     dataset: str = "",
-    detector: detectors.Scorer | None = None,
-    action: detectors.Scorer | None = None,
+    instruments: Instruments = NO_INSTRUMENTS,
 ) -> tuple[dict[str, Any], dict[str, UInt8[np.ndarray, "_ _"]]]:
     """Measures methods on walks of people on whom nothing was trained.
 
@@ -79,8 +113,7 @@ def evaluate(
       cache: folder of trained recognisers and of figures, which the same version uses again: an
         evaluation that was stopped goes on.
       dataset: name of the walks' dataset, for the report.
-      detector: gives the frame score; None for OpenCV's people detector.
-      action: gives the video score; None for none.
+      instruments: networks that measure.
 
     Returns:
       the report (see `evaluation.report`), and pictures by name.
@@ -88,6 +121,8 @@ def evaluate(
     Raises:
       InputError: too few people or walks for a figure, or two methods of one name.
     """
+    reader, detector, action = instruments
+    walks = published.common(walks, methods)
     parts = walks.parts(settings.seed)
     compared = _plain_first(methods)
     known = Cache(cache, [__version__, report.VERSION, dataset, walks.digest(), settings.seed])
@@ -95,13 +130,23 @@ def evaluate(
         {name: getattr(method, name) for name in ("name", "kind", "alpha", "codec", "digest")}
         for method in compared
     ]
-
-    attackers = Attackers(compared[0], walks, parts, known, settings.across_views, settings.seed)
     for row, method in zip(rows, compared, strict=True):
-        row["privacy"] = attackers.figures(method, settings.recognizers, settings.attacks)
+        row["missing"] = dict(getattr(method, "missing", {}))
+
+    reads = [name for name in settings.recognizers if recognizers.KINDS[name].reads]
+    if reads and reader is None:
+        raise InputError(f"{reads[0]} needs a reader of gaits: give one, or leave it out")
+    chosen = AttackSettings(
+        settings.recognizers, settings.across_views, settings.size, settings.seed
+    )
+    attackers = Attackers(compared[0], walks, parts, known, chosen, reader if reads else None)
+    for row, method in zip(rows, compared, strict=True):
+        row["privacy"] = attackers.figures(method, _possible(method, settings.attacks))
 
     if settings.recovery_walks:
         for row, method in zip(rows, compared, strict=True):
+            if row["missing"].get("training") == "all":
+                continue  # nothing to learn from
             row["recovery"] = recovery.attack(method, walks, parts, known, settings.recovery_walks)
 
     natural, pictures = naturalness.compare(
@@ -111,20 +156,34 @@ def evaluate(
         row["naturalness"] = figures
 
     training, test = walks.roles()
+    learnt, weighing = split(training)
     return {
         "version": report.VERSION,
+        "protocol": PROTOCOL,
         "dataset": dataset,
         "views": walks.views(),
         "frames": FRAMES,
-        "subjects": {"recognizers": list(training), "test": list(test)},
+        "subjects": {"recognizers": list(learnt), "weighing": list(weighing), "test": list(test)},
         "walks": {name: int(parts[name].mask.sum()) for name in ("training", "gallery", "probes")},
         "recognizers": list(settings.recognizers),
+        "size": settings.size,
         "attacks": list(settings.attacks),
         "seed": settings.seed,
         "frame_score_by": detectors.HOG if detector is None else detector.name,
         "video_score_by": None if action is None else action.name,
         "methods": rows,
     }, pictures
+
+
+def _possible(method: Anonymizer, names: Sequence[str]) -> Sequence[str]:
+    """The attacks for which a method has walks; a line says which are left out."""
+    if not isinstance(method, Published):
+        return names
+    possible = method.attacks(names)
+    for name in sorted(set(names) - set(possible)):
+        gone = " and ".join(role for role, count in method.missing.items() if count == "all")
+        print(f"{method.name}: no {name} attack, as its tree has no walk of the {gone}")
+    return possible
 
 
 def _plain_first(methods: Sequence[Anonymizer]) -> list[Anonymizer]:

@@ -15,7 +15,7 @@ from stgan_jax.data.datasets import splits
 from stgan_jax.data.datasets.names import WalkName
 from stgan_jax.evaluation import gaits
 from stgan_jax.evaluation.gaits import AlignedGaits
-from stgan_jax.methods.api import Anonymizer
+from stgan_jax.methods.api import Anonymizer, ReadsGaits
 from stgan_jax.shapes import contour, gei
 from stgan_jax.util.errors import InputError
 
@@ -46,9 +46,21 @@ class Walks:
       subject, condition, repetition, view: the same as arrays.
     """
 
-    def __init__(self, names: Sequence[WalkName], sources: Mapping[str, "ExampleSource"]):
-        """Takes the walks' names, and for each codec a source of their contours."""
+    def __init__(
+        self,
+        names: Sequence[WalkName],
+        sources: Mapping[str, "ExampleSource"],
+        rows: Int[np.ndarray, " N"] | None = None,
+    ):
+        """Takes the walks' names, and for each codec a source of their contours.
+
+        Args:
+          names: of each walk.
+          sources: by codec.
+          rows: which of the sources' examples each walk is; all of them by default.
+        """
         self.names, self._sources = names, sources
+        self._rows = np.arange(len(names)) if rows is None else rows
         self.subject, self.condition, self.repetition, self.view = (
             np.array([getattr(name, field) for name in names])
             for field in ("subject", "condition", "repetition", "view")
@@ -56,12 +68,16 @@ class Walks:
 
     @classmethod
     def of_dataset(
-        cls, dataset: str, data_dir: str | os.PathLike, views: Sequence[int] | None = None
+        cls,
+        dataset: str,
+        data_dir: str | os.PathLike,
+        views: Sequence[int] | None = None,
+        conditions: Sequence[str] = (),
     ) -> "Walks":
-        """All walks of a built dataset in some views, by default in all.
+        """All walks of a built dataset in some views and conditions, by default in all.
 
         Raises:
-          InputError: the dataset is not built, or lacks a view.
+          InputError: the dataset is not built, or lacks a view or a condition.
         """
         from stgan_jax.data import feed  # TensorFlow: only where data are read
         from stgan_jax.data.datasets import built
@@ -77,7 +93,10 @@ class Walks:
             codec: feed.sequence_source(sequences, frames=FRAMES, codec=codec)
             for codec in contour.CODECS
         }
-        return cls(sequences.walks, sources)
+        walks = cls(sequences.walks, sources)
+        if lacking := set(conditions) - set(walks.condition):
+            raise InputError(f"{dataset}: holds no walk of condition {min(lacking)!r}")
+        return walks.only(np.isin(walks.condition, conditions)) if conditions else walks
 
     def views(self) -> list[int]:
         """Degrees, in ascending order."""
@@ -147,7 +166,13 @@ class Walks:
 
     def contours(self, index: Int[np.ndarray, " B"], codec: str) -> Float[np.ndarray, "B T 4000"]:
         """Original contours in [0, 1]."""
-        return np.asarray(contour.fixed_to_unit(self._sources[codec].fetch(index, index).contours))
+        rows = self._rows[index]
+        return np.asarray(contour.fixed_to_unit(self._sources[codec].fetch(rows, rows).contours))
+
+    def only(self, mask: Bool[np.ndarray, " N"]) -> "Walks":
+        """Some of the walks."""
+        index = np.flatnonzero(mask)
+        return Walks([self.names[i] for i in index.tolist()], self._sources, self._rows[index])
 
     def silhouettes(
         self, method: Anonymizer, index: Int[np.ndarray, " M"], seed: int
@@ -182,10 +207,14 @@ class Walks:
                 yield from ahead.popleft().result()
 
     def gaits(
-        self, method: Anonymizer, mask: Bool[np.ndarray, " N"], seed: int, what: str
+        self,
+        method: Anonymizer,
+        index: Int[np.ndarray, " M"],
+        seed: int,
+        what: str,
+        reader: ReadsGaits | None = None,
     ) -> AlignedGaits:
         """Anonymises walks for recognisers, with a progress bar that says `what`."""
-        index = np.flatnonzero(mask)
         bar = tqdm(total=len(index), desc=f"{method.name}: {what}", unit="walk")
 
         def each():
@@ -194,7 +223,7 @@ class Walks:
                 bar.update()
 
         with bar:
-            return gaits.collect(each())
+            return gaits.collect(each(), reader)
 
 
 def spread(mask: Bool[np.ndarray, " N"], count: int) -> Int[np.ndarray, " M"]:

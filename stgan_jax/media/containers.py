@@ -13,13 +13,13 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
+from stgan_jax.media import streams
 from stgan_jax.media.sound import Audio
 from stgan_jax.util import files
 from stgan_jax.util.errors import InputError
 
 Frame = UInt8[np.ndarray, "H W 3"]
 SUFFIXES = (".mp4", ".mov", ".mkv", ".avi", ".webm")
-_COVER = av.stream.Disposition.attached_pic
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,52 +75,26 @@ class Stamped:
     duration: int
 
 
-@contextlib.contextmanager
-def _opened(path: str | os.PathLike) -> Iterator[tuple[Any, Any]]:
-    if not os.path.isfile(path):
-        raise InputError(f"{path}: {'not a file' if os.path.exists(path) else 'no such file'}")
-    if not os.access(path, os.R_OK):
-        raise InputError(f"{path}: no permission to read it")
-    try:
-        # Metadata in another encoding than UTF-8 are ignored, not refused.
-        container = av.open(os.fspath(path), metadata_errors="ignore")
-    except av.FFmpegError as error:
-        raise InputError(f"{path}: not a video that FFmpeg can open ({_reason(error)})") from error
-    with container:
-        # A cover picture in a sound file is no video.
-        streams = [s for s in container.streams.video if not s.disposition & _COVER]
-        if not streams:
-            raise InputError(f"{path}: holds no video stream")
-        stream = streams[0]
-        if stream.codec_context is None:
-            raise InputError(f"{path}: its video codec is unknown to FFmpeg")
-        stream.thread_type = "AUTO"
-        yield container, stream
-
-
-def _reason(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or error)
-
-
 def probe(path: str | os.PathLike, cut: Cut = WHOLE) -> VideoInfo:
     """Reads a video's header and first frame. Raises `InputError` if it is no video."""
-    with _opened(path) as (container, stream):
+    with streams.opened(path) as (container, stream):
         context = stream.codec_context
-        height, width = context.height, context.width
+        height, width, turned = context.height, context.width, False
         with contextlib.suppress(av.FFmpegError, StopIteration):
             frame = next(container.decode(stream))
             height, width = frame.height, frame.width
-            if _quarter_turns(frame) % 2:
-                height, width = width, height
-        height, width = scaled(height, width, cut)
-        turned = (width > height) != (context.width > context.height)
+            turned = streams.is_transposed(frame)
+        if min(height, width) < 1:
+            raise InputError(f"{path}: says nothing of its frames' size: repair or re-encode it")
+        height, width = scaled(*((width, height) if turned else (height, width)), cut)
         aspect = stream.sample_aspect_ratio or Fraction(1)
         aspect = Fraction(1 / aspect if turned else aspect)
-        fps = Fraction(stream.average_rate or stream.guessed_rate or Fraction(25))
         primaries, transfer = int(context.color_primaries), int(context.color_trc)
         color = primaries, transfer, int(context.colorspace), int(context.color_range)
         base = Fraction(stream.time_base)
-        return VideoInfo(width, height, fps, stream.frames, base, aspect, color)
+        _, frames = streams.promised(container, stream)
+    fps = streams.frame_rate(path)
+    return VideoInfo(width, height, fps, frames, base, aspect, color)
 
 
 def scaled(height: int, width: int, cut: Cut) -> tuple[int, int]:
@@ -129,11 +103,6 @@ def scaled(height: int, width: int, cut: Cut) -> tuple[int, int]:
         return height, width
     scale = cut.max_resolution / min(height, width)
     return max(2, 2 * round(height * scale / 2)), max(2, 2 * round(width * scale / 2))
-
-
-def _quarter_turns(frame) -> int:
-    """How many counter-clockwise turns by 90 degrees make a frame upright."""
-    return round(frame.rotation / 90) % 4
 
 
 def read_frames(path: str | os.PathLike) -> Iterator[Frame]:
@@ -159,25 +128,27 @@ def read_stamped(
       InputError: the file is missing, no video, damaged in the middle, cut short, changes
         size, or has nothing between start and end.
     """
-    size, count, last = None, 0, -1
-    with _opened(path) as (container, stream):
+    count, last, joined = 0, -1, streams.Joined(path)
+    with streams.opened(path) as (container, stream):
         try:
             base = Fraction(stream.time_base)
             origin = _origin(container, base)
-            step = max(1, round(1 / (Fraction(stream.average_rate or 25) * base)))
+            rate = Fraction(stream.average_rate or 0)
+            has_rate = streams.plausible(rate)  # else durations say nothing, either
+            step = max(1, round(1 / ((rate if has_rate else 25) * base)))
             first = origin + round(Fraction(cut.start) / base)
             end = None if cut.end is None else origin + round(Fraction(cut.end) / base)
             if keys_only:
                 stream.codec_context.skip_frame = "NONKEY"
             if cut.start > 0:
-                container.seek(first, stream=stream)
-            for number, frame in enumerate(container.decode(stream)):
+                with contextlib.suppress(av.FFmpegError):  # without an index: from the beginning
+                    container.seek(first, stream=stream)
+            for frame in _decoded(path, container, stream, cut.whole and not keys_only):
                 if frame.is_corrupt and not keys_only:
-                    raise InputError(f"{path}: damaged at frame {number}: repair or re-encode it")
-                if size not in (None, (frame.width, frame.height)):
-                    raise InputError(f"{path}: the frame size changes at frame {number}")
-                size = (frame.width, frame.height)
-                pts = frame.pts if frame.pts is not None else first + last + step
+                    raise InputError(f"{path}: damaged at frame {count}: repair or re-encode it")
+                pts = first + last + step
+                if frame.pts is not None:
+                    pts = frame.pts + round(joined.shift(frame.pts * base) / base)
                 if pts < first:
                     if cut.start > 0:
                         continue
@@ -185,22 +156,36 @@ def read_stamped(
                 if end is not None and pts >= end:
                     break
                 pts = pts - first if pts - first > last else last + step
+                step = pts - last if last >= 0 else step
                 count, last = count + 1, pts
-                yield Stamped(_image(frame, cut), pts, frame.duration or step)
+                duration = frame.duration if has_rate else 0
+                yield Stamped(_image(frame, cut), pts, duration or step)
         except av.FFmpegError as error:
             raise InputError(
-                f"{path}: damaged after frame {count} ({_reason(error)}): repair or re-encode it"
+                f"{path}: damaged after frame {count} ({streams.reason(error)}): repair or "
+                "re-encode it"
             ) from error
-        # Headers are off by a frame or two, and some state no number of frames.
-        if keys_only:
-            return
-        if cut.whole and count < 0.98 * stream.frames - 2:
-            raise InputError(
-                f"{path}: is cut short, its header promises {stream.frames} frames and "
-                f"{count} are there: get the whole file, or re-encode what there is"
-            )
-        if not count and not cut.whole:
+        if not count and not cut.whole and not keys_only:
             raise InputError(f"{path}: has no frames between --start and --end")
+
+
+def _decoded(path: str | os.PathLike, container, stream, to_the_end: bool) -> Iterator[Any]:
+    """The frames of a stream; raises `InputError` if some are missing, or sizes change."""
+    size, packets, number = None, 0, 0
+    for packet in container.demux(stream):
+        packets += packet.dts is not None or packet.size > 0
+        for frame in packet.decode():
+            if size not in (None, (frame.width, frame.height)):
+                raise InputError(f"{path}: the frame size changes at frame {number}")
+            size, number = (frame.width, frame.height), number + 1
+            yield frame
+    least, _ = streams.promised(container, stream)
+    # Headers are off by a frame or two, and some state no number of frames.
+    if to_the_end and packets < 0.98 * least - 2:
+        raise InputError(
+            f"{path}: is cut short, its header promises {least} frames and {packets} are there: "
+            "get the whole file, or re-encode what there is"
+        )
 
 
 def _origin(container, base: Fraction) -> int:
@@ -219,8 +204,7 @@ def _image(frame, cut: Cut) -> Frame:
         )
         if height % 2 == 0:
             image[-1] = image[-2]
-    turns = _quarter_turns(frame)
-    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
+    return streams.upright(frame, image)
 
 
 # --- writing -------------------------------------------------------------------------------
@@ -290,7 +274,7 @@ def video_writer(
         fps = fps.limit_denominator(1001)
     with files.replacing(path) as beside:
         try:
-            with av.open(os.fspath(beside), "w") as container:
+            with streams.open_file(beside, "w") as container:
                 stream = _video_stream(container, codec, size, fps, crf)
                 encoder = _Encoder(Path(path), stream, fps, like, sound)
                 yield encoder.append
@@ -395,5 +379,5 @@ def _describe(context, like: VideoInfo | None) -> str:
 
 def _count(path: Path) -> int:
     """Number of video packets in a file."""
-    with av.open(os.fspath(path)) as container:
+    with streams.open_file(path) as container:
         return sum(1 for packet in container.demux(video=0) if packet.size)

@@ -14,13 +14,14 @@ import cv2
 import numpy as np
 
 from stgan_jax.media.containers import WHOLE, Cut, Frame, Stamped, VideoInfo, scaled
+from stgan_jax.util import files
 from stgan_jax.util.errors import InputError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 
 
 def listing(folder: str | os.PathLike) -> list[Path]:
-    """The pictures of a folder in the order of the numbers in their names.
+    """The pictures of a folder, but for hidden ones, in the order of the numbers in their names.
 
     Raises:
       InputError: the folder cannot be read.
@@ -32,10 +33,17 @@ def listing(folder: str | os.PathLike) -> list[Path]:
         ]
 
     try:
-        found = [path for path in Path(folder).iterdir() if path.suffix.lower() in SUFFIXES]
+        with os.scandir(os.fspath(folder)) as entries:
+            found = [Path(entry.path) for entry in entries if is_picture(entry)]
     except PermissionError as error:
         raise InputError(f"{folder}: no permission to read it") from error
     return sorted(found, key=order)
+
+
+def is_picture(entry: os.DirEntry[str]) -> bool:
+    """Whether something in a folder is a picture by its name."""
+    suffix = os.path.splitext(entry.name)[1].lower()
+    return suffix in SUFFIXES and not files.is_hidden(entry.name) and entry.is_file()
 
 
 def png_names(folder: str | os.PathLike) -> list[str]:
@@ -137,7 +145,7 @@ def filling(folder: str | os.PathLike) -> Iterator[Path]:
     """
     folder = Path(os.path.abspath(folder))
     folder.mkdir(parents=True, exist_ok=True)
-    beside = folder / f".{os.getpid()}.part"
+    beside = files.beside(folder / "filling")
     try:
         beside.mkdir()
         yield beside
@@ -157,7 +165,7 @@ def replacing(folder: str | os.PathLike) -> Iterator[Path]:
       InputError: the folder exists and holds anything else, which would be lost.
     """
     folder = Path(os.path.abspath(folder))
-    beside = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    beside = files.beside(folder)
     check_folder(folder)
     before = beside.with_suffix(".before")
     try:

@@ -1,6 +1,7 @@
 """Sound, carried over from one file to another: copied where the container can hold it."""
 
 import contextlib
+import io
 import os
 from collections.abc import Iterator
 from fractions import Fraction
@@ -8,23 +9,31 @@ from typing import Any
 
 import av
 
+from stgan_jax.media import streams
 from stgan_jax.util.errors import InputError
 
 # Codecs that a container holds for sure, and the one that other sound is encoded with.
 _COPIED = {
     "mp4": {"aac", "mp3", "ac3", "eac3", "alac", "opus", "flac"},
-    "mov": {"aac", "mp3", "ac3", "eac3", "alac", "pcm_s16le", "pcm_s16be", "pcm_s24le"},
-    "avi": {"mp3", "ac3", "pcm_s16le", "pcm_u8", "aac", "mp2"},
+    "mov": {
+        "aac", "mp3", "ac3", "eac3", "alac", "adpcm_ima_qt", "pcm_s16le", "pcm_s16be", "pcm_s24le",
+        "pcm_s24be", "pcm_s32le", "pcm_s32be", "pcm_f32le", "pcm_f32be", "pcm_alaw", "pcm_mulaw",
+    },
+    "avi": {"mp3", "ac3", "pcm_s16le", "pcm_s24le", "pcm_u8", "aac", "mp2"},
     "webm": {"opus", "vorbis"},
-}  # Matroska holds all
+}  # fmt: skip
+# Matroska holds nearly all.
 _ENCODED = {"mp4": "aac", "mov": "aac", "avi": "pcm_s16le", "webm": "libopus", "matroska": "flac"}
+_GAP = Fraction(1, 20)  # seconds that sound may be late or early before it is set right
+_SILENCE = 3600  # seconds: more than that is no gap but a wrong stamp
+_PRIMING = Fraction(1, 5)  # seconds before the start from which decoders may need packets
 
 
 class Audio:
     """All sound streams of a file, written into another file beside its frames.
 
     Packets are copied unchanged, without any metadata. Sound that the container cannot hold,
-    or that is cut, is encoded anew.
+    or that is cut, is encoded anew. Time stamps that go back are repaired as those of frames are.
     """
 
     def __init__(self, path: str | os.PathLike, start: float = 0.0, end: float | None = None):
@@ -32,29 +41,33 @@ class Audio:
         self._path, self._start, self._end = path, Fraction(start), end
         self._next: tuple[Fraction, Any, Any] | None = None
 
+    def check(self, output: str | os.PathLike) -> None:
+        """Raises `InputError` if the sound cannot go into a file of the output's kind."""
+        kind = streams.format_of(output)
+        with contextlib.closing(self):
+            self.begin(av.open(io.BytesIO(), "w", format=kind))
+
     def begin(self, container: Any) -> None:
         """Adds the streams to a container open for writing."""
-        source = self._source = av.open(os.fspath(self._path), metadata_errors="ignore")
+        source = self._source = streams.open_file(self._path, metadata_errors="ignore")
         kind = container.format.name.split(",")[0]
-        self._tracks: dict[int, Any] = {}
+        self._tracks: dict[int, _Copied | _Encoded] = {}
         try:
             for stream in source.streams.audio:
                 if stream.codec_context is None:
-                    raise InputError(f"{self._path}: its sound is of a kind unknown to FFmpeg")
-                copied = stream.codec_context.name in _COPIED.get(kind, {stream.codec_context.name})
-                if copied and not self._start and self._end is None:
-                    out = container.add_stream_from_template(stream)
-                    self._tracks[stream.index] = _Copied(out)
-                else:
-                    name = _ENCODED.get(kind, "aac")
-                    rate = 48_000 if name == "libopus" else stream.codec_context.sample_rate
-                    out = container.add_stream(name, rate=rate)
-                    # Some files say how many channels there are, but not which.
-                    layout = stream.codec_context.layout
-                    out.codec_context.layout = {1: "mono", 2: "stereo"}.get(
-                        layout.nb_channels, layout
+                    raise InputError(
+                        f"{self._path}: its sound is of a kind unknown to FFmpeg: leave it out "
+                        "with --no_keep_audio"
                     )
-                    self._tracks[stream.index] = _Encoded(out, self._start, self._end)
+                if not self._start and self._end is None and _can_copy(stream, kind):
+                    self._tracks[stream.index] = _Copied(
+                        container.add_stream_from_template(stream), _Stamps(self._path)
+                    )
+                else:
+                    out = _encoder(container, stream, _ENCODED.get(kind, "aac"))
+                    self._tracks[stream.index] = _Encoded(
+                        out, _Stamps(self._path), self._start, self._end
+                    )
         except (av.FFmpegError, ValueError) as error:
             raise InputError(
                 f"{self._path}: its sound does not go into a {kind} file ({error}): write to "
@@ -64,19 +77,19 @@ class Audio:
             track.out.metadata.clear()
         self._origin = Fraction(source.start_time or 0, 1_000_000)
         if self._start and self._tracks:
-            source.seek(int((self._origin + self._start) * 1_000_000))
+            with contextlib.suppress(av.FFmpegError):  # without an index: from the beginning
+                source.seek(int((self._origin + self._start) * 1_000_000))
         self._packets = self._demux()
 
     def _demux(self) -> Iterator[tuple[Fraction, Any, Any]]:
-        streams = [s for s in self._source.streams.audio if s.index in self._tracks]
-        if not streams:
+        audio = [s for s in self._source.streams.audio if s.index in self._tracks]
+        if not audio:
             return
-        for packet in self._source.demux(streams):
-            if packet.size == 0:
-                continue
-            ticks = packet.dts if packet.dts is not None else packet.pts
-            when = (ticks or 0) * packet.time_base - self._origin - self._start
-            yield when, packet, self._tracks[packet.stream.index]
+        with contextlib.suppress(av.FFmpegError):  # frames were read up to here, too
+            for packet in self._source.demux(audio):
+                track = self._tracks[packet.stream.index]
+                if packet.size and track.stamps.repair(packet, self._origin):
+                    yield packet.dts * packet.time_base - self._start, packet, track
 
     def write(self, container: Any, until: Fraction | None) -> None:
         """Writes the sound up to a time in seconds; None writes the rest and finishes."""
@@ -91,7 +104,7 @@ class Audio:
                 self._next, self._packets = None, iter(())
                 break
             self._next = None
-            track.write(container, packet, self._origin)
+            track.write(container, packet)
         if until is None:
             for track in self._tracks.values():
                 track.finish(container)
@@ -103,14 +116,84 @@ class Audio:
             self._source.close()
 
 
-class _Copied:
-    def __init__(self, out: Any):
-        self.out = out
+def _can_copy(stream: Any, kind: str) -> bool:
+    """Whether a container holds a stream as it is, and players expect it there."""
+    name = stream.codec_context.codec.canonical_name
+    if name not in _COPIED.get(kind, {name}):
+        return False
+    trial = av.open(io.BytesIO(), "w", format=kind)
+    try:
+        trial.add_stream_from_template(stream)
+        trial.start_encoding()
+    except (av.FFmpegError, ValueError):
+        return False
+    finally:
+        with contextlib.suppress(av.FFmpegError, ValueError):
+            trial.close()
+    return True
 
-    def write(self, container, packet, origin: Fraction) -> None:
+
+def _encoder(container: Any, stream: Any, name: str) -> Any:
+    """Adds an encoder's stream; a rate or channels that it lacks become the nearest it has."""
+    context = stream.codec_context
+    rates = sorted(av.codec.Codec(name, "w").audio_rates or [context.sample_rate])
+    rate = next((rate for rate in rates if rate >= context.sample_rate), rates[-1])
+    rate = 48_000 if name == "libopus" else rate
+    # Some files say how many channels there are, but not which.
+    count = context.layout.nb_channels
+    named = {1: "mono", 2: "stereo"}.get(count, context.layout.name)
+    for layout in (named, "7.1", "5.1", "stereo", "mono"):
+        try:
+            trial = av.AudioCodecContext.create(name, "w")
+            trial.sample_rate, trial.layout, trial.format = rate, layout, _sample_format(name)
+            trial.time_base = Fraction(1, rate)
+            fits = trial.layout.nb_channels <= count
+            trial.open()
+        except (av.FFmpegError, ValueError):
+            continue
+        if fits:
+            break
+    out = container.add_stream(name, rate=rate)
+    out.codec_context.layout = layout
+    return out
+
+
+def _sample_format(name: str) -> str:
+    return av.codec.Codec(name, "w").audio_formats[0].name
+
+
+class _Stamps:
+    """Time stamps of one stream's packets, made to begin at 0 and to go forward."""
+
+    def __init__(self, path: str | os.PathLike):
+        self._joined = streams.Joined(path)
+        self._last: int | None = None
+        self._gap = 1
+
+    def repair(self, packet: Any, origin: Fraction) -> bool:
+        """Sets a packet's stamps; returns whether it is to be heard."""
         shift = round(origin / packet.time_base)
-        packet.pts = None if packet.pts is None else packet.pts - shift
-        packet.dts = None if packet.dts is None else packet.dts - shift
+        dts = packet.pts if packet.dts is None else packet.dts
+        late = 0 if packet.pts is None or packet.dts is None else packet.pts - packet.dts
+        if dts is not None:
+            shift -= round(self._joined.shift(dts * packet.time_base) / packet.time_base)
+            dts -= shift
+        if self._last is None:
+            dts = 0 if dts is None else dts
+        elif dts is None or dts <= self._last:
+            dts = self._last + self._gap
+        self._gap = packet.duration or (self._gap if self._last is None else dts - self._last)
+        self._last = dts
+        packet.dts, packet.pts = dts, dts + late
+        # Before the start that an edit list sets.
+        return not packet.is_discard or dts * packet.time_base > -_PRIMING
+
+
+class _Copied:
+    def __init__(self, out: Any, stamps: _Stamps):
+        self.out, self.stamps = out, stamps
+
+    def write(self, container, packet) -> None:
         packet.stream = self.out
         container.mux(packet)
 
@@ -119,35 +202,75 @@ class _Copied:
 
 
 class _Encoded:
-    """Decodes and encodes; leaves out what lies before the start or after the end."""
+    """Decodes and encodes; leaves out what lies before the start or after the end.
 
-    def __init__(self, out: Any, start: Fraction, end: float | None):
-        self.out, self._start, self._end = out, start, end
+    Gaps become silence, so that sound stays with the frames in containers without stamps, too.
+    """
+
+    def __init__(self, out: Any, stamps: _Stamps, start: Fraction, end: float | None):
+        self.out, self.stamps, self._start, self._end = out, stamps, start, end
         self._resampler: Any = None
+        self._form: tuple = ()
         self._written = 0
+        self._taken = Fraction(0)  # seconds that went into the resampler
 
-    def write(self, container, packet, origin: Fraction) -> None:
-        for frame in packet.decode():
-            when = Fraction(frame.pts or 0) * frame.time_base - origin
+    def write(self, container, packet) -> None:
+        try:
+            frames = packet.decode()
+        except av.FFmpegError:  # the gap becomes silence
+            return
+        for frame in frames:
             length = Fraction(frame.samples, frame.sample_rate)
+            when = self._start + self._taken
+            if frame.pts is not None:
+                when = Fraction(frame.pts) * frame.time_base
             if when + length <= self._start or (self._end is not None and when >= self._end):
                 continue
+            late = when - self._start - self._taken
+            if late < -_GAP and self._taken:
+                continue
+            if late > (_GAP if self._taken else 0) and late < _SILENCE:
+                self._silence(container, frame, late)
             self._resampled(container, frame)
+
+    def _silence(self, container, like, seconds: Fraction) -> None:
+        left = round(seconds * like.sample_rate)
+        while left > 0:
+            frame = av.AudioFrame(like.format.name, like.layout.name, min(left, 4096))
+            frame.sample_rate = like.sample_rate
+            zero = b"\x80" if like.format.name.startswith("u8") else b"\0"
+            for plane in frame.planes:
+                plane.update(zero * plane.buffer_size)
+            self._resampled(container, frame)
+            left -= frame.samples
 
     def _resampled(self, container, frame) -> None:
         context = self.out.codec_context
-        if self._resampler is None:
+        form = frame.format.name, frame.layout.name, frame.sample_rate
+        if form != self._form:
+            self._flush(container)
             if not context.is_open:
                 context.open()  # only then the number of samples a frame is known
             self._resampler = av.AudioResampler(
                 context.format, context.layout, context.sample_rate, context.frame_size or None
             )
-        for part in self._resampler.resample(frame):
-            part.pts, part.time_base = self._written, Fraction(1, context.sample_rate)
+            self._form = form
+        self._taken += Fraction(frame.samples, frame.sample_rate)
+        frame.pts = None
+        self._encode(container, self._resampler.resample(frame))
+
+    def _flush(self, container) -> None:
+        if self._resampler is not None:
+            self._encode(container, self._resampler.resample(None))
+
+    def _encode(self, container, parts) -> None:
+        for part in parts:
+            part.pts = self._written
+            part.time_base = Fraction(1, self.out.codec_context.sample_rate)
             self._written += part.samples
             container.mux(self.out.encode(part))
 
     def finish(self, container) -> None:
+        self._flush(container)
         if self._resampler is not None:
-            self._resampled(container, None)
             container.mux(self.out.encode(None))

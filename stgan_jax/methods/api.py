@@ -6,7 +6,7 @@ own subclasses `Anonymizer` and is registered with `catalog.register`.
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +22,21 @@ if TYPE_CHECKING:
 
 Silhouettes = UInt8[np.ndarray, "T 240 240"]
 Contours = Float[np.ndarray, "B T 4000"]
+
+
+@runtime_checkable
+class ReadsGaits(Protocol):
+    """Reads a gait off silhouettes; an `Anonymizer` that can is one.
+
+    Attributes:
+      digest: changes whenever what is read may change.
+    """
+
+    digest: str
+
+    def read_gait(self, silhouettes: Silhouettes) -> Float[np.ndarray, "T 12"]:
+        """What each frame of one person's walk shows, as `gait.pose_vector` has it, unsmoothed."""
+        ...
 
 
 class Track(NamedTuple):
@@ -65,6 +80,7 @@ class Anonymizer:
       context: how many frames before and after a frame decide its shape.
       whole: whether a frame's shape depends on the whole walk. If so, `in_pieces` serves long
         walks, otherwise a walk may be cut into pieces that overlap by `context`.
+      draws: whether a walk is drawn as bodies, which `drawn` and `bodies` return; `whole`, too.
       OPTIONS: names of the options that `with_options` takes.
     """
 
@@ -77,6 +93,7 @@ class Anonymizer:
     digest: str = ""
     context: int = 0
     whole: bool = False
+    draws: bool = False
 
     def __call__(self, silhouettes: Silhouettes, key: jax.Array) -> Silhouettes:
         """Anonymises one person's walk.
@@ -117,6 +134,16 @@ class Anonymizer:
 
     def drawn(self, silhouettes: Silhouettes, key: jax.Array, track: Track | None = None) -> Drawn:
         """The bodies behind a call, to be dressed; only of methods that draw bodies."""
+        raise NotImplementedError
+
+    def bodies(
+        self,
+        crops: Callable[[range], np.ndarray],
+        frames: int,
+        key: jax.Array,
+        track: Track | None = None,
+    ) -> Drawn:
+        """`drawn` for a long walk, with the arguments of `in_pieces`; needed if `draws`."""
         raise NotImplementedError
 
     def with_options(self, **options: Any) -> "Anonymizer":

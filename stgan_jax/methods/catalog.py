@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from stgan_jax.methods import weights
-from stgan_jax.methods.api import Anonymizer
+from stgan_jax.methods.api import Anonymizer, ReadsGaits
 from stgan_jax.methods.color import experiment as color_experiment
 from stgan_jax.methods.color.settings import ColorSettings
 from stgan_jax.methods.retarget import experiment as retarget_experiment
@@ -137,6 +137,21 @@ def load(source: str | os.PathLike | None = None, which: str = checkpoint.LATEST
     digest = [saved.digest, json.dumps(settings.published())]
     hashed = hashlib.sha256("\n".join(digest).encode()).hexdigest()
     return method.anonymizer(settings, params, hashed).named(saved.name)
+
+
+def gait_reader(source: str | os.PathLike | None = None) -> ReadsGaits:
+    """A model that reads gaits off silhouettes.
+
+    Args:
+      source: as `load` takes it.
+
+    Raises:
+      InputError: see `load`, or the model cannot read gaits.
+    """
+    model = load(source)
+    if not isinstance(model, ReadsGaits):
+        raise InputError(f"{model.name}: a {model.kind!r} model reads no gait: choose another")
+    return model
 
 
 def load_all(sources: Sequence[str]) -> list[Anonymizer]:

@@ -111,7 +111,7 @@ def read(
     variances: Float[np.ndarray, "T 12"] | None = None,
     smooth: bool = True,
 ) -> Gait:
-    """The walk that a network reads frame by frame (`methods.retarget.networks.GaitReader`).
+    """The walk that a network reads frame by frame (`methods.retarget.networks.WalkReader`).
 
     Steps come evenly within a second or so, slower or faster before and after, or not at all where
     somebody stands; she has a bag or a coat throughout or not; and nobody takes more than a whole

@@ -43,6 +43,23 @@ def normalize(
     return (np.array(out, np.uint8).reshape(-1, height, width) > 127).astype(np.uint8)
 
 
+def is_normalized(frames: UInt8[np.ndarray, "T H W"]) -> bool:
+    """Whether silhouettes (0 to 255) are scaled to one height and centred, as `normalize` does.
+
+    By nine of ten frames that show somebody: they fill its height, around its middle column.
+    """
+    height, width = frames.shape[1:]
+    fits = []
+    for frame in frames:
+        _, _, _, rows = cv2.boundingRect((frame > 32).astype(np.uint8))
+        if rows:
+            mass = np.cumsum(frame.sum(0, dtype=np.int64))
+            middle = int(np.searchsorted(mass, mass[-1] / 2))
+            centred = abs(middle - width / 2) <= max(1.5, 0.08 * width)
+            fits.append(rows >= 0.95 * height and centred)
+    return bool(fits) and float(np.mean(fits)) >= 0.9
+
+
 def energy_image(
     silhouettes: UInt8[np.ndarray, "T H W"], height: int = HEIGHT, width: int = WIDTH
 ) -> Float[np.ndarray, "height width"]:

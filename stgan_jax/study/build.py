@@ -133,8 +133,8 @@ def build(
         raise InputError(f"{folder}: exists, and no study is overwritten: choose another --out")
     folder.parent.mkdir(parents=True, exist_ok=True)
     files.check_output(folder)
-    beside = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(beside, ignore_errors=True)  # of a build that was killed
+    files.sweep(folder)  # of a build that was killed
+    beside = files.beside(folder)
     try:
         beside.mkdir(mode=0o700)
         summary = _fill(beside, gather(), options)

@@ -40,6 +40,7 @@ from stgan_jax.study.database import (
     Refusal,
     new_token,
 )
+from stgan_jax.study.proxy import DIRECT, Proxy
 from stgan_jax.util.errors import InputError
 
 BODY_LENGTH = 16_384  # bytes: a comment of the greatest length fits, whatever it is written in
@@ -63,8 +64,8 @@ _HEADERS = {
 class _Guard:
     """Wraps the whole application: headers for every answer, errors too, and first checks."""
 
-    def __init__(self, app: Callable, hosts: frozenset[str] | None):
-        self._app, self._hosts = app, hosts
+    def __init__(self, app: Callable, hosts: frozenset[str] | None, proxy: Proxy):
+        self._app, self._hosts, self._proxy = app, hosts, proxy
 
     async def __call__(self, scope, receive, send):
         if scope["type"] != "http":
@@ -79,15 +80,15 @@ class _Guard:
                 message["headers"] = [*headers, *(p for p in pairs if p[0] not in names)]
             await send(message)
 
-        request = Request(scope, receive)
-        refusal = self._refusal(request)
+        request = Request(self._proxy.as_asked_for(scope), receive)
+        scope, refusal = request.scope, self._refusal(request)
         if refusal is None and scope["method"] not in _SAFE:
             body = b""
             try:
                 async for chunk in request.stream():
                     body += chunk
                     if len(body) > BODY_LENGTH:
-                        refusal = _message("This is too much to send.", 413)
+                        refusal = _message(request, "This is too much to send.", 413)
                         break
             except ClientDisconnect:
                 return None
@@ -98,16 +99,18 @@ class _Guard:
         return await (refusal or self._app)(scope, receive, headed)
 
     def _refusal(self, request: Request) -> Response | None:
-        host = request.headers.get("host", "")
+        host = self._proxy.host(request)
         # Another site's name may point here (DNS rebinding): it must not get in without a token.
-        if self._hosts is not None and _without_port(host.lower()) not in self._hosts:
-            return _message("This study is open to its own machine only.", 403)
+        if self._hosts is not None and _without_port(host) not in self._hosts:
+            return _message(request, "This study is open to its own machine only.", 403)
         if request.method in _SAFE:
             return None
         site = request.headers.get("sec-fetch-site")
-        origin = request.headers.get("origin", "").partition("://")[2]
-        if not (site == "same-origin" if site else origin and origin == host):
-            return _message("This was not sent by a page of this study.", 403)
+        scheme, _, origin = request.headers.get("origin", "").lower().partition("://")
+        usual = {"http": ":80", "https": ":443"}.get(scheme, "")
+        same = origin.removesuffix(usual) == host.removesuffix(usual)
+        if not (site == "same-origin" if site else origin and same):
+            return _message(request, "This was not sent by a page of this study.", 403)
         return None
 
 
@@ -120,21 +123,23 @@ _TEMPLATES = jinja2.Environment(
 )
 
 
-def _page(template: str, status: int = 200, **values: Any) -> HTMLResponse:
-    return HTMLResponse(_TEMPLATES.get_template(template).render(**values), status)
+def _page(request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
+    root = request.scope.get("root_path", "")
+    return HTMLResponse(_TEMPLATES.get_template(template).render(root=root, **values), status)
 
 
-def _message(text: str, status: int) -> HTMLResponse:
-    return _page("message.html", status, text=text)
+def _message(request: Request, text: str, status: int) -> HTMLResponse:
+    return _page(request, "message.html", status, text=text)
 
 
-def application(folder: str | os.PathLike, invited_only: bool) -> Callable:
+def application(folder: str | os.PathLike, invited_only: bool, proxy: Proxy = DIRECT) -> Callable:
     """The study as an ASGI application.
 
     Args:
       folder: a study that was built.
       invited_only: whether raters need a token. If not, everybody, on this machine only, gets the
         next free place.
+      proxy: how it is reached from outside.
 
     Raises:
       InputError: there is no study.
@@ -157,7 +162,7 @@ def application(folder: str | os.PathLike, invited_only: bool) -> Callable:
         ],
         exception_handlers=dict.fromkeys((Refusal, HTTPException, sqlite3.Error), pages.refused),
     )
-    return _Guard(app, None if invited_only else _LOOPBACK)
+    return _Guard(app, None if invited_only else _LOOPBACK, proxy)
 
 
 class _Pages:
@@ -172,32 +177,33 @@ class _Pages:
         if rater is None and self._invited_only:
             self._rater(request)
         if rater is not None and rater.consented:
-            return _redirect("/rate")
-        page = _page("consent.html", settings=self._study.settings)
+            return _redirect(request, "/rate")
+        page = _page(request, "consent.html", settings=self._study.settings)
         # A token before there is a place: consent that is sent twice takes one place.
-        return page if rater else self._with_token(page, new_token())
+        return page if rater else self._with_token(request, page, new_token())
 
     def join(self, request: Request) -> Response:
         token = request.path_params["token"]
         if self._study.rater(token) is None:
             raise Refusal(401, "This link is not known here: use the one you were given.")
-        return self._with_token(_redirect("/"), token)
+        return self._with_token(request, _redirect(request, "/"), token)
 
     async def consent(self, request: Request) -> Response:
         if (await _form(request)).get("agree") != "yes":
             raise HTTPException(422, "Please tick the box, or close this page.")
         token, may_claim = self._token(request), not self._invited_only
         await run_in_threadpool(self._study.consent, token, may_claim=may_claim)
-        return _redirect("/instructions")
+        return _redirect(request, "/instructions")
 
     def instructions(self, request: Request) -> Response:
-        return _page("instructions.html", rater=self._consented(request), labels=LABELS)
+        return _page(request, "instructions.html", rater=self._consented(request), labels=LABELS)
 
     def rate(self, request: Request) -> Response:
         rater = self._consented(request)
         if rater.finished:
-            return _redirect("/thanks")
+            return _redirect(request, "/thanks")
         return _page(
+            request,
             "rate.html",
             rater=rater,
             labels=LABELS,
@@ -229,23 +235,25 @@ class _Pages:
     def thanks(self, request: Request) -> Response:
         rater = self._consented(request)
         if not rater.finished:
-            return _redirect("/rate")
-        return _page("thanks.html", rater=rater, invited=self._invited_only, length=COMMENT_LENGTH)
+            return _redirect(request, "/rate")
+        return _page(
+            request, "thanks.html", rater=rater, invited=self._invited_only, length=COMMENT_LENGTH
+        )
 
     async def comment(self, request: Request) -> Response:
         text = (await _form(request)).get("comment", "").strip()
         if len(text) > COMMENT_LENGTH:
             raise HTTPException(422, f"{COMMENT_LENGTH} characters at most, please.")
         await run_in_threadpool(self._study.comment, self._token(request), text)
-        return _redirect("/thanks")
+        return _redirect(request, "/thanks")
 
     def leaving(self, request: Request) -> Response:
-        return _page("leave.html", rater=self._consented(request))
+        return _page(request, "leave.html", rater=self._consented(request))
 
     def leave(self, request: Request) -> Response:
-        response = _redirect("/")
+        response = _redirect(request, "/")
         if not self._invited_only:
-            response.delete_cookie(self._cookie)
+            response.delete_cookie(self._cookie, path=_cookie_path(request))
         return response
 
     async def refused(self, request: Request, error: Exception) -> Response:
@@ -256,16 +264,24 @@ class _Pages:
         else:  # a full disk, say
             logging.getLogger("uvicorn.error").error("%s: %s", self._study.path, error)
             status, text = 503, "The study's disk takes nothing at the moment."
-        if request.url.path == "/ratings":
+        if request.url.path.endswith("/ratings"):
             return JSONResponse({"error": text}, status)
-        return _message(text, status)
+        return _message(request, text, status)
 
     def _token(self, request: Request) -> str:
         return request.cookies.get(self._cookie, "")
 
-    def _with_token(self, response: Response, token: str) -> Response:
+    def _with_token(self, request: Request, response: Response, token: str) -> Response:
         # Lax, so that a link in a mail works.
-        response.set_cookie(self._cookie, token, max_age=90 * 86400, httponly=True, samesite="lax")
+        response.set_cookie(
+            self._cookie,
+            token,
+            max_age=90 * 86400,
+            path=_cookie_path(request),
+            secure=request.scope["scheme"] == "https",
+            httponly=True,
+            samesite="lax",
+        )
         return response
 
     def _rater(self, request: Request) -> Rater:
@@ -281,8 +297,12 @@ class _Pages:
         return rater
 
 
-def _redirect(path: str) -> Response:
-    return RedirectResponse(path, 303)
+def _redirect(request: Request, path: str) -> Response:
+    return RedirectResponse(request.scope["root_path"] + path, 303)
+
+
+def _cookie_path(request: Request) -> str:
+    return request.scope["root_path"] + "/"
 
 
 async def _form(request: Request) -> dict[str, str]:
@@ -302,7 +322,13 @@ def _is_rating(values: Any) -> bool:
     )
 
 
-def serve(folder: str | os.PathLike, port: int = 8000, host: str | None = None) -> None:
+def serve(
+    folder: str | os.PathLike,
+    port: int = 8000,
+    host: str | None = None,
+    root_path: str = "",
+    forwarded: bool = False,
+) -> None:
     """Serves a study until SIGINT or SIGTERM.
 
     Args:
@@ -310,11 +336,14 @@ def serve(folder: str | os.PathLike, port: int = 8000, host: str | None = None) 
       port: to listen at; 0 for any free one.
       host: address to listen at, with a token for every rater. None for this machine only, where
         everybody gets the next free place.
+      root_path: see `Proxy`.
+      forwarded: see `Proxy`.
 
     Raises:
       InputError: there is no study, or the address cannot be listened at.
     """
-    app = application(folder, invited_only=host is not None)
+    proxy = Proxy(root_path, forwarded)
+    app = application(folder, host is not None, proxy)
     address = "127.0.0.1" if host is None else host
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
@@ -323,7 +352,7 @@ def serve(folder: str | os.PathLike, port: int = 8000, host: str | None = None) 
         reason = str(getattr(error, "strerror", None) or error).partition(" (")[0]
         raise InputError(f"{address}:{port}: cannot listen there ({reason})") from error
     shown = f"[{address}]" if ":" in address else address
-    print(f"http://{shown}:{listener.getsockname()[1]}/", flush=True)
+    print(f"http://{shown}:{listener.getsockname()[1]}{proxy.root_path}/", flush=True)
     if host is not None:
         print(f"raters need the links in {Path(folder) / INVITATIONS}", flush=True)
     # Without a log of requests: the consent page promises that no addresses are kept.

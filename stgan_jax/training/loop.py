@@ -18,6 +18,7 @@ from stgan_jax.training.experiment import Experiment
 from stgan_jax.training.recorder import Recorder, RunRecorder, is_due, profiled
 from stgan_jax.training.settings import RunSettings
 from stgan_jax.training.state import TrainState
+from stgan_jax.util import files
 from stgan_jax.util.errors import InputError
 
 
@@ -49,8 +50,26 @@ def train(
       InputError: the folder holds another run or cannot be written to, data are missing, or a
         loss is not finite.
     """
-    settings = settings.completed()
-    Path(workdir).mkdir(parents=True, exist_ok=True)
+    settings, workdir = settings.completed(), files.local(workdir)
+    workdir.mkdir(parents=True, exist_ok=True)
+    with locked(workdir):
+        return _train(settings, prepare, workdir, mode, profile)
+
+
+def locked(workdir: Path) -> contextlib.AbstractContextManager[None]:
+    """Keeps other trainings out of a folder; processes of one training share it."""
+    if jax.process_index() > 0:
+        return contextlib.nullcontext()
+    return files.locked(workdir, "is trained in")
+
+
+def _train(
+    settings: RunSettings,
+    prepare: Callable[[RunSettings], Experiment],
+    workdir: Path,
+    mode: str,
+    profile: bool,
+) -> bool:
     refuse_other_run(settings, workdir)
     if (checkpoint.latest_step(workdir) or 0) >= settings.steps:
         _say(f"{workdir}: trained to its end already")
@@ -74,7 +93,7 @@ def train(
         if jax.process_index() == 0:
             log = run_log.Log(workdir, first)
             stack.callback(log.close)
-        trace = stack.enter_context(profiled(Path(workdir) / "profile" if profile else None))
+        trace = stack.enter_context(profiled(workdir / "profile" if profile else None))
         recorder = RunRecorder(experiment, program, writer, log, trace)
         return fit(experiment, program, state, recorder, experiment.alpha, [settings.seed], first)
 

@@ -86,16 +86,30 @@ def sweep(
         if not values or len(set(values)) < len(values):
             raise InputError(f"--{name}: name at least one, and each once")
     settings = settings.completed().for_lanes(seeds[0])
+    workdir = files.local(workdir)
     lanes = [
         Lane(
             dataclasses.replace(settings, alpha=alpha, seed=seed),  # type: ignore[call-arg]
-            Path(workdir) / f"alpha={alpha:g},seed={seed}",
+            workdir / f"alpha={alpha:g},seed={seed}",
         )
         for seed in seeds
         for alpha in alphas
     ]
+    with contextlib.ExitStack() as stack:
+        for lane in lanes:
+            lane.folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(loop.locked(lane.folder))
+        return _sweep(settings, prepare, lanes, seeds, workdir)
+
+
+def _sweep(
+    settings: RunSettings,
+    prepare: Callable[[RunSettings], Experiment],
+    lanes: list[Lane],
+    seeds: Sequence[int],
+    workdir: Path,
+) -> bool:
     for lane in lanes:
-        lane.folder.mkdir(parents=True, exist_ok=True)
         loop.refuse_other_run(lane.settings, lane.folder)
     first = _common_step(lanes)
     finished = first >= settings.steps
@@ -105,7 +119,7 @@ def sweep(
         with contextlib.ExitStack() as stack:
             finished = _train(prepare(settings), lanes, seeds, first, stack)
     if finished:
-        _report(lanes, Path(workdir))
+        _report(lanes, workdir)
         lost = [lane.name for lane in lanes if lane.diverged.exists()]
         if lost:
             raise InputError(

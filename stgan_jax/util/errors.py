@@ -3,10 +3,12 @@
 import contextlib
 import errno
 import os
+import re
 import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor
 from typing import Any
 
 from absl import flags, logging
@@ -24,58 +26,94 @@ _SYSTEM = {
     errno.EEXIST: "a file is where a folder is needed: choose another name",
     errno.ENOTDIR: "a file is where a folder is needed: choose another name",
     errno.ENOENT: "no such file or folder, and it cannot be created: check the path",
+    errno.ENAMETOOLONG: "the name is too long: choose a shorter one",
+    errno.EISDIR: "a folder is where a file is needed: choose another name",
     errno.EROFS: "the file system is read-only: choose another output",
 }
 
 
+flags.DEFINE_bool("debug", False, "Show where an error comes from.")
+
+
 @contextlib.contextmanager
-def one_sentence() -> Iterator[None]:
-    """Turns an `InputError`, or a full disk and its like, into one line and exit code 2.
+def one_sentence(debug: bool | None = None) -> Iterator[None]:
+    """Turns whatever is raised into one line and exit code 2.
 
     Ctrl-C ends with exit code 130, as the shell has it. The process ends at once: on a full
     disk, libraries that write in the background would each fail once more as they are closed.
+
+    Args:
+      debug: shows the traceback, too; by default as the flag --debug says.
     """
+    if debug is None:
+        debug = flags.FLAGS.is_parsed() and flags.FLAGS.debug
     logging.set_verbosity(logging.FATAL)  # what goes wrong is said once, below
-    sys.unraisablehook, threading.excepthook = _unraisable, _in_thread
+    if not debug:  # threads' errors are raised where their results are used
+        sys.unraisablehook, threading.excepthook = _silent, _silent
     try:
         yield
-    except InputError as error:
-        _leave(str(error))
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         sys.exit(130)
-    except ModuleNotFoundError as error:
-        if str(error.name).startswith("stgan_jax"):
-            raise
-        _leave(
+    except BrokenPipeError:  # as by | head
+        _end(2)
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        _end(_say(_sentence(error)))
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, InputError):
+        return str(error)
+    if isinstance(error, ModuleNotFoundError) and not str(error.name).startswith("stgan_jax"):
+        return (
             f"{error.name} is not installed: "
             "pip install 'stgan-jax[train,evaluate,study]' brings it"
         )
-    except OSError as error:
-        if error.errno not in _SYSTEM:
-            raise
-        where = f"{error.filename}: " if error.filename else ""
-        _leave(where + _SYSTEM[error.errno])
+    if isinstance(error, MemoryError | BrokenExecutor):
+        return "memory ran out, or a process was killed: try fewer --jobs, or smaller inputs"
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{os.fsdecode(error.filename)}: " if error.filename else ""
+        return where + _SYSTEM.get(error.errno or 0, error.strerror)
+    return f"{unexpected(error)} (--debug shows where)"
 
 
-def _leave(sentence: str) -> None:
-    code = _say(sentence)
+def unexpected(error: BaseException) -> str:
+    """An error that nobody foresaw, in a line."""
+    first = (str(error).strip() or "no reason given").splitlines()[0][:200]
+    return f"{type(error).__name__}: {first}"
+
+
+def _silent(failure: Any) -> None:
+    """Instead of Python's hooks, which print tracebacks."""
+
+
+def _end(code: int) -> None:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError):
             stream.flush()
     os._exit(code)
 
 
-def _unraisable(failure: Any) -> None:
-    """Silences orbax's threads, each of which reports a failed save: the sentence says it once."""
-    if str(failure.exc_value) != "Event loop is closed":
-        sys.__unraisablehook__(failure)
+_REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
-def _in_thread(failure: Any) -> None:
-    frames = traceback.extract_tb(failure.exc_traceback)
-    if not any("orbax" in frame.filename for frame in frames):
-        threading.__excepthook__(failure)
+def local_words(words: Sequence[str]) -> list[str]:
+    """Words of a command line, with ~ expanded in --flag=~/folder and in lists.
+
+    Raises:
+      InputError: a path on another machine.
+    """
+    for word in words:
+        for part in re.split("[=,]", word):
+            if _REMOTE.match(part):
+                raise InputError(
+                    f"{part}: only local folders are read and written: mount it (gcsfuse, s3fs, "
+                    "rclone mount), and name the folder where it is mounted"
+                )
+    home = os.path.expanduser("~")
+    return [re.sub(r"(?:(?<=^)|(?<=[=,]))~(?=/|$)", lambda _: home, word) for word in words]
 
 
 def numbers(flag: str, texts: Sequence[str], kind: Callable[[str], Any] = int) -> list[Any]:
@@ -102,7 +140,9 @@ def parse_flags(argv: Sequence[str], arguments: int = 0) -> list[str]:
       argv without the flags: the program's name and its arguments.
     """
     try:
-        rest = flags.FLAGS(argv)
+        rest = flags.FLAGS(local_words(argv))
+    except InputError as error:
+        sys.exit(_say(str(error)))
     except flags.Error as error:
         lines = str(error).strip().splitlines()
         if "Traceback" in str(error):  # of a config file that raises
@@ -116,5 +156,6 @@ def parse_flags(argv: Sequence[str], arguments: int = 0) -> list[str]:
 
 
 def _say(sentence: str) -> int:
-    print(f"error: {sentence}", file=sys.stderr)
+    # A name may hold a line break.
+    print(f"error: {sentence}".replace("\n", "\\n"), file=sys.stderr)
     return 2

@@ -2,15 +2,77 @@
 
 import contextlib
 import csv
-import glob
+import fcntl
 import os
 import shutil
 import tempfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from stgan_jax.util.errors import InputError
+from stgan_jax.util.errors import InputError, local_words
+
+
+def local(path: str | os.PathLike) -> Path:
+    """A path with ~ expanded. Raises `InputError` if it names something on another machine."""
+    [name] = local_words([os.fspath(path)])
+    return Path(name)
+
+
+@contextlib.contextmanager
+def locked(folder: str | os.PathLike, doing: str) -> Iterator[None]:
+    """Keeps other processes from the same work in a folder; ends with the process, however it ends.
+
+    Args:
+      folder: exists; the lock is a file in it, which is removed in the end.
+      doing: what is done there, for the sentence, as "is trained in".
+
+    Raises:
+      InputError: another process does it.
+    """
+    path = Path(folder) / ".lock"
+    while True:
+        try:
+            lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as error:
+            raise InputError(f"{folder}: cannot write there ({error.strerror})") from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.exists(path) and os.path.samestat(os.stat(path), os.fstat(lock)):
+                break  # not that of a process that has just ended
+        except BlockingIOError as error:
+            other = os.pread(lock, 20, 0).decode() or "another"
+            os.close(lock)
+            raise InputError(
+                f"{folder}: {doing} by another process ({other}): wait for it, end it, or name "
+                "another folder"
+            ) from error
+        except OSError:  # a file system without locks
+            break
+        os.close(lock)
+    try:
+        os.pwrite(lock, str(os.getpid()).encode(), 0)
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(lock)
+
+
+_OF_SYSTEMS = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir"})
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder is hidden, or an operating system's own, and so never input."""
+    return name.startswith(".") or name.lower() in _OF_SYSTEMS
+
+
+def shortened(stem: str, rest: str) -> str:
+    """A stem after which `rest` fits into a name: cut, with a checksum, if it is too long."""
+    name, room = os.fsencode(stem), 255 - len(os.fsencode(rest))
+    if len(name) <= room:
+        return stem
+    return f"{name[: room - 9].decode(errors='ignore')}~{zlib.crc32(name):08x}"
 
 
 def check_output(path: str | os.PathLike) -> Path:
@@ -29,16 +91,25 @@ def check_output(path: str | os.PathLike) -> Path:
     return path
 
 
+def beside(path: Path, suffix: str = "") -> Path:
+    """Where this process writes a file or folder before it appears as `path`: a short name."""
+    return path.with_name(f"{_prefix(path)}{os.getpid()}.part{suffix}")
+
+
+def _prefix(path: Path) -> str:
+    return f".{zlib.crc32(os.fsencode(path.name)):08x}."
+
+
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike) -> Iterator[Path]:
     """A path beside `path` to write to, renamed over it on success and removed on failure."""
     path = check_output(path)
-    beside = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    unfinished = beside(path, path.suffix)
     try:
-        yield beside
-        os.replace(beside, path)
+        yield unfinished
+        os.replace(unfinished, path)
     finally:
-        beside.unlink(missing_ok=True)
+        unfinished.unlink(missing_ok=True)
 
 
 def write_table(
@@ -67,8 +138,9 @@ def write_table(
 def sweep(path: str | os.PathLike) -> None:
     """Removes what killed processes left beside a path, see `replacing`."""
     path = Path(path)
-    for left in path.parent.glob(f".{glob.escape(path.stem)}.*.part*"):
-        pid = left.name.removeprefix(f".{path.stem}.").split(".part")[0]
+    prefix = _prefix(path)
+    for left in path.parent.glob(f"{prefix}*.part*"):
+        pid = left.name.removeprefix(prefix).split(".part")[0]
         if not pid.isdigit() or os.path.exists(f"/proc/{pid}") or not os.path.exists("/proc/self"):
             continue
         if left.is_dir():

@@ -10,13 +10,14 @@ could not be done, which is then not written.
 
 import argparse
 import dataclasses
+import io
 import os
 import signal
 import sys
 from collections.abc import Sequence
 from typing import Any
 
-from stgan_jax.util.errors import InputError, numbers, one_sentence
+from stgan_jax.util.errors import InputError, local_words, numbers, one_sentence
 
 
 class _Parser(argparse.ArgumentParser):
@@ -38,8 +39,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--output", help="File for one IN, folder for several. Default: beside, as *_anonymized.")
     add("--overwrite", action="store_true", help="Replace outputs that are there.")
     add("--report", help="JSON file to write. Default: one beside each output.")
-    add("--jobs", type=int, default=os.cpu_count() or 1, help="Processes for datasets.")
+    add("--jobs", type=int, help="Processes for datasets. Default: one a core, or one a GPU.")
     add("--device", choices=["auto", "cpu", "gpu", "tpu"], default="auto", help="Where to compute.")
+    add("--debug", action="store_true", help="Show where an error comes from.")
     _add_model_flags(parser.add_argument_group("the new walkers").add_argument)
     _add_video_flags(parser.add_argument_group("videos").add_argument)
     _add_people_flags(parser.add_argument_group("people and scene").add_argument)
@@ -95,7 +97,12 @@ def _add_people_flags(add) -> None:
     add("--segmenter_input", default="512,512,0", help="Its height, width, class of people.")
     add("--background", help="Picture of the empty scene; with masks also a video of it.")
     add("--silhouettes_only", action="store_true", help="White people on black.")
-    add("--color", default="nearest", help="By the nearest pixel, or by a transfer network.")
+    add(
+        "--color",
+        default="atlas",
+        help="atlas: clothes by body part, from the whole clip, where bodies are drawn "
+        "(retarget), else as nearest; nearest: the nearest pixel's; transfer: by a network.",
+    )
     add("--face", default="blur", help="Original heads: blur, fill (one colour) or keep.")
     add(
         "--people",
@@ -119,16 +126,28 @@ def _add_people_flags(add) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line and exits with its code."""
     argv = sys.argv[1:] if arguments is None else arguments
-    values = _parser().parse_args([_underscored(word) for word in argv])
+    for stream in (sys.stdout, sys.stderr):  # names may be no text
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # nothing is left half-written
-    with one_sentence():
+    with one_sentence("--debug" in argv):
+        values = _parser().parse_intermixed_args(_words(local_words(argv)))
         result = _run(values)
-    print(_summary(result))
+        print(_summary(result), flush=True)
     sys.exit(result["exit_code"])
 
 
-def _underscored(word: str) -> str:
-    """--keep-audio is --keep_audio."""
+def _words(argv: Sequence[str]) -> list[str]:
+    """The words for the parser: --keep-audio is --keep_audio, and files may begin with a dash."""
+    words = list(argv)
+    end = words.index("--") if "--" in words else len(words)
+    behind = [os.path.join(".", word) for word in words[end + 1 :]]
+    return [_word(word) for word in words[:end]] + behind
+
+
+def _word(word: str) -> str:
+    if word.startswith("-") and os.path.lexists(word):
+        return os.path.join(".", word)
     name, equals, value = word.partition("=")
     if name.startswith("--"):
         name = name[:2] + name[2:].replace("-", "_")
@@ -142,7 +161,7 @@ def _run(values: argparse.Namespace) -> dict[str, Any]:
     size = numbers("--segmenter_input", values.segmenter_input.split(","))
     if len(size) != 3:
         raise InputError("--segmenter_input needs three numbers, as 512,512,0")
-    if values.jobs < 1:
+    if values.jobs is not None and values.jobs < 1:
         raise InputError("--jobs must be 1 or more")
 
     from stgan_jax.video import batch, source  # slow: after the flags are checked
@@ -163,6 +182,8 @@ def _run(values: argparse.Namespace) -> dict[str, Any]:
 
 
 def _device(name: str) -> Any:
+    # As much of a GPU's memory as is needed: processes of a dataset may share one.
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     import jax
 
     if name == "auto":

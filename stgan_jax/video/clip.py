@@ -18,7 +18,8 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from stgan_jax.media import containers, pictures, threads
+from stgan_jax.media import containers, pictures, streams, threads
+from stgan_jax.media.sound import Audio
 from stgan_jax.methods import api
 from stgan_jax.methods.color.anonymizer import Recolorer
 from stgan_jax.util import files
@@ -30,9 +31,13 @@ from stgan_jax.video.blanks import Blanks
 from stgan_jax.video.people import anonymizing, finding, masks, networks
 from stgan_jax.video.people.shelf import Shelf
 from stgan_jax.video.people.sightings import Subject
-from stgan_jax.video.render import compose, sheet
+from stgan_jax.video.render import compose, sheet, wardrobe
 from stgan_jax.video.source import ClipOptions, ClipSource
 
+_RATE = (
+    "{}: {:g} frames a second by its header and time stamps, which no camera records: people may "
+    "be taken as seen too briefly, or for things; if the rate is wrong, set it right first"
+)
 _LYING = "{}: people lie in it, so it is worked on turned, and written as it was"
 
 
@@ -87,7 +92,7 @@ class _Clip:
         self._source = ClipSource(source, options.cut)
         self._check_outputs()
         network = Recolorer.load() if options.color == "transfer" else None
-        self._look = compose.Look(options.face, network)
+        self._look = compose.Look(options.face, options.color == "atlas", network)
         self._shape = self._source.shape
         self._blanks = Blanks()
         self._times = array.array("d")
@@ -103,6 +108,10 @@ class _Clip:
             pictures.png_names(source.path)
         else:
             containers.codec_of(self._output, options.codec)
+            if options.keep_audio:
+                Audio(source.path, options.start, options.end).check(self._output)
+            if not streams.plausible(source.info.fps):
+                tqdm.write(_RATE.format(source.path, float(source.info.fps)), file=sys.stderr)
         for path in (self._output, self._report_file, options.contact_sheet, options.preview):
             if path is None:
                 continue
@@ -118,6 +127,9 @@ class _Clip:
         if not subjects and found_by != "networks":  # difference misses who does not move
             raise InputError(f"{source.path}: no walking person found, nothing to anonymise")
         persons = self._anonymize(subjects, keys.root(seed))
+        if options.color == "atlas" and not options.silhouettes_only:
+            fps = float(source.info.fps)
+            wardrobe.collect(persons, source.frames(), fps, options.face)
         cells = compose.sheet_cells(persons) if options.contact_sheet else {}
         preview = compose.Preview()
         with source.writer(self._output, options) as append:
@@ -199,7 +211,12 @@ class _Clip:
                     yield number, frame.image, mask
 
         subjects = anonymizing.track_people(
-            detected(), self._shape, self._shelf, self._blanks, detector.has_ids
+            detected(),
+            self._shape,
+            self._shelf,
+            self._blanks,
+            detector.has_ids,
+            float(self._source.info.fps),
         )
         if isinstance(detector, masks.FromFiles) and self._options.cut.whole:
             detector.check(len(self._times))

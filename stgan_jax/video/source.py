@@ -12,11 +12,12 @@ from jaxtyping import UInt8
 
 from stgan_jax.media import background, containers, pictures
 from stgan_jax.media.sound import Audio
+from stgan_jax.util import files
 from stgan_jax.util.errors import InputError
 from stgan_jax.video import keys
 from stgan_jax.video.render import head
 
-COLORS = ("nearest", "transfer")
+COLORS = ("atlas", "nearest", "transfer")
 _ENOUGH = 30  # if there are as many key frames over the video, they stand for all frames
 
 
@@ -31,8 +32,9 @@ class ClipOptions:
       start, end: seconds; frames before and after are left out.
       max_resolution: larger frames are scaled down to this many pixels on the shorter side.
       silhouettes_only: draws white people on black.
-      color: source of the new bodies' colours, one of `COLORS`: the nearest pixel (ST-GAN,
-        Eq. 9) or the colour-transfer network (Colour 2020).
+      color: source of the new bodies' colours, one of `COLORS`: the clothes by body part, from the
+        whole clip; the nearest pixel (ST-GAN, Eq. 9), as with "atlas" where no body is drawn; or
+        the colour-transfer network (Colour 2020).
       face: what is done to the original heads before that, one of `head.HOW`.
       people: "networks" finds people with networks, where they can be had, see `people.finding`;
         "difference" takes whatever moves for people, and nothing is fetched.
@@ -60,7 +62,7 @@ class ClipOptions:
     end: float | None = None
     max_resolution: int | None = None
     silhouettes_only: bool = False
-    color: str = "nearest"
+    color: str = "atlas"
     face: str = "blur"
     people: str = "networks"
     things: str = "keep"
@@ -103,6 +105,9 @@ class ClipOptions:
             raise InputError("--masks and --segmenter exclude each other")
         if self.seed is not None and not 0 <= self.seed < 1 << keys.BITS:
             raise InputError(f"--seed must be from 0 to 2**{keys.BITS} - 1")
+        for name in ("preview", "contact_sheet", "masks", "segmenter", "background", "models"):
+            if getattr(self, name):
+                object.__setattr__(self, name, files.local(getattr(self, name)))
         for path in (self.preview, self.contact_sheet):
             if path is not None and not os.fspath(path).lower().endswith(".png"):
                 raise InputError(f"{path}: name a .png file for the picture")

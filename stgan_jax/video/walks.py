@@ -1,10 +1,12 @@
 """Gait datasets: anonymises folders of silhouettes and OpenGait's pickles walk by walk."""
 
+import contextlib
 import functools
 import multiprocessing
 import os
 import pickle
-from collections.abc import Callable, Iterator, Mapping
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from tqdm import tqdm
 from stgan_jax.media import pictures
 from stgan_jax.methods import api, catalog
 from stgan_jax.shapes import contour, cropping, gei
-from stgan_jax.util import arrays, files
+from stgan_jax.util import arrays, errors, files
 from stgan_jax.util.errors import InputError
 from stgan_jax.video import keys
 
@@ -26,15 +28,26 @@ Checkpoint = str | os.PathLike | api.Anonymizer | None
 
 
 def are_silhouettes(folder: str | os.PathLike) -> bool:
-    """Whether the pictures of a folder (a sample of about eight) are black and white only."""
+    """Whether the pictures of a folder (a sample of about eight) are black and white only.
+
+    But for edges, which are grey where silhouettes were scaled. Damaged pictures say nothing.
+    """
     paths = pictures.listing(folder)
+    known = []
     for path in paths[:: max(1, len(paths) // 8)]:
-        image = pictures.read(path, cv2.IMREAD_UNCHANGED)
-        flat = image if image.ndim == 2 else image[..., :3].max(-1)
-        away = np.minimum(flat, flat.max() - flat)  # JPEGs are a little off
-        if (away > 8).any() or (image.ndim == 3 and np.ptp(image[..., :3], axis=-1).max() > 16):
-            return False
-    return bool(paths)
+        with contextlib.suppress(InputError):
+            known.append(_is_silhouette(pictures.read(path, cv2.IMREAD_UNCHANGED)))
+    return bool(known) and all(known)
+
+
+def _is_silhouette(image: np.ndarray) -> bool:
+    if image.dtype == np.uint16:
+        image = (image >> 8).astype(np.uint8)
+    if image.ndim == 3 and np.ptp(image[..., :3], axis=-1).max() > 16:
+        return False
+    flat = image if image.ndim == 2 else image[..., :3].max(-1)
+    away = np.minimum(flat, flat.max() - flat)  # JPEGs are a little off
+    return bool((away > 8).sum() <= 0.4 * (flat > 8).sum())
 
 
 def anonymize_dataset(
@@ -45,7 +58,7 @@ def anonymize_dataset(
     *,
     options: Mapping[str, Any] | None = None,
     overwrite: bool = False,
-    jobs: int = 1,
+    jobs: int | None = 1,
 ) -> dict[str, Any]:
     """Anonymises every walk of a dataset; outputs have the inputs' format and names.
 
@@ -61,10 +74,11 @@ def anonymize_dataset(
       seed: decides a walk's random numbers, together with its path in the dataset.
       options: arguments of the model's `with_options`.
       overwrite: anonymises existing walks again.
-      jobs: number of parallel processes.
+      jobs: number of parallel processes, see `processes`.
 
     Returns:
-      `walks`, `written`, `skipped`, `frames`, and `errors`: walk and sentence.
+      `walks`, `written`, `skipped`, `frames`; `errors`: walk and sentence; and `left`: pickles of
+      other kinds beside a walk's silhouettes, path and why.
 
     Raises:
       InputError: no walks in the folder, an output inside of it, or a model that cannot
@@ -72,7 +86,8 @@ def anonymize_dataset(
     """
     if Path(source).resolve() in (Path(output).resolve(), *Path(output).resolve().parents):
         raise InputError(f"{output}: lies in the input, name a folder outside of it")
-    names = sorted(_find(Path(source)))
+    left: list[dict[str, str]] = []
+    names = sorted(_find(Path(source), left))
     if not names:
         raise InputError(f"{source}: holds no silhouettes")
     for folder in (Path(output), *Path(output).absolute().parents):
@@ -81,38 +96,74 @@ def anonymize_dataset(
             break
     work = functools.partial(_one, Path(source), Path(output), seed, overwrite)
     counts: dict[str, Any] = {"walks": len(names), "written": 0, "skipped": 0, "frames": 0}
-    errors = []
+    failed = []
     results = _results(work, names, (checkpoint, dict(options or {})), jobs)
     for name, frames, error in tqdm(results, desc="anonymising", unit="walk", total=len(names)):
         if error:
-            errors.append({"walk": name, "error": error})
+            failed.append({"walk": name, "error": error})
         else:
             counts["written" if frames else "skipped"] += 1
             counts["frames"] += frames
-    return counts | {"errors": errors, "exit_code": 2 if errors else 0}
+    code = 2 if failed else 3 if left else 0
+    return counts | {"errors": failed, "left": left, "exit_code": code}
 
 
-def _find(source: Path) -> Iterator[str]:
-    """Paths of all walks relative to a folder."""
-    for folder, folders, _ in os.walk(source):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+def _find(source: Path, left: list[dict[str, str]]) -> Iterator[str]:
+    """Paths of all walks relative to a folder; notes pickles that are none."""
+    for folder, folders, inside in os.walk(source):
+        folders[:] = [name for name in folders if not files.is_hidden(name)]
         here = Path(folder)
-        yield from (os.fspath(path.relative_to(source)) for path in here.glob("*.pkl"))
+        names = sorted(n for n in inside if n.endswith(".pkl") and not files.is_hidden(n))
+        if arrays.are_kinds(names):
+            chosen = _one_kind(here, names)
+            for name in names:
+                if name != chosen:
+                    why = f"another kind of pickle beside {chosen}, the silhouettes"
+                    left.append({"path": os.fspath(here / name), "why": why})
+            names = [chosen]
+        yield from (os.fspath((here / name).relative_to(source)) for name in names)
         if pictures.listing(here):
             yield os.fspath(here.relative_to(source))
 
 
+def _one_kind(folder: Path, names: Sequence[str]) -> str:
+    """Which of a walk's pickles holds its silhouettes; the likeliest by its name if none does."""
+    order = arrays.by_kind(names)
+    for name in order:
+        with contextlib.suppress(InputError, OSError):
+            arrays.silhouettes((folder / name).read_bytes(), name)
+            return name
+    return order[0]
+
+
+def processes(jobs: int | None) -> int:
+    """How many processes share the work: as many as asked for, or one a core, or one a GPU."""
+    if jobs is not None:
+        return jobs
+    return (os.cpu_count() or 1) if _platform() == "cpu" else jax.local_device_count()
+
+
+def _platform() -> str:
+    """Where this process computes: cpu, gpu or tpu."""
+    chosen = getattr(jax.config, "jax_default_device")  # noqa: B009 (its stub lacks it)
+    return jax.default_backend() if chosen is None else getattr(chosen, "platform", str(chosen))
+
+
 def _results(
-    work: Callable, names: list[str], model: tuple[Checkpoint, dict[str, Any]], jobs: int
+    work: Callable, names: list[str], model: tuple[Checkpoint, dict[str, Any]], jobs: int | None
 ) -> Iterator[tuple[str, int, str | None]]:
     """`work(model, name)` for all names in order, in this or in several processes."""
+    jobs = processes(jobs)
     if jobs <= 1 or len(names) < 2 or isinstance(model[0], api.Anonymizer):
         loaded = _load(*model)
         yield from (work(loaded, name) for name in names)
         return
     # JAX has threads, which do not survive a fork.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, context, _load_here, model) as pool:
+    platform = _platform()
+    devices = 1 if platform == "cpu" else jax.local_device_count()
+    place = platform, context.Value("i", 0), devices
+    with ProcessPoolExecutor(jobs, context, _load_here, (*model, *place)) as pool:
         yield from pool.map(functools.partial(_with_loaded, work), names, chunksize=4)
 
 
@@ -123,15 +174,31 @@ def _load(checkpoint: Checkpoint, options: Mapping[str, Any]) -> api.Anonymizer:
     return model
 
 
-_LOADED: list[api.Anonymizer] = []  # the model of a process of the pool
+_LOADED: list[api.Anonymizer | Exception] = []  # the model of a process of the pool
 
 
-def _load_here(checkpoint: Checkpoint, options: Mapping[str, Any]) -> None:
-    _LOADED.append(_load(checkpoint, options))
+def _load_here(
+    checkpoint: Checkpoint, options: Mapping[str, Any], platform: str, started: Any, devices: int
+) -> None:
+    """Begins a process of the pool: on the platform of the first one, each on a device in turn."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process stops them
+    if platform == "cpu":
+        jax.config.update("jax_platforms", "cpu")
+    with started.get_lock():
+        number, started.value = started.value, started.value + 1
+    try:
+        if platform != "cpu":
+            jax.config.update("jax_default_device", jax.local_devices()[number % devices])
+        _LOADED.append(_load(checkpoint, options))
+    except Exception as error:  # a pool would print it
+        _LOADED.append(error)
 
 
 def _with_loaded(work: Callable, name: str) -> tuple[str, int, str | None]:
-    return work(_LOADED[0], name)
+    [model] = _LOADED
+    if isinstance(model, Exception):
+        raise model
+    return work(model, name)
 
 
 def _one(
@@ -149,7 +216,7 @@ def _one(
     except (InputError, OSError) as error:
         return name, 0, str(error)
     except Exception as error:
-        return name, 0, f"{name}: {type(error).__name__}: {error}"
+        return name, 0, f"{name}: {errors.unexpected(error)}"
 
 
 def _is_done(source: Path, target: Path) -> bool:
@@ -161,16 +228,22 @@ def _is_done(source: Path, target: Path) -> bool:
 
 def _pickle(source: Path, target: Path, model: api.Anonymizer, key: jax.Array) -> int:
     frames = arrays.silhouettes(source.read_bytes(), os.fspath(source))
-    masks, _ = _anonymize(frames, model, key)
-    height, width = frames.shape[1:]
-    out = np.zeros_like(frames)
-    for i, mask in enumerate(masks):
-        normal = gei.normalize(mask[None], height, width)
-        if len(normal):
-            out[i] = normal[0] * np.uint8(255)
+    out = _normalized(_anonymize(frames, model, key)[0], frames.shape[1:])
     with files.replacing(target) as beside:
         beside.write_bytes(pickle.dumps(out, protocol=4))
     return len(out)
+
+
+def _normalized(
+    masks: UInt8[np.ndarray, "T 240 240"], shape: tuple[int, ...]
+) -> UInt8[np.ndarray, "T H W"]:
+    """Silhouettes scaled to one height, 0 or 255, as `gei.normalize` does; all of them."""
+    out = np.zeros((len(masks), *shape), np.uint8)
+    for i, mask in enumerate(masks):
+        normal = gei.normalize(mask[None], *shape)
+        if len(normal):
+            out[i] = normal[0] * np.uint8(255)
+    return out
 
 
 def _folder(source: Path, target: Path, model: api.Anonymizer, key: jax.Array) -> int:
@@ -178,12 +251,21 @@ def _folder(source: Path, target: Path, model: api.Anonymizer, key: jax.Array) -
     images = [pictures.read(path, cv2.IMREAD_GRAYSCALE) for path in paths]
     if len({image.shape for image in images}) > 1:
         raise InputError(f"{source}: its pictures are of several sizes")
-    masks, squares = _anonymize(np.stack(images), model, key)
+    frames = arrays.as_levels(np.stack(images))
+    if not all(map(_is_silhouette, frames[:: max(1, len(frames) // 8)])):
+        raise InputError(f"{source}: its pictures are no silhouettes: name the folder itself")
+    masks, squares = _anonymize(frames, model, key)
+    if gei.is_normalized(frames):
+        placed = _normalized(masks, frames.shape[1:])
+    else:
+        pairs = zip(masks, squares, strict=True)
+        placed = np.stack(
+            [cropping.place(*pair, frames.shape[1:]) * np.uint8(255) for pair in pairs]
+        )
     nested = any(path.is_dir() for path in source.iterdir())
     with (pictures.filling if nested else pictures.replacing)(target) as beside:
-        for name, mask, square in zip(names, masks, squares, strict=True):
-            placed = cropping.place(mask, square, images[0].shape)
-            pictures.write(beside / name, placed * np.uint8(255))
+        for name, image in zip(names, placed, strict=True):
+            pictures.write(beside / name, image)
     return len(paths)
 
 

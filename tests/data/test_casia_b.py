@@ -300,3 +300,73 @@ def test_a_damaged_video_and_a_folder_without_videos_are_one_sentence(tmp_path):
     (tmp_path / "other").mkdir()
     with pytest.raises(InputError, match="no videos found"):
         built.build("casia_b/rgb", tmp_path / "data", tmp_path / "other")
+
+
+def write_normalised(root, size=(44, 64)):
+    """The walkers as GaitSet's preparation leaves them: from the upper edge to the lower."""
+    write_pickles(root)
+    for path in list(root.rglob("*.pkl")):
+        for i, frame in enumerate(pickle.loads(path.read_bytes())):
+            picture = cv2.resize(frame, (64, 64))[:, 10:54] if size == (44, 64) else frame
+            cv2.imwrite(str(path.with_name(f"{path.parts[-4]}-{i:03d}.png")), picture)
+        path.unlink()
+    return root
+
+
+@pytest.mark.parametrize("size", [(44, 64), (64, 64)])
+def test_height_normalised_pictures_are_read_as_pickles_are(tmp_path, size):
+    """No frame is dropped for a head that is cut off; hidden files of other systems are none."""
+    write_normalised(tmp_path, size)
+    folder = tmp_path / "001/nm-01/000"
+    (folder / "._001-000.png").write_bytes(b"Mac OS X")
+    (folder / "Thumbs.db").write_bytes(b"Windows")
+    sequences, dropped = casia_b.read_subject(tmp_path, 1)
+    assert {name: len(frames) for name, frames in sequences.items()} == {
+        f"001-{condition}-{number:02d}-{view:03d}": count
+        for (condition, number, view), count in WALKS.items()
+    }
+    assert not dropped
+    for frames in sequences.values():
+        rows = [np.flatnonzero(frame.any(1)) for frame in frames]
+        assert all(r[-1] - r[0] > 190 for r in rows)
+
+
+def test_of_several_pickles_the_silhouettes_are_taken(tmp_path):
+    """As they were cut out first, then aligned ones; what else lies there is counted."""
+    write_pickles(tmp_path, subjects=(1,))
+    wanted, _ = casia_b.read_subject(tmp_path, 1)
+    rng = np.random.default_rng(0)
+    for path in list(tmp_path.rglob("*.pkl")):
+        frames = pickle.loads(path.read_bytes())
+        path.rename(path.with_name("1-sils.pkl"))
+        for name, value in {
+            "0-aligned-sils.pkl": frames[:, ::-1],
+            "2-ratios.pkl": rng.random(len(frames)),
+            "3-pose2d.pkl": rng.random((len(frames), 17, 3), np.float32),
+        }.items():
+            path.with_name(name).write_bytes(pickle.dumps(value))
+    sequences, dropped = casia_b.read_subject(tmp_path, 1)
+    assert dropped == {"pickles of another kind beside the silhouettes": 12}
+    assert list(sequences) == list(wanted)
+    assert all(np.array_equal(sequences[name], wanted[name]) for name in wanted)
+    for path in tmp_path.rglob("1-sils.pkl"):
+        path.unlink()
+    sequences, _ = casia_b.read_subject(tmp_path, 1)
+    assert list(sequences) == list(wanted)
+
+
+@pytest.mark.parametrize(
+    ("value", "word"),
+    [
+        (np.zeros((9, 17, 3), np.float32), r"float32 numbers \(9, 17, 3\), as poses"),
+        (np.zeros((9, 17, 3), np.int64), r"\(9, 17, 3\) is no silhouettes"),
+        (np.zeros((9, 64, 44)), "float64 numbers"),
+        (np.full((9, 64, 44), 300, np.int32), "beyond 0 to 255"),
+        (np.zeros((9, 2, 64, 44), np.uint8), r"\(9, 2, 64, 44\) is no silhouettes"),
+    ],
+)
+def test_arrays_that_are_no_silhouettes_are_refused_by_name(tmp_path, value, word):
+    write_pickles(tmp_path, subjects=(1,))
+    (tmp_path / "001/nm-01/000/000.pkl").write_bytes(pickle.dumps(value))
+    with pytest.raises(InputError, match=f"000.pkl: .*{word}"):
+        casia_b.read_subject(tmp_path, 1)

@@ -27,7 +27,9 @@ def world(rng, spread=0.3):
     features = features + spread * rng.normal(size=features.shape)
     empty = [np.zeros((0, 352), np.uint8)] * len(rows)
     large = np.zeros((len(rows), 126, 126), np.uint8)
-    return gaits.AlignedGaits(empty, large, subject, condition, repetition, view), features
+    none = np.zeros((len(rows), 0), np.float32)
+    named = gaits.AlignedGaits(empty, large, subject, condition, repetition, view, none)
+    return named, features
 
 
 def compared(named, features, anonymized=None):

@@ -8,9 +8,17 @@ import numpy as np
 import pytest
 
 from stgan_jax.data.datasets.names import WalkName
-from stgan_jax.evaluation import recognizers
+from stgan_jax.evaluation import numbers, recognizers
 from stgan_jax.evaluation.gaits import AlignedGaits, collect
-from stgan_jax.evaluation.recognizers import gei, set_network, wu, zheng
+from stgan_jax.evaluation.recognizers import (
+    gait_numbers,
+    gei,
+    sequence_network,
+    set_network,
+    strips,
+    wu,
+    zheng,
+)
 from stgan_jax.util.errors import InputError
 
 
@@ -40,7 +48,9 @@ def toy_gaits(subjects, views=(0, 90), repetitions=4):
         for r in range(1, repetitions + 1)
         for v in views
     ]
-    return collect((walk, toy_walk(walk)) for walk in walks)
+    found = collect((walk, toy_walk(walk)) for walk in walks)
+    read = np.random.default_rng(0).normal(size=(len(walks), numbers.COUNT)).astype(np.float32)
+    return dataclasses.replace(found, numbers=read)
 
 
 @pytest.fixture(scope="module")
@@ -287,14 +297,14 @@ def test_batch_all_triplet_loss_by_brute_force():
                         values.append(max(0.0, 0.7 + near - far))
         positive = [v for v in values if v > 0]
         means.append(sum(positive) / len(positive))
-    found = jax.jit(lambda x: set_network.triplet_loss(x, jnp.asarray(who), 0.7))(x)
+    found = jax.jit(lambda x: strips.triplet_loss(x, jnp.asarray(who), 0.7))(x)
     np.testing.assert_allclose(found, np.mean(means), rtol=1e-5)
 
 
 def test_triplet_loss_of_separate_people_is_zero_and_has_gradients_where_walks_coincide():
     x = jnp.asarray(np.repeat(np.eye(2, dtype=np.float32) * 10, 2, 0)[:, None])
     who = jnp.array([0, 0, 1, 1])
-    both = jax.jit(jax.value_and_grad(lambda x: set_network.triplet_loss(x, who, 0.2)))
+    both = jax.jit(jax.value_and_grad(lambda x: strips.triplet_loss(x, who, 0.2)))
     value, grads = both(x)
     assert value == 0
     assert not np.any(grads)
@@ -303,14 +313,66 @@ def test_triplet_loss_of_separate_people_is_zero_and_has_gradients_where_walks_c
     assert np.isfinite(grads).all()
 
 
+# The sequence network
+
+
+@pytest.fixture(scope="module")
+def small_sequence_network(known):
+    settings = sequence_network.SequenceNetworkSettings(
+        steps=1, subjects=2, walks=2, frames=6, channels=(4, 8), size=8, temporal=8, stride=1
+    )
+    return sequence_network.train(known, 0, settings)
+
+
+def test_sequence_network_sees_the_order_of_frames(small_sequence_network, strangers):
+    some = strangers[np.arange(5)]
+    shuffled = permuted_frames(some, np.random.default_rng(1))
+    apart = np.abs(small_sequence_network.embed(some) - small_sequence_network.embed(shuffled))
+    assert apart.max() > 1e-3
+
+
+def test_sequences_of_different_lengths_or_none_are_embedded_as_by_themselves(
+    small_sequence_network, strangers
+):
+    some = strangers[np.arange(4)]
+    cut = [p[:n] for p, n in zip(some.packed, (6, 3, 0, 1), strict=True)]
+    some = dataclasses.replace(some, packed=cut)
+    together = small_sequence_network.embed(some)
+    longer = [np.concatenate([p, np.repeat(p[-1:], 8, 0)]) if len(p) else p for p in cut]
+    stands = small_sequence_network.embed(dataclasses.replace(some, packed=longer))
+    for i in range(4):
+        alone = small_sequence_network.embed(some[np.array([i])])
+        np.testing.assert_allclose(together[i], alone[0], atol=1e-5)
+    # One frame that stays is a walk of one frame, but to stop is something else.
+    np.testing.assert_allclose(together[3], stands[3], atol=1e-5)
+    assert np.abs(together[0] - stands[0]).max() > 1e-3
+
+
+def test_networks_of_gaitbase_s_size_are_as_deep_and_wide():
+    large = recognizers.KINDS["set_network"].sizes["large"]
+    network = set_network.SetStrips(large.channels, large.size)
+    shapes = jax.eval_shape(
+        network.init, jax.random.key(0), jnp.zeros((1, 1, 64, 44)), jnp.ones(1, int)
+    )
+    kernels = [x.shape for x in jax.tree.leaves(shapes) if x.ndim == 4]
+    assert sum(shape[0] == 3 for shape in kernels) == 9
+    assert max(shape[-1] for shape in kernels) == 512
+
+
 # All of them
 
 
-def test_recognizers_learn_to_tell_strangers_apart(known, strangers, small_set_network):
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """A folder for recognisers that several tests use."""
+    return tmp_path_factory.mktemp("kept") / "new"
+
+
+def test_recognizers_learn_to_tell_strangers_apart(known, strangers, small_set_network, kept):
     assert accuracy(small_set_network, strangers) >= 0.6  # chance 0.125
     assert accuracy(recognizers.train("gei", known), strangers) >= 0.6
     before = wu.train(known, 0, wu.WuSettings(steps=0))
-    after = wu.train(known, 0, SETTINGS["wu"])
+    after = recognizers.cached(kept, "wu", known, 0, SETTINGS["wu"])
     assert accuracy(after, strangers) >= 0.6
     assert pair_entropy(after, known) < pair_entropy(before, known)
 
@@ -327,6 +389,10 @@ SETTINGS = {
     "gei": gei.GeiSettings(),
     "zheng": zheng.ZhengSettings(4, 3),
     "wu": wu.WuSettings(steps=8, subjects=2, views=1, walks=2),
+    "sequence_network": sequence_network.SequenceNetworkSettings(
+        steps=1, subjects=2, walks=2, frames=6, channels=(4, 4), size=4, temporal=4
+    ),
+    "gait_numbers": gait_numbers.GaitNumbersSettings(),
     "set_network": set_network.SetNetworkSettings(
         steps=1, subjects=2, walks=2, frames=2, channels=(4, 4), size=4
     ),
@@ -334,9 +400,9 @@ SETTINGS = {
 
 
 @pytest.mark.parametrize("name", recognizers.KINDS)
-def test_cache_trains_once_and_gives_back_the_same(name, known, strangers, tmp_path, monkeypatch):
+def test_cache_trains_once_and_gives_back_the_same(name, known, strangers, kept, monkeypatch):
     some = strangers[np.arange(4)]
-    first = recognizers.cached(tmp_path / "new", name, known, 0, SETTINGS[name])
+    first = recognizers.cached(kept, name, known, 0, SETTINGS[name])
     assert isinstance(first, recognizers.Recognizer)
     assert first.name == name
 
@@ -345,7 +411,7 @@ def test_cache_trains_once_and_gives_back_the_same(name, known, strangers, tmp_p
 
     kind = dataclasses.replace(recognizers.KINDS[name], train=forbidden)
     monkeypatch.setitem(recognizers.KINDS, name, kind)
-    again = recognizers.cached(tmp_path / "new", name, known, 0, SETTINGS[name])
+    again = recognizers.cached(kept, name, known, 0, SETTINGS[name])
     np.testing.assert_array_equal(first.distances(some, some), again.distances(some, some))
 
 
@@ -381,7 +447,7 @@ def test_a_damaged_file_is_trained_anew_to_the_same(damage, name, known, tmp_pat
 
 def test_one_subject_alone_or_an_unknown_name_is_refused_in_a_sentence(known):
     alone = known[known.subject == 1]
-    for name in ("zheng", "wu", "set_network"):
+    for name in ("zheng", "wu", "set_network", "sequence_network"):
         with pytest.raises(InputError, match="two subjects"):
             recognizers.train(name, alone)
     with pytest.raises(InputError, match="choose of gei, zheng, wu, set_network"):

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import functools
 import html.parser
 import json
 import runpy
@@ -12,31 +13,30 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import schemas
+import toys
 
-from stgan_jax.data.selection import WalkerData
-from stgan_jax.evaluation import gaits, report, run
+from stgan_jax.evaluation import gaits, recognizers, report, run
 from stgan_jax.evaluation.walks import Walks
-from stgan_jax.methods import contours
 from stgan_jax.methods.api import Anonymizer
-from stgan_jax.shapes import contour
 from stgan_jax.util.errors import InputError
 
 ROOT = Path(__file__).parents[2]
-SETTINGS = run.EvaluationSettings(recognizers=("gei",), natural_walks=2)
+SETTINGS = run.EvaluationSettings(recognizers=("gei",), natural_walks=2, recovery_walks=2)
 
 
-def rendered(first=1, last=8, walks=("nm-01", "nm-02", "nm-05", "cl-01")):
-    data = WalkerData(first_subject=first, last_subject=last, views=(0, 90), walks=walks)
-    sources = {
-        codec: contours.source_of(dataclasses.replace(data, codec=codec))
-        for codec in contour.CODECS
-    }
-    return Walks(sources["padded"].walks, sources)
+evaluate = functools.partial(run.evaluate, dataset="walkers", instruments=toys.INSTRUMENTS)
 
 
 @pytest.fixture(scope="module")
 def walks():
-    return rendered()
+    return toys.rendered(range(1, 9))
+
+
+@pytest.fixture(scope="module")
+def few(walks):
+    """Four people, one view."""
+    return walks.only((walks.view == 90) & (walks.subject <= 4))
 
 
 class Method(Anonymizer):
@@ -69,9 +69,18 @@ def one_body():
 
 @pytest.fixture(scope="module")
 def evaluated(walks, tmp_path_factory):
-    return run.evaluate(
-        [unchanged(), one_body()], walks, SETTINGS, tmp_path_factory.mktemp("cache"), "walkers"
-    )
+    known = dict(recognizers.KINDS)
+    for name, kind in known.items():
+        small = {"steps": 2, "subjects": 2, "walks": 2, "channels": (4, 4), "size": 4}
+        if "size" in {field.name for field in dataclasses.fields(kind.settings)}:
+            known[name] = dataclasses.replace(kind, sizes={"medium": kind.settings(**small)})
+    chosen = "gei", "zheng", "set_network", "sequence_network", "gait_numbers"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recognizers, "KINDS", known)
+        settings = dataclasses.replace(SETTINGS, recognizers=chosen)
+        return evaluate(
+            [unchanged(), one_body()], walks, settings, tmp_path_factory.mktemp("cache")
+        )
 
 
 def test_an_anonymiser_that_does_nothing_gets_clean_figures_under_every_attack(evaluated):
@@ -80,12 +89,18 @@ def test_an_anonymiser_that_does_nothing_gets_clean_figures_under_every_attack(e
     assert clean["conditions"]["nm"]["rank1"]["accuracy"] > 0.9
     assert set(nothing["privacy"]) == set(run.ATTACKS)
     for by in nothing["privacy"].values():
-        found = by["gei"]["conditions"]
-        for condition in ("nm", "cl"):
-            one = found[condition]["rank1"]
-            assert one["accuracy"] == clean["conditions"][condition]["rank1"]["accuracy"]
-            assert one["success"]["recognized_before"] == 0
-        assert by["gei"]["eer"] == pytest.approx(clean["eer"])
+        assert set(by) == set(plain["privacy"]["clean"]) == {*evaluated[0]["recognizers"], "fused"}
+        for name, figures in by.items():
+            before = plain["privacy"]["clean"][name]
+            for condition in ("nm", "cl"):
+                one = figures["conditions"][condition]["rank1"]
+                assert one["accuracy"] == before["conditions"][condition]["rank1"]["accuracy"]
+                if name == "gei":
+                    assert one["success"]["recognized_before"] == 0
+            assert figures["eer"] == pytest.approx(before["eer"])
+        assert by["fused"]["weights"] == pytest.approx(
+            plain["privacy"]["clean"]["fused"]["weights"]
+        )
     measures = nothing["naturalness"]["measures"]
     assert measures["change_ratio"] == measures["leg_amplitude_ratio"] == 1
     assert measures == pytest.approx(plain["naturalness"]["measures"])
@@ -103,9 +118,7 @@ def test_one_body_for_everybody_is_chance_under_every_attack(evaluated):
         assert by["gei"]["chance"]["rank1"] == 1 / people
 
 
-def test_unprotected_walks_are_encoded_once_for_all_evaluations(
-    walks, tmp_path, monkeypatch, capsys
-):
+def test_unprotected_walks_are_encoded_once_for_all_evaluations(few, tmp_path, monkeypatch, capsys):
     computed = []
     plain = Walks.gaits
 
@@ -115,20 +128,21 @@ def test_unprotected_walks_are_encoded_once_for_all_evaluations(
 
     monkeypatch.setattr(Walks, "gaits", counted)
     settings = dataclasses.replace(SETTINGS, recovery_walks=0, attacks=("ignorant",))
-    run.evaluate([unchanged()], walks, settings, tmp_path)
+    evaluate([unchanged()], few, settings, tmp_path)
     assert sorted(computed) == ["nothing", *["unprotected"] * 3]
     first = {path: gaits.stored(path, pytest.fail) for path in tmp_path.glob("walks-*.npz")}
-    assert sum(map(len, first.values())) == walks.of(range(9)).sum()
+    probes = few.parts(0)["probes"].mask.sum()
+    assert sum(map(len, first.values())) == len(few.names) + probes
     computed.clear()
     body = one_body()
-    before, _ = run.evaluate([body], walks, settings, tmp_path)
+    before, _ = evaluate([body], few, settings, tmp_path)
     assert computed == ["one body"]
     # What is stored is what was computed, and a damaged file is computed again.
-    path = next(iter(first))
+    path = max(first, key=lambda path: len(first[path]))  # what recognisers learn from
     path.write_bytes(path.read_bytes()[:-40])
     computed.clear()
     body.digest = "c"
-    after, _ = run.evaluate([body], walks, settings, tmp_path)
+    after, _ = evaluate([body], few, settings, tmp_path)
     assert sorted(computed) == ["one body", "unprotected"]
     assert f"{path}: damaged" in capsys.readouterr().out
     assert after["methods"][1]["privacy"] == before["methods"][1]["privacy"]
@@ -138,7 +152,7 @@ def test_unprotected_walks_are_encoded_once_for_all_evaluations(
             np.testing.assert_array_equal(a, b)
 
 
-def test_gallery_probes_and_training_share_no_noise(walks, tmp_path):
+def test_gallery_probes_and_training_share_no_noise(few, tmp_path):
     asked = {}
 
     def compute(own, names, seed):
@@ -146,14 +160,14 @@ def test_gallery_probes_and_training_share_no_noise(walks, tmp_path):
             asked.setdefault(seed, set()).add((name.subject, name.name, name.view))
         return own
 
-    settings = dataclasses.replace(SETTINGS, recognizers=("gei", "zheng"))
-    run.evaluate([Method("spy", compute)], walks, settings, tmp_path, "walkers")
-    training, test = walks.roles()
+    settings = dataclasses.replace(SETTINGS, recovery_walks=0)
+    evaluate([Method("spy", compute)], few, settings, tmp_path)
+    training, test = few.roles()
     assert not set(training) & set(test)
     probes, gallery, learning = (asked[seed] for seed in sorted(asked))
     assert {subject for subject, *_ in learning} == set(training)
     assert {subject for subject, *_ in probes | gallery} == set(test)
-    assert {name for _, name, _ in gallery} == {"nm-01", "nm-02"}
+    assert {name for _, name, _ in gallery} == {"nm-01"}
     assert {name for _, name, _ in probes} == {"nm-05", "cl-01"}
 
 
@@ -178,6 +192,11 @@ def test_report_is_whole_and_readable(evaluated, tmp_path):
     }
     again = json.loads((tmp_path / "out" / "report.json").read_text(), parse_constant=pytest.fail)
     assert again["version"] == report.VERSION
+    schema = json.loads(report.SCHEMA.read_text())
+    assert schemas.errors(again, schema) == []
+    del again["methods"][2]["privacy"]["ignorant"]["gei"]["eer"]
+    again["methods"][1]["privacy"]["ignorant"]["fused"]["eer"] = 1.5
+    assert len(schemas.errors(again, schema)) == 2
     assert [method["name"] for method in again["methods"]] == ["unprotected", "nothing", "one body"]
     rows = list(csv.DictReader((tmp_path / "out" / "privacy.csv").open()))
     row = next(r for r in rows if r["method"] == "one body" and r["view"] == "all")
@@ -209,7 +228,10 @@ def test_report_is_whole_and_readable(evaluated, tmp_path):
     assert (page.open_tags, page.pictures) == ([], 8)
     assert "quick look" in page.text
     assert "one body" in page.text
-    assert "one body" in report.summary(figures)
+    assert "What each number of a gait tells" in page.text
+    lines = report.summary(figures).splitlines()
+    assert lines[0].startswith("semi-informed, all recognisers fused: nothing rank-1 ")
+    assert "one body rank-1 0.25 EER" in lines[0]
 
 
 def test_the_experiment_draws_and_tabulates_a_report(evaluated, tmp_path):
@@ -224,8 +246,8 @@ def test_the_experiment_draws_and_tabulates_a_report(evaluated, tmp_path):
     assert float(body["semi-informed gei"]) < 0.5
 
 
-def test_people_play_the_papers_roles_where_all_are_there():
-    name = rendered(1, 3, ("nm-01",)).names[0]
+def test_people_play_the_papers_roles_where_all_are_there(few):
+    name = few.names[0]
     everybody = [dataclasses.replace(name, subject=subject) for subject in range(1, 125)]
     training, test = Walks(everybody, {}).roles()
     assert (training, test) == (tuple(range(1, 51)), tuple(range(85, 125)))
@@ -233,52 +255,78 @@ def test_people_play_the_papers_roles_where_all_are_there():
     assert few.roles() == (tuple(range(1, 9)), tuple(range(9, 17)))
 
 
-def test_what_cannot_be_evaluated_is_said(walks, tmp_path):
+def test_what_cannot_be_evaluated_is_said(few, tmp_path):
     with pytest.raises(InputError, match="it takes four"):
-        run.evaluate([], rendered(1, 1), SETTINGS, tmp_path)
+        evaluate([], few.only(few.subject == 1), SETTINGS, tmp_path)
     with pytest.raises(InputError, match="no normal walk of 50 frames is there for probes"):
-        run.evaluate([], rendered(1, 4, ("nm-01",)), SETTINGS, tmp_path)
+        evaluate([], few.only(few.repetition == 1), SETTINGS, tmp_path)
     with pytest.raises(InputError, match="two methods are called nothing"):
-        run.evaluate([unchanged(), unchanged()], walks, SETTINGS, tmp_path)
+        evaluate([unchanged(), unchanged()], few, SETTINGS, tmp_path)
+    with pytest.raises(InputError, match="gait_numbers needs a reader"):
+        run.evaluate(
+            [], few, dataclasses.replace(SETTINGS, recognizers=("gait_numbers",)), tmp_path
+        )
     with pytest.raises(InputError, match="recognizers: choose of"):
         run.EvaluationSettings(recognizers=("magic",))
     with pytest.raises(InputError, match="attacks: choose of"):
         run.EvaluationSettings(attacks=())
 
 
-@pytest.mark.parametrize(
-    ("more", "message"),
-    [
-        ([], "nowhere: synthetic_walkers/demo is not built there"),
-        (["--views=a"], "--views needs numbers"),
-        (["--checkpoint=nothing"], "nothing: no such checkpoint folder"),
-        (["--linear_mix=nothing"], "nothing: no such checkpoint folder"),
-        (["--attacks=magic"], "attacks: choose of"),
-        (["--out=/dev/null/out"], "/dev/null: a file is where a folder is needed"),
-    ],
-)
-def test_launcher_says_what_is_wrong(tmp_path, more, message):
+_LAUNCH = """
+import contextlib, importlib.util, io, os, sys
+from absl import flags
+from stgan_jax.util import errors
+spec = importlib.util.spec_from_file_location("launched", sys.argv[1])
+module = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+
+def leave(sentence):  # as `errors._leave` does, but for ending the process
+    raise SystemExit(errors._say(sentence))
+
+errors._leave = leave
+for case in sys.argv[2:]:
+    flags.FLAGS.unparse_flags()
+    for name in flags.FLAGS:
+        flags.FLAGS[name].unparse()
+    try:
+        errors.parse_flags(["evaluate", *case.split("|")])
+        module.main([])
+    except SystemExit as end:
+        print(end.code, file=sys.stderr)
+"""
+
+
+def test_launcher_says_what_is_wrong(tmp_path):
+    cases = {
+        "": "nowhere: synthetic_walkers/demo is not built there",
+        "--views=a": "--views needs numbers",
+        "--checkpoint=nothing": "nothing: no such checkpoint folder",
+        "--linear_mix=nothing": "nothing: no such checkpoint folder",
+        "--networks=huge": "size: choose of small, medium, large",
+        "--peers=magic": "--peers=magic: choose of rhythm",
+        "--attacks=magic": "attacks: choose of",
+        "--out=/dev/null/out": "/dev/null: a file is where a folder is needed",
+    }
+    basic = f"--dataset=synthetic_walkers/demo|--data_dir=nowhere|--out={tmp_path / 'out'}"
     done = subprocess.run(
         [
-            sys.executable,
-            ROOT / "launch" / "evaluate.py",
-            "--dataset=synthetic_walkers/demo",
-            "--data_dir=nowhere",
-            f"--out={tmp_path / 'out'}",
-            *more,
+            *(sys.executable, "-c", _LAUNCH, ROOT / "launch" / "evaluate.py"),
+            *(f"{basic}|{case}" if case else basic for case in cases),
         ],
         capture_output=True,
         text=True,
         cwd=tmp_path,
     )
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: ")
-    assert message in done.stderr
-    assert done.stderr.count("\n") == 1
+    lines = done.stderr.splitlines()
+    assert len(lines) == 2 * len(cases), done.stderr
+    for message, said, code in zip(cases.values(), lines[::2], lines[1::2], strict=True):
+        assert said.startswith("error: ")
+        assert message in said
+        assert code == "2"
     assert not list(tmp_path.iterdir())
 
 
-def test_known_figures_are_not_computed_again_and_others_are(walks, tmp_path):
+def test_known_figures_are_not_computed_again_and_others_are(few, tmp_path):
     calls = []
 
     def compute(own, names, seed):
@@ -287,14 +335,13 @@ def test_known_figures_are_not_computed_again_and_others_are(walks, tmp_path):
 
     def first_and_count(digest="d"):
         calls.clear()
-        few = dataclasses.replace(SETTINGS, attacks=("ignorant",), recovery_walks=4)
+        settings = dataclasses.replace(SETTINGS, attacks=("ignorant",), recovery_walks=2)
         spy = Method("spy", compute, digest=digest)
-        figures, _ = run.evaluate([spy], walks, few, tmp_path, "walkers")
+        figures, _ = evaluate([spy], few, settings, tmp_path)
         return figures["methods"][1], len(calls)
 
     first, many = first_and_count()
-    again, few = first_and_count()
+    again, once = first_and_count()
     assert again == first
-    views = len(walks.views())
-    assert few == views < many  # one walk per view, for the pictures
+    assert once == len(few.views()) < many  # one walk per view, for the pictures
     assert first_and_count("e")[1] == first_and_count("")[1] == many

@@ -19,6 +19,7 @@ from stgan_jax.methods.stgan.settings import StganSettings
 from stgan_jax.shapes import contour
 from stgan_jax.training import checkpoint, run_log
 from stgan_jax.training.loop import train
+from stgan_jax.util import files
 from stgan_jax.util.errors import InputError
 
 
@@ -235,3 +236,11 @@ def test_wifs_learns_to_lie_between_a_gait_and_its_noise_gait(tmp_path):
     )
     off, off_before, far = (np.mean(np.square(output - best)) for output in (after, before, own))
     assert off < 0.1 * min(off_before, far)
+
+
+def test_two_at_once_are_one_too_many(tmp_path):
+    """The second training in a folder leaves everything as it is."""
+    with files.locked(tmp_path, "is trained in"):
+        with pytest.raises(InputError, match="is trained in by another process"):
+            train(small.NOISE, prepare, tmp_path)
+        assert [path.name for path in tmp_path.iterdir()] == [".lock"]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import clips
 import cv2
+import jax
 import numpy as np
 import pytest
 
@@ -19,7 +20,7 @@ from stgan_jax.media import pictures
 from stgan_jax.shapes import gei
 from stgan_jax.util import files
 from stgan_jax.util.errors import InputError
-from stgan_jax.video import batch, clip
+from stgan_jax.video import batch, clip, inputs, walks
 
 ROOT = Path(__file__).parents[2]
 
@@ -76,7 +77,7 @@ def test_outputs_that_would_collide_are_refused(source, tmp_path):
     for name in ("a.mts", "a.mp4"):
         (tmp_path / name).write_bytes(source.read_bytes())
     with pytest.raises(InputError, match="would both become"):
-        batch.plan([tmp_path], None)
+        inputs.plan([tmp_path], None)
 
 
 def test_killed_in_mid_write_there_is_no_output(source, trained, tmp_path):
@@ -104,7 +105,7 @@ def test_killed_in_mid_write_there_is_no_output(source, trained, tmp_path):
     running.wait()
     left = [p.name for p in tmp_path.iterdir()]
     assert len(left) == 1
-    assert left[0].startswith(".out.")
+    assert left[0].startswith(".")
     files.sweep(target)
     assert list(tmp_path.iterdir()) == []
 
@@ -272,3 +273,62 @@ def test_a_dataset_is_not_written_into_itself(tmp_path, model):
 def test_a_dataset_is_summed_up_by_its_walks():
     report = {"output": "out", "walks": 3, "written": 2, "frames": 99, "skipped": 1, "errors": []}
     assert batch._line(report) == "out: 2 of 3 walks, 99 frames, 1 were there already, 0 failed"
+
+
+def test_height_normalised_walks_stay_so(model, tmp_path):
+    """GaitSet's pictures, whose edges are grey, come back filling their height."""
+    walk = procedural.silhouettes(90, 90, frames=6)
+    folder = tmp_path / "in/001/nm-01/090"
+    folder.mkdir(parents=True)
+    for number, frame in enumerate(gei.normalize(walk, 256, 176) * np.uint8(255)):
+        small = cv2.resize(frame, (44, 64), interpolation=cv2.INTER_CUBIC)
+        cv2.imwrite(str(folder / f"{number}.png"), small)
+    [report] = stgan_jax.anonymize(tmp_path / "in", checkpoint=model, seed=1)["files"]
+    assert (report["written"], report["errors"], report["left"]) == (1, [], [])
+    for number in range(6):
+        path = tmp_path / f"in_anonymized/001/nm-01/090/{number}.png"
+        rows = np.flatnonzero(cv2.imread(str(path), 0).any(1))
+        assert np.ptp(rows) >= 61
+
+
+def test_one_kind_of_pickle_is_anonymised_and_the_others_are_named(model, tmp_path):
+    walk = gei.normalize(procedural.silhouettes(90, 90, frames=4), 64, 64) * np.uint8(255)
+    folder = tmp_path / "in/001/nm-01/090"
+    folder.mkdir(parents=True)
+    poses = np.zeros((4, 17, 3), np.float32)
+    for name, value in {"0-aligned-sils": walk, "1-sils": walk, "2-pose": poses}.items():
+        (folder / f"{name}.pkl").write_bytes(pickle.dumps(value))
+    (tmp_path / "in/readme.txt").touch()
+    result = stgan_jax.anonymize(tmp_path / "in", checkpoint=model, seed=1)
+    assert (result["files"][0]["written"], result["exit_code"]) == (1, 3)
+    assert [p.name for p in (tmp_path / "in_anonymized").rglob("*.pkl")] == ["1-sils.pkl"]
+    names = sorted(Path(row["path"]).name for row in result["left"])
+    assert names == ["0-aligned-sils.pkl", "2-pose.pkl", "readme.txt"]
+
+
+def test_processes_are_one_a_core_or_one_a_gpu(monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 7)
+    assert (walks.processes(None), walks.processes(3)) == (7, 3)
+    for devices in (1, 4):
+        monkeypatch.setattr(walks.jax, "default_backend", lambda: "gpu")
+        monkeypatch.setattr(walks.jax, "local_device_count", lambda n=devices: n)
+        assert walks.processes(None) == devices
+    with jax.default_device(jax.devices("cpu")[0]):  # as by --device=cpu
+        assert walks.processes(None) == 7
+
+
+def test_the_device_reaches_every_process():
+    """A process of the pool takes the first one's platform, though its environment says another."""
+    code = (
+        "import multiprocessing\n"
+        "from stgan_jax.video import walks\n"
+        "walks._load = lambda *_: None\n"
+        "walks._load_here(None, {}, 'cpu', multiprocessing.Value('i', 0), 1)\n"
+        "import jax\n"
+        "print(jax.default_backend(), walks._LOADED)\n"
+    )
+    environment = {**os.environ, "JAX_PLATFORMS": "cuda"}  # of which there is none
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    assert done.stdout == "cpu [None]\n", done.stderr

@@ -10,7 +10,7 @@ from stgan_jax.methods.color import nearest
 from stgan_jax.util.errors import InputError
 from stgan_jax.video.people.shelf import Shelf
 from stgan_jax.video.people.sightings import Sightings
-from stgan_jax.video.render import compose, head
+from stgan_jax.video.render import head
 from stgan_jax.video.source import ClipOptions
 
 
@@ -129,4 +129,4 @@ def test_a_stature_is_measured_on_the_silhouettes_about_a_frame():
         height = 140 if 10 <= frame < 18 else 90
         region = Region(np.array([0, 0, height, 9]), np.ones((height, 9), np.uint8))
         sightings.add(frame, region)
-    assert compose._stature(sightings, 12) == head.Stature(140.0, 90.0)
+    assert head.stature(sightings, 12) == head.Stature(140.0, 90.0)

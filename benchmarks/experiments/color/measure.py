@@ -7,8 +7,9 @@ Parts, each a file of a line a walk in --out, summed up by --part=summary:
 
 * tables: PSNR and SSIM (Colour 2020, tables I and II) against the original frame, of the test
   people's walks in synthetic_walkers/rgb, with their own silhouettes as they were segmented.
-* truth: the same against the other body rendered in the same clothes; and how unsteady the
-  colours are.
+* truth: the same against the other body rendered in the same clothes, the clothes by body part
+  (`atlas`) as well; and how unsteady the colours are, in the picture and on the body's surface. It
+  needs no dataset.
 * matched: whether colouring changes what a recogniser finds: energy images of silhouettes cut out
   of coloured frames, against recorded walks of synthetic_walkers/full in --gallery_dir.
 * pictures: people of each of the four sets, side by side.
@@ -20,7 +21,7 @@ Parts, each a file of a line a walk in --out, summed up by --part=summary:
 import functools
 import itertools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,17 +32,19 @@ from absl import app, flags
 
 from stgan_jax.data.datasets import built, records, splits
 from stgan_jax.data.datasets.names import WalkName
-from stgan_jax.data.walkers import color_walks
+from stgan_jax.data.datasets.synthetic_walkers import SyntheticWalkers
+from stgan_jax.data.walkers import color_walks, procedural
 from stgan_jax.evaluation import naturalness
 from stgan_jax.evaluation.image_quality import image_quality
 from stgan_jax.methods import catalog, weights
 from stgan_jax.methods.api import Anonymizer
-from stgan_jax.methods.color import examples
+from stgan_jax.methods.color import atlas, dressing, examples
 from stgan_jax.methods.color.anonymizer import Recolorer
 from stgan_jax.methods.silhouette.anonymizer import SilhouetteAnonymizer
 from stgan_jax.methods.silhouette.settings import SilhouetteSettings
-from stgan_jax.shapes import contour, cropping, gei
+from stgan_jax.shapes import contour, cropping, gei, surface
 from stgan_jax.util.errors import one_sentence, parse_flags
+from stgan_jax.video.people import bodies
 
 PARTS = ("tables", "truth", "matched", "broken", "pictures", "summary")
 _PART = flags.DEFINE_enum("part", "summary", PARTS, "What to measure.")
@@ -135,23 +138,93 @@ def paint_all(crop: examples.Crops) -> dict[str, np.ndarray]:
     return images | {"untouched": crop.colors}
 
 
+def rendered() -> Iterator[tuple[WalkName, None, int]]:
+    """The names of the walks that `walks` has of the same people, for `truth`."""
+    config = next(c for c in SyntheticWalkers.BUILDER_CONFIGS if c.name == "rgb")
+    for subject in splits.subjects("stgan/test")["test"][: _PEOPLE.value]:
+        for view in map(int, _VIEWS.value):
+            for walk, (textural, complete) in config.color.items():
+                condition, repetition = procedural.walk_name(walk)
+                kinds = ("plain", "textural")[textural], ("incomplete", "complete")[complete]
+                name = WalkName(subject, condition, repetition, view, color_walks.FRAMES, *kinds)
+                yield name, None, ((subject * 181) + view) * 10 + repetition
+
+
+def dressed(
+    own: records.ColorWalk,
+    places: np.ndarray,
+    new: Sequence[surface.Figure],
+    shown: np.ndarray,
+    number: int,
+) -> np.ndarray:
+    """Some frames of another body in the clothes of a walk, on the scene, by outlines alone."""
+    crops = [cropping.crop_mask(m, p) for m, p in zip(own.silhouettes, places, strict=True)]
+    drawn = retargeter().drawn(np.stack(crops), jax.random.key(number))
+    read = bodies.Bodies(drawn, places)
+    used = np.linspace(0, len(crops) - 1, 12).round().astype(int)
+    boxes = [cv2.boundingRect(own.silhouettes[t]) for t in used]
+    seen = [
+        bodies.Seen(own.silhouettes[t][y : y + h, x : x + w], np.array([y, x]))
+        for t, (x, y, w, h) in zip(used, boxes, strict=True)
+    ]
+    figures = bodies.fitted([read.own(t) for t in used], seen)
+    layout = atlas.Layout.of(max(figure.scale for figure in figures))
+    frames = [
+        atlas.sample(layout, figure, own.frames[t], own.silhouettes[t])
+        for figure, t in zip(figures, used, strict=True)
+    ]
+    clothes, _ = atlas.joined(layout, frames, "keep")
+    out = np.repeat(own.background[None], len(shown), 0)
+    for canvas, t in zip(out, shown, strict=True):
+        dressing.paint(canvas, new[t], clothes, view=read.view(t))
+    return out
+
+
+def flicker(images: np.ndarray, figures: Sequence[surface.Figure], region: np.ndarray) -> float:
+    """Mean change of colour from frame to frame at each place of a body's surface, grey levels."""
+    layout = atlas.Layout.of(48)
+    count, changes, before = int(layout.starts[-1]), [], None
+    for image, figure, where in zip(images.astype(float), figures, region, strict=True):
+        seen = surface.surface(figure, where.shape)
+        at = (seen.patch >= 0) & (where > 0)
+        patch = seen.patch[at].astype(np.int64)
+        texels = layout.places(patch, seen.along[at], seen.across[at], figure.view)
+        total = np.bincount(texels, minlength=count)
+        sums = [np.bincount(texels, image[at][:, c], minlength=count) for c in range(3)]
+        mean = np.stack(sums, -1) / np.maximum(total, 1)[:, None]
+        if before is not None:
+            both = (total > 0) & (before[0] > 0)
+            changes.append(np.abs(mean - before[1])[both].mean())
+        before = total, mean
+    return float(np.mean(changes))
+
+
 def truth(name: WalkName, _, number: int) -> dict[str, Any]:
     """Figures against the right answer: another body, rendered in the same clothes."""
     textural, complete = name.clothes == "textural", name.completeness == "complete"
-    which = name.subject, name.view, name.condition, name.repetition, textural, complete
-    own = color_walks.render(*which, frames=12)
-    other = color_walks.render(*which, frames=12, body_of=500_000 + number)
+    which = name.subject, name.view, name.condition, name.repetition, textural
+    own = color_walks.render(*which, complete)
+    other = color_walks.render(*which, complete, body_of=500_000 + number)
+    walker = color_walks.walker(*which, body_of=500_000 + number)
     places = examples.squares(own.silhouettes)
     assert other.masks is not None
     body = np.stack([cropping.crop_mask(m, p) for m, p in zip(other.masks, places, strict=True)])
-    every = np.arange(3, 9)
+    every = np.arange(22, 28)
     crop = examples.crops(own, body, places, every)
     size = crop.own.shape[1]
     right = np.stack([cropping.crop(other.frames[t], places[t], size) for t in every])
     front = np.stack([cropping.crop_mask(own.occluder, places[t], size) for t in every])
     region = crop.anonymized & (1 - front)
+    new = [walker.figure(t) for t in range(len(own.frames))]
+    whole = dressed(own, places, new, every, number)
+    cut = np.stack([cropping.crop(i, places[t], size) for i, t in zip(whole, every, strict=True)])
+    images = paint_all(crop) | {"atlas": on_scene(crop, cut), "truth": right}
+    scales = [size / places[t, 2] for t in every]
+    bodies_there = [
+        new[t].moved(scale, -scale * places[t, :2]) for t, scale in zip(every, scales, strict=True)
+    ]
     out = {}
-    for method, image in paint_all(crop).items():
+    for method, image in images.items():
         figures = image_quality(right, image, region)
         error = image.astype(float) - right
         steady = (region[1:] & region[:-1]) > 0
@@ -160,6 +233,7 @@ def truth(name: WalkName, _, number: int) -> dict[str, Any]:
             "ssim_truth": figures["ssim_person"],
             "psnr_edge": _psnr(error, region & (1 - crop.own)),
             "unsteadiness": float(np.abs(np.diff(error, axis=0))[steady].mean()),
+            "flicker": flicker(image, bodies_there, region),
         }
     return out
 
@@ -276,7 +350,8 @@ def main(_):
         done = {json.loads(line)["walk"] for line in lines}
         measure = {"tables": tables, "truth": truth, "matched": matched, "broken": broken}
         with open(path, "a") as file:
-            for walk, read, number in _in_turns(list(walks())):
+            known = rendered() if _PART.value == "truth" else walks()
+            for walk, read, number in _in_turns(list(known)):
                 key = records.name(walk.subject, walk.condition, walk.repetition, walk.view)
                 wanted = _PART.value != "broken" or walk.completeness == "incomplete"
                 if key in done or not wanted:

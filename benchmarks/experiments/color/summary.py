@@ -22,7 +22,7 @@ def text(folder: Path, gallery_dir: str) -> str:
     out = []
     for part, columns in (
         ("tables", ("psnr", "ssim", "psnr_overlap", "ssim_overlap")),
-        ("truth", ("psnr_truth", "ssim_truth", "psnr_edge", "unsteadiness")),
+        ("truth", ("psnr_truth", "ssim_truth", "psnr_edge", "unsteadiness", "flicker")),
     ):
         rows = read(folder / f"{part}.jsonl")
         if rows:

@@ -80,12 +80,16 @@ def main(_):
         model = RetargetAnonymizer.load(_MODEL.value)
         plain = model.named("retargeted")
         methods = (model.with_options(in_step=True, turn=0.0).named("in step"), plain)
-        material = walks.gaits(plain, walks.of(training), _TRAINING, "to learn from")
+        material = walks.gaits(
+            plain, np.flatnonzero(walks.of(training)), _TRAINING, "to learn from"
+        )
         attackers = [
             recognizers.cached(_CACHE.value, name, material) for name in _RECOGNIZERS.value
         ]
         runs = {
-            method.name: [walks.gaits(method, chosen, run, f"run {run}") for run in _RUNS]
+            method.name: [
+                walks.gaits(method, np.flatnonzero(chosen), run, f"run {run}") for run in _RUNS
+            ]
             for method in methods
         }
         index, manner = np.flatnonzero(chosen), model.options.manner

@@ -35,7 +35,7 @@ _ALPHAS = flags.DEFINE_list("alphas", [*(f"0.{i}" for i in range(1, 9)), "0.95"]
 _WIFS = flags.DEFINE_list("wifs_alphas", ["0.1", "0.3", "1", "3"], "Of WIFS; empty for none.")
 _WIFS_STEPS = flags.DEFINE_integer("wifs_steps", 1240, "Of WIFS; 12400 in the paper, no better.")
 _CODECS = flags.DEFINE_list("wifs_codecs", ["resampled", "padded"], "Of WIFS.")
-_RECOGNIZERS = flags.DEFINE_list("recognizers", [], "Which; all four by default.")
+_RECOGNIZERS = flags.DEFINE_list("recognizers", [], "Which; all by default.")
 _ATTACKS = flags.DEFINE_list("attacks", [], "Which; all three by default.")
 _VIEWS = flags.DEFINE_list("views", [], "Degrees; all by default.")
 _JOBS = flags.DEFINE_integer("jobs", 1, "Processes that share the evaluation.")
@@ -138,7 +138,8 @@ def main(_):
             )
             models = _ablated(seed, views) if _ABLATION.value else _trained(seed)
             models = models[in_shares(_JOBS.value, _SHARE.value)]
-            result, pictures = run.evaluate(models, walks, settings, out / "kept", _DATASET.value)
+            known = out / "kept", _DATASET.value, run.Instruments(catalog.gait_reader())
+            result, pictures = run.evaluate(models, walks, settings, *known)
             if _SHARE.value:
                 continue
             folder = out / f"{'ablation-' * _ABLATION.value}report-seed={seed}"

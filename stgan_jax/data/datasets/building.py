@@ -63,17 +63,26 @@ class SequenceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True): 
         if self.is_prepared():
             return
         folder = Path(self.data_dir).parent
-        for stale in folder.glob(f"incomplete.*_{self.VERSION}"):  # of a killed build
-            shutil.rmtree(stale)
         created = [path for path in (folder, *folder.parents) if not path.exists()]
         folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with files.locked(folder, "is built in"):
+                self._prepare(folder)
+        except InputError:
+            with contextlib.suppress(OSError):  # not empty: something else is kept there
+                for path in created:
+                    path.rmdir()
+            raise
+
+    def _prepare(self, folder: Path) -> None:
+        if self.is_prepared():  # by another process, since it was asked for
+            return
+        for stale in folder.glob(f"incomplete.*_{self.VERSION}"):  # of a killed build
+            shutil.rmtree(stale)
         try:
             self._make_parts()
         except InputError:
             shutil.rmtree(self._parts)
-            with contextlib.suppress(OSError):  # not empty: something else is kept there
-                for path in created:
-                    path.rmdir()
             raise
         tfds.disable_progress_bar()  # four bars a split are more than there is to see
         try:

@@ -11,6 +11,7 @@ from jaxtyping import UInt8
 
 from stgan_jax.data.datasets import casia_b, records, synthetic_walkers
 from stgan_jax.data.datasets.names import WalkName
+from stgan_jax.util import files
 from stgan_jax.util.errors import InputError
 
 _BUILDERS = {"synthetic_walkers": synthetic_walkers.SyntheticWalkers, "casia_b": casia_b.CasiaB}
@@ -47,6 +48,7 @@ def build(
         raise InputError(
             f"{dataset}: --source, the folder with your copy, is needed for casia_b and for it only"
         )
+    source = None if source is None else files.local(source)
     builder = _builder(dataset, data_dir, source)
     builder.prepare()
     return dict(builder.info.metadata)
@@ -164,7 +166,9 @@ def _builder(dataset: str, data_dir, source=None):
     options: dict[str, Any] = {"config": config} if config else {}
     if source is not None:
         options["source"] = os.fspath(source)
-    return _BUILDERS[name](data_dir=os.fspath(data_dir), file_format="array_record", **options)
+    return _BUILDERS[name](
+        data_dir=os.fspath(files.local(data_dir)), file_format="array_record", **options
+    )
 
 
 def _matters(record: logging.LogRecord) -> bool:

@@ -1,8 +1,10 @@
 """`casia_b`: the CASIA-B silhouettes from a user's own copy, in the layouts that users have.
 
 * the raw tree, `001/nm-01/090/001-nm-01-090-001.png`;
+* the tree of height-normalised pictures (44x64, 64x64) that GaitSet's preparation writes;
 * the distributor's archives of it, `001.tar.gz` and so on;
-* OpenGait's pickles, `001/nm-01/090/090.pkl`, arrays (n, 64, 64).
+* OpenGait's pickles, `001/nm-01/090/090.pkl`, arrays (n, 64, 64), also with aligned silhouettes,
+  ratios or poses beside them: one kind is taken, silhouettes as they were cut out first.
 
 `casia_b/rgb` are the videos in colour, see `casia_b_video`.
 
@@ -17,8 +19,9 @@ import operator
 import os
 import re
 import tarfile
+import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -28,14 +31,15 @@ import tensorflow_datasets as tfds
 from jaxtyping import UInt8
 
 from stgan_jax.data.datasets import building, casia_b_video, records
-from stgan_jax.shapes import cropping
-from stgan_jax.util import arrays
+from stgan_jax.shapes import contour, cropping, gei
+from stgan_jax.util import arrays, files
 from stgan_jax.util.errors import InputError
 
 _SUBJECT = re.compile(r"(\d{3})(\.tar\.gz|\.tgz)?")
 _WALK = re.compile(r"(nm|bg|cl)-(\d{2})")
 _VIEW = re.compile(r"\d{3}")
 _FOREGROUND = 64  # pixels below which a frame shows nobody
+_CROP = (contour.SIZE, contour.SIZE)
 _PNG_END = b"IEND\xaeB`\x82"
 Frames = list[UInt8[np.ndarray, "H W"]]
 
@@ -88,30 +92,61 @@ def read_subject(source: str | os.PathLike, subject: int) -> building.Subject:
     """
     sequences: dict[str, np.ndarray] = {}
     dropped: Counter = Counter()
-    for (condition, repetition, view), frames, normalized in _sequences(
-        _subject_paths(source)[subject]
-    ):
-        kept = []
-        for frame in frames:
-            if np.count_nonzero(frame > 127) < _FOREGROUND:
-                dropped["frames without a person"] += 1
-            elif not normalized and (frame[0] > 127).any():
-                dropped["frames with the head cut off"] += 1
-            else:
-                kept.append(frame)
-        if not kept:
+    for key, walk in _sequences(_subject_paths(source)[subject]):
+        masks = _read(walk, dropped)
+        if len(masks):
+            sequences[records.name(subject, *key)] = masks
+        else:
             dropped["sequences without a usable frame"] += 1
-            continue
-        name = records.name(subject, condition, repetition, view)
-        masks = _cropped(kept)
-        whole = masks.any((1, 2))
-        dropped["frames without a person"] += int((~whole).sum())
-        if whole.any():
-            sequences[name] = masks[whole]
     return sequences, +dropped
 
 
+def walks(source: str | os.PathLike) -> dict[tuple[int, str, int, int], "Files"]:
+    """The files of each walk in any of the layouts, by (subject, condition, repetition, view).
+
+    Raises:
+      InputError: there are none, or a damaged archive.
+    """
+    return {
+        (subject, *key): walk
+        for subject, path in _subject_paths(source).items()
+        for key, walk in _sequences(path)
+    }
+
+
+def read_walk(walk: "Files") -> UInt8[np.ndarray, "T 240 240"]:
+    """Silhouettes of one of `walks`, as `read_subject` gives them; T = 0 if none is usable."""
+    return _read(walk, Counter())
+
+
+def _read(walk: "Files", dropped: Counter) -> UInt8[np.ndarray, "T 240 240"]:
+    """Usable silhouettes; the rest is counted."""
+    images = [file for file in walk if file.name.endswith(".png")]
+    if images:
+        dropped["pickles beside pictures"] += len(walk) - len(images)
+        frames = [_png(file(), file.name) for file in images]
+        whole = frames[-1].shape == _CROP or _are_normalized(frames)  # nothing can be cut off
+    else:
+        frames, whole = _of_one_pickle(walk, dropped), True
+    kept = []
+    for frame in frames:
+        if np.count_nonzero(frame > 127) < _FOREGROUND:
+            dropped["frames without a person"] += 1
+        elif not whole and (frame[0] > 127).any():
+            dropped["frames with the head cut off"] += 1
+        else:
+            kept.append(frame)
+    if not kept:
+        return np.zeros((0, *_CROP), np.uint8)
+    masks = _cropped(kept)
+    filled = masks.any((1, 2))
+    dropped["frames without a person"] += int((~filled).sum())
+    return masks[filled]
+
+
 def _cropped(frames: Frames) -> UInt8[np.ndarray, "T 240 240"]:
+    if frames[0].shape == _CROP:  # as this package crops and writes them
+        return (np.stack(frames) > 127).astype(np.uint8)
     boxes = []
     for frame in frames:
         left, top, width, height = cv2.boundingRect((frame > 127).astype(np.uint8))
@@ -144,42 +179,73 @@ def _subject_paths(source: str | os.PathLike) -> dict[int, Path]:
 Key = tuple[str, int, int]  # condition, repetition, view
 
 
-def _sequences(path: Path) -> Iterator[tuple[Key, Frames, bool]]:
-    """A subject's (key, frames, whether height-normalised), in the keys' order."""
-    files = _in_archive(path) if path.is_file() else _in_folder(path)
-    files.sort(key=operator.itemgetter(0, 1))
-    for key, group in itertools.groupby(files, operator.itemgetter(0)):
-        frames: Frames = []
-        normalized = False
-        for _, name, read in group:
-            if name.endswith(".png"):
-                frames.append(_png(read(), name))
-            else:
-                normalized = True
-                frames += list(arrays.silhouettes(read(), name))
-        yield key, frames, normalized
+def _sequences(path: Path) -> Iterator[tuple[Key, "Files"]]:
+    """The files of each of a subject's sequences, in the keys' order."""
+    found = _in_archive(path) if path.is_file() else _in_folder(path)
+    found = [one for one in found if not files.is_hidden(PurePosixPath(one[1].name).name)]
+    found.sort(key=lambda each: (each[0], each[1].name))
+    for key, group in itertools.groupby(found, operator.itemgetter(0)):
+        yield key, [file for _, file in group]
+
+
+def _of_one_pickle(walk: "Files", dropped: Counter) -> Frames:
+    """The silhouettes of one of a walk's pickles; raises `InputError` if none has any."""
+    refused = None
+    contents = {file.name: file for file in walk}
+    for name in arrays.by_kind(list(contents)):
+        try:
+            frames = arrays.silhouettes(contents[name](), name)
+        except InputError as error:
+            refused = refused or error
+            continue
+        dropped["pickles of another kind beside the silhouettes"] += len(contents) - 1
+        return list(frames)
+    assert refused is not None
+    raise refused
+
+
+def _are_normalized(frames: Frames) -> bool:
+    if len({frame.shape for frame in frames}) > 1:
+        return False
+    return gei.is_normalized(np.stack(frames))
 
 
 @dataclasses.dataclass(frozen=True)
-class _Content:
-    """A file's bytes, read when they are needed."""
+class WalkFile:
+    """A picture or a pickle, whose bytes are read when it is called.
 
+    Attributes:
+      name: its path.
+      source: where it lies, or its bytes.
+    """
+
+    name: str
     source: Path | bytes
 
     def __call__(self) -> bytes:
+        """The bytes."""
         return self.source if isinstance(self.source, bytes) else self.source.read_bytes()
 
+    def state(self) -> tuple[str, int, int]:
+        """Differs once the file has changed: name, size and time of the last change."""
+        if isinstance(self.source, bytes):
+            return self.name, len(self.source), zlib.crc32(self.source)
+        found = self.source.stat()
+        return self.name, found.st_size, found.st_mtime_ns
 
-def _in_folder(path: Path) -> list[tuple[Key, str, _Content]]:
-    files = [*path.glob("*/*/*.png"), *path.glob("*/*/*.pkl")]
+
+Files = Sequence[WalkFile]
+
+
+def _in_folder(path: Path) -> list[tuple[Key, WalkFile]]:
     return [
-        (key, str(file), _Content(file))
-        for file in files
+        (key, WalkFile(str(file), file))
+        for file in [*path.glob("*/*/*.png"), *path.glob("*/*/*.pkl")]
         if (key := _key(file.parts[-3], file.parts[-2]))
     ]
 
 
-def _in_archive(path: Path) -> list[tuple[Key, str, _Content]]:
+def _in_archive(path: Path) -> list[tuple[Key, WalkFile]]:
     found = []
     try:
         with tarfile.open(path) as archive:  # members are read, never unpacked to disk
@@ -189,7 +255,7 @@ def _in_archive(path: Path) -> list[tuple[Key, str, _Content]]:
                     key = _key(parts[-3], parts[-2])
                     data = archive.extractfile(member)
                     if key and data:
-                        found.append((key, f"{path}:{member.name}", _Content(data.read())))
+                        found.append((key, WalkFile(f"{path}:{member.name}", data.read())))
     except (tarfile.TarError, EOFError, OSError) as error:
         raise InputError(f"{path}: damaged archive ({error}): get it again") from error
     return found
@@ -208,4 +274,4 @@ def _png(data: bytes, name: str) -> UInt8[np.ndarray, "H W"]:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
     if image is None:
         raise InputError(f"{name}: damaged picture: get it again, or delete it to do without")
-    return image
+    return arrays.as_levels(image[None])[0]

@@ -57,7 +57,7 @@ def render(
     """
     camera = recording.sample_camera(seed, view, condition, repetition)
     rng = recording.generator(seed, view, condition, repetition, 0xC0)
-    walker = _walker(seed, view, condition, repetition, textural, frames, body_of)
+    walked = walker(seed, view, condition, repetition, textural, frames, body_of)
     background = scenes.street(rng, SIZE)
     occluder = np.zeros(SIZE, np.uint8)
     if not complete and rng.random() < 0.5:
@@ -74,7 +74,7 @@ def render(
     lasting = recording.smooth_field(rng, SIZE)
     for t in range(frames):
         image, mask = background.astype(np.float32), np.zeros(SIZE, np.uint8)
-        walker.draw(t, image, mask)
+        walked.draw(t, image, mask)
         image[front] = background[front]
         image += rng.normal(0, _NOISE, image.shape)
         images.append(np.clip(np.rint(image), 0, 255).astype(np.uint8))
@@ -82,7 +82,7 @@ def render(
         visible = np.where(front, 0, mask).astype(np.uint8)
         for parts, first, last in losses:
             if first <= t < last:
-                visible = _without(visible, [walker.outline(t, part) for part in parts])
+                visible = _without(visible, [walked.outline(t, part) for part in parts])
         observed = recording.segmented(visible, camera, lasting, rng) if visible.any() else visible
         silhouettes.append(np.where(front, 0, observed).astype(np.uint8))
     return ColorWalk(
@@ -96,7 +96,16 @@ def render(
     )
 
 
-def _walker(seed, view, condition, repetition, textural, frames, body_of) -> scenes.DressedWalker:
+def walker(
+    seed: int,
+    view: float,
+    condition: str,
+    repetition: int,
+    textural: bool,
+    frames: int = FRAMES,
+    body_of: int | None = None,
+) -> scenes.DressedWalker:
+    """Who is seen in `render` of the same arguments."""
     camera = recording.sample_camera(seed, view, condition, repetition)
     own = identity.sample_identity(seed)
     person = own if body_of is None else identity.sample_identity(body_of)

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from stgan_jax.data.walkers import procedural
-from stgan_jax.shapes import body, drawing, identity
+from stgan_jax.shapes import body, drawing, identity, surface
 
 METRES = 1.7  # a stature
 HORIZON = 0.58  # where the ground begins, as a share of a scene's height
@@ -132,6 +132,7 @@ class DressedWalker:
         self._parts = body.body_parts(condition)
         self._hulls = {p.name: drawing.hulls(self._projected, p.spheres) for p in self._parts}
         self._scale, self._foot, self._clothes = scale, foot, clothes
+        self._view, self._pitch = np.broadcast_to(view, np.shape(scale)), pitch
 
     def draw(
         self, t: int, image: Float[np.ndarray, "H W 3"], people: UInt8[np.ndarray, "H W"], label=1
@@ -142,6 +143,16 @@ class DressedWalker:
             ends = [self._projected[part.spheres[i]][0][t] * scale + foot for i in (0, -1)]
             cloth = self._clothes[part.garment]
             _dress(image, people, self.outline(t, part.name), ends, scale, cloth, label)
+
+    def figure(self, t: int) -> surface.Figure:
+        """The body at frame t."""
+        spheres = {
+            name: np.array([*place[t], depth[t], radius])
+            for name, (place, depth, radius) in self._projected.items()
+        }
+        view, pitch = float(self._view[t]), float(self._pitch)
+        figure = surface.Figure(self._parts, spheres, view, pitch, 1.0, np.zeros(2))
+        return figure.moved(float(self._scale[t]), self._foot[t])
 
     def _depth(self, t: int, part: body.BodyPart) -> float:
         near = np.mean([self._projected[s][1][t] for s in part.spheres])

@@ -1,7 +1,7 @@
 """The interface that every gait recogniser offers."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
@@ -29,6 +29,26 @@ class Recognizer(Protocol):
         ...
 
 
+@runtime_checkable
+class InParts(Recognizer, Protocol):
+    """A recogniser that also says what some of its features find by themselves.
+
+    Attributes:
+      parts: their names.
+    """
+
+    parts: ClassVar[tuple[str, ...]]
+
+    def part(
+        self, name: str, gallery: AlignedGaits, probes: AlignedGaits
+    ) -> Float[np.ndarray, "P G"]:
+        """`distances` by one of `parts` alone."""
+        ...
+
+
+SIZES = ("small", "medium", "large")
+
+
 @dataclasses.dataclass(frozen=True)
 class RecognizerKind:
     """How recognisers of one kind are trained and restored.
@@ -38,9 +58,14 @@ class RecognizerKind:
       train: (gaits, seed, settings) -> recogniser.
       restore: (settings, the result of `Recognizer.arrays`) -> recogniser.
       version: to be raised when the same settings lead to another recogniser.
+      sizes: settings other than the defaults ("medium", which two CPU cores train in minutes):
+        "small", for a first look, and "large", the size that other work reports.
+      reads: whether it needs the gaits' numbers, see `AlignedGaits`.
     """
 
     settings: type
     train: Callable[[AlignedGaits, int, Any], Recognizer]
     restore: Callable[[Any, dict[str, Any]], Recognizer]
     version: int = 1
+    sizes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    reads: bool = False

@@ -11,7 +11,14 @@ import numpy as np
 from flax import serialization
 
 from stgan_jax.evaluation.gaits import AlignedGaits
-from stgan_jax.evaluation.recognizers import gei, set_network, wu, zheng
+from stgan_jax.evaluation.recognizers import (
+    gait_numbers,
+    gei,
+    sequence_network,
+    set_network,
+    wu,
+    zheng,
+)
 from stgan_jax.evaluation.recognizers.api import Recognizer, RecognizerKind
 from stgan_jax.util import files
 from stgan_jax.util.errors import InputError
@@ -19,9 +26,24 @@ from stgan_jax.util.errors import InputError
 KINDS = {
     "gei": RecognizerKind(gei.GeiSettings, gei.train, gei.restore),
     "zheng": RecognizerKind(zheng.ZhengSettings, zheng.train, zheng.restore),
-    "wu": RecognizerKind(wu.WuSettings, wu.train, wu.restore),
+    "wu": RecognizerKind(
+        wu.WuSettings, wu.train, wu.restore, sizes={"small": wu.WuSettings(steps=100)}
+    ),
     "set_network": RecognizerKind(
-        set_network.SetNetworkSettings, set_network.train, set_network.restore
+        set_network.SetNetworkSettings,
+        set_network.train,
+        set_network.restore,
+        version=2,
+        sizes=set_network.SIZES,
+    ),
+    "sequence_network": RecognizerKind(
+        sequence_network.SequenceNetworkSettings,
+        sequence_network.train,
+        sequence_network.restore,
+        sizes=sequence_network.SIZES,
+    ),
+    "gait_numbers": RecognizerKind(
+        gait_numbers.GaitNumbersSettings, gait_numbers.train, gait_numbers.restore, reads=True
     ),
 }
 _DIGEST_LENGTH = hashlib.sha256().digest_size

@@ -34,7 +34,7 @@ def paint(
     left, top, width, height = cv2.boundingRect(own | anonymized)
     window = np.s_[max(top - 1, 0) : top + height + 1, max(left - 1, 0) : left + width + 1]
     own, anonymized = own[window], anonymized[window]
-    colors = nearest_colors(frame[window], own if literal else _without_rim(own))
+    colors = nearest_colors(frame[window], own if literal else without_rim(own))
     cover = anonymized if literal else cv2.blur(anonymized.astype(np.float32), (3, 3))
     blend = canvas[window] + cover[..., None] * (colors.astype(np.float32) - canvas[window])
     canvas[window] = np.rint(blend).astype(np.uint8)
@@ -57,10 +57,15 @@ def nearest_colors(
     return table[labels]
 
 
-def _without_rim(mask: UInt8[np.ndarray, "H W"]) -> UInt8[np.ndarray, "H W"]:
-    """A silhouette without its rim of mixed pixels; thin limbs, which are all rim, stay."""
+def without_rim(mask: UInt8[np.ndarray, "H W"], share: float = 0.02) -> UInt8[np.ndarray, "H W"]:
+    """A silhouette without its rim of mixed pixels; thin limbs, which are all rim, stay.
+
+    Args:
+      mask: the silhouette, 0/1, not empty.
+      share: the rim's width, of the height.
+    """
     rows = np.flatnonzero(mask.any(1))
-    rim = max(1, round((rows[-1] - rows[0]) / 50))
+    rim = max(1, round(share * (rows[-1] - rows[0])))
     small, large = (np.ones((size, size), np.uint8) for size in (2 * rim + 1, 4 * rim + 3))
     padded = cv2.copyMakeBorder(mask, rim, rim, rim, rim, cv2.BORDER_REPLICATE)
     inner = cv2.erode(padded, small)[rim:-rim, rim:-rim]

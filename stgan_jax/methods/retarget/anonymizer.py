@@ -85,6 +85,7 @@ class RetargetAnonymizer(Anonymizer):
     """
 
     kind = RetargetSettings.kind
+    draws = True
     whole = True
     OPTIONS = tuple(field.name for field in dataclasses.fields(RetargetOptions))
 
@@ -151,7 +152,17 @@ class RetargetAnonymizer(Anonymizer):
 
     def drawn(self, silhouettes: Silhouettes, key: jax.Array, track: Track | None = None) -> Drawn:
         """See `Anonymizer.drawn`."""
-        return self._bodies(self._read(_slices(silhouettes), len(silhouettes)), key, track)
+        return self.bodies(_slices(silhouettes), len(silhouettes), key, track)
+
+    def bodies(
+        self,
+        crops: Callable[[range], np.ndarray],
+        frames: int,
+        key: jax.Array,
+        track: Track | None = None,
+    ) -> Drawn:
+        """See `Anonymizer.bodies`."""
+        return self._bodies(self._read(crops, frames), key, track)
 
     def read_gait(self, silhouettes: Silhouettes) -> Float[np.ndarray, "T 12"]:
         """What each frame of one person's walk shows, as `gait.pose_vector` has it, unsmoothed."""

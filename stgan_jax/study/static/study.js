@@ -8,6 +8,7 @@
   const progress = document.getElementById("progress");
   const replay = document.getElementById("replay");
   const buttons = [...document.querySelectorAll(".score")];
+  const root = study.dataset.root;
   let presentation = study.dataset.presentation;
   let plays = 0;
   let sending = false;
@@ -34,7 +35,7 @@
     allow(false);
     for (const button of buttons) button.classList.remove("chosen");
     say("Watch the clip to its end.");
-    clip.src = "/clips/" + encodeURIComponent(presentation);
+    clip.src = root + "/clips/" + encodeURIComponent(presentation);
     play();
   }
 
@@ -44,7 +45,7 @@
     allow(false);
     buttons[score - 1].classList.add("chosen");
     try {
-      const answer = await fetch("/ratings", {
+      const answer = await fetch(root + "/ratings", {
         method: "POST",
         headers: { "Content-Type": "application/json" },
         body: JSON.stringify({ presentation, score, plays }),
@@ -52,7 +53,7 @@
       if (answer.status === 409) return location.reload(); // rated in another window
       const reply = await answer.json();
       if (!answer.ok) throw new Error(reply.error);
-      if (reply.next === null) return location.assign("/thanks");
+      if (reply.next === null) return location.assign(root + "/thanks");
       presentation = reply.next;
       progress.value = reply.rated;
       document.getElementById("number").textContent = reply.rated + 1;

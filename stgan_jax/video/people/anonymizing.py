@@ -13,9 +13,11 @@ from jaxtyping import Bool, Float, Int, UInt8
 
 from stgan_jax.media.segmentation import Region
 from stgan_jax.methods import api
+from stgan_jax.methods.color.atlas import Outfit
 from stgan_jax.shapes import contour, cropping
 from stgan_jax.video.blanks import Blanks, is_fatal
 from stgan_jax.video.people import course, tracking
+from stgan_jax.video.people.bodies import Bodies
 from stgan_jax.video.people.shelf import Shelf
 from stgan_jax.video.people.sightings import CLEAR, Sightings, Subject
 
@@ -42,6 +44,9 @@ class Person:
       read: per sighting, the nearest one with a clear silhouette, which is read in its place.
       shelf: where the anonymised silhouettes are stored.
       slips: per sighting, the place on the shelf; length 0 if there is none.
+      bodies: the own body and the new one, of methods that draw bodies; no silhouettes are on the
+        shelf then.
+      outfit: the clothes, once they are collected.
     """
 
     sightings: Sightings
@@ -50,9 +55,16 @@ class Person:
     read: Int[np.ndarray, " T"]
     shelf: Shelf
     slips: Int[np.ndarray, "T 2"]
+    bodies: Bodies | None = None
+    outfit: Outfit | None = None
 
     def silhouette(self, i: int) -> UInt8[np.ndarray, "240 240"]:
         """The anonymised silhouette of sighting i in its crop."""
+        if self.bodies is not None:
+            top, left, side = map(int, self.squares[i])
+            scale = contour.SIZE / side
+            figure = self.bodies.new(i).moved(scale, -scale * np.array([top, left]))
+            return (figure.coverage((contour.SIZE, contour.SIZE)) > 127).astype(np.uint8)
         at, length = map(int, self.slips[i])
         return self.shelf.get((at, length), (contour.SIZE, contour.SIZE))
 
@@ -76,6 +88,7 @@ def track_people(
     shelf: Shelf,
     blanks: Blanks,
     has_ids: bool = False,
+    fps: float = 25.0,
 ) -> list[Subject]:
     """Tracks people through the masks of all frames.
 
@@ -85,9 +98,10 @@ def track_people(
       shelf: where silhouettes are stored.
       blanks: receives the frames at which tracking fails.
       has_ids: whether the masks' values are people's ids. Otherwise people are tracked.
+      fps: frames a second.
     """
-    tracker = tracking.Tracker(shape, shelf=shelf)
-    by_id: dict[int, tracking.Track] = {}
+    tracker = tracking.Tracker(shape, tracking.patience(fps), shelf)
+    by_id: dict[int, tracking.RegionTrack] = {}
     for number, image, mask in masks:
         if mask is None:
             continue
@@ -103,7 +117,7 @@ def track_people(
 
 
 def _add_by_id(
-    by_id: dict[int, tracking.Track], number: int, mask: np.ndarray, shelf: Shelf
+    by_id: dict[int, tracking.RegionTrack], number: int, mask: np.ndarray, shelf: Shelf
 ) -> None:
     for value in map(int, np.unique(mask)):
         if value:
@@ -111,7 +125,7 @@ def _add_by_id(
             if value in by_id:
                 by_id[value].add(region, number, alone=True)
             else:
-                by_id[value] = tracking.Track(region, number, shelf)
+                by_id[value] = tracking.RegionTrack(region, number, shelf)
 
 
 def _region(mask: np.ndarray) -> Region:
@@ -245,6 +259,10 @@ def _anonymize_whole(
         return np.stack([crop(i) for i in sightings])
 
     try:
+        if model.draws:
+            drawn = model.bodies(crops, len(person.hidden), key, track)
+            person.bodies = Bodies(drawn, person.squares)
+            return
         for sightings, silhouettes in model.in_pieces(crops, len(person.hidden), key, track):
             _store(person, sightings, silhouettes)
     except Exception as error:
@@ -354,8 +372,9 @@ def _upright(sightings: Sightings, fps: float) -> Bool[np.ndarray, " T"]:
             ratios[i] = (ankles[0] - hips[0]) / torso if stands else 0.0
     known = np.flatnonzero(~np.isnan(ratios))
     upright = np.ones(len(sightings), bool)
+    frames = sightings.table()[:, 0]
     for i in range(len(ratios)):
-        near = known[np.abs(known - i) <= fps / 2]
+        near = known[np.abs(frames[known] - frames[i]) <= fps / 2]
         if len(near):
             upright[i] = np.median(ratios[near]) >= _LEGS
     return upright

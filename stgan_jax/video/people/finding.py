@@ -260,7 +260,7 @@ class _Outlining:
         """Outlines everybody in every frame."""
         light = background.Light(self._scene.empty, self._fps)
         everybody = [Sightings(self._shelf) for _ in self._tracks]
-        others = tracking.Tracker(self._source.shape, shelf=self._shelf)
+        others = tracking.Tracker(self._source.shape, tracking.patience(self._fps), self._shelf)
 
         def lit() -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
             for number, frame in enumerate(self._source.frames()):

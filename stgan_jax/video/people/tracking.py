@@ -16,7 +16,7 @@ _LOOKS, _MOST_LOOKS = 2, 32  # appearances of a person alone: needed to compare 
 _ExpectedBox = Float[np.ndarray, "4"]  # like Box, in fractions of pixels
 
 
-class Track:
+class RegionTrack:
     """One person over time, by increasing frame; frames may be missing.
 
     Position and speed follow the sightings by an alpha-beta filter, which trusts a
@@ -40,7 +40,7 @@ class Track:
         self._middle = _middle(region.box)
         self._size = (region.box[2:] - region.box[:2]).astype(np.float64)
         self._speed = np.zeros(2)
-        self.met: dict[Track, None] = {}  # a set in the order of meeting
+        self.met: dict[RegionTrack, None] = {}  # a set in the order of meeting
         self.look: np.ndarray | None = None
         self._looks: list[tuple[int, np.ndarray]] = []  # since the latest meeting
 
@@ -58,14 +58,14 @@ class Track:
             return None
         return self._looks[0][0], np.median([look for _, look in self._looks], axis=0)
 
-    def distinguish(self, other: "Track") -> None:
+    def distinguish(self, other: "RegionTrack") -> None:
         """Ends the uncertainty which of the two tracks belongs to whom."""
         for one, two in ((self, other), (other, self)):
             one.met.pop(two, None)
             if not one.met:
                 one._looks.clear()
 
-    def meet(self, others: Iterable["Track"]) -> None:
+    def meet(self, others: Iterable["RegionTrack"]) -> None:
         """Notes that a region is shared: from now on this track may hold another person."""
         if others := [other for other in others if other is not self]:
             self.met |= dict.fromkeys(others)
@@ -81,7 +81,7 @@ class Track:
         self.add(region, frame, alone=True)
         self._middle, self._speed = _middle(region.box), np.zeros(2)
 
-    def swap_places(self, other: "Track", first: int) -> None:
+    def swap_places(self, other: "RegionTrack", first: int) -> None:
         """Swaps two people: each continues the other's track, from frame `first` on."""
         self.sightings.exchange(other.sightings, first)
         for name in ("last_frame", "area", "_middle", "_size", "_speed", "_looks"):
@@ -114,6 +114,11 @@ def _middle(box: Box) -> Float[np.ndarray, "2"]:
     return (box[:2] + box[2:]) / 2
 
 
+def patience(fps: float) -> int:
+    """Frames without a sighting that end a track: half a second, and three at least."""
+    return max(3, int(fps / 2))
+
+
 class Tracker:
     """Tracks people through frames in order.
 
@@ -127,8 +132,8 @@ class Tracker:
 
     def __init__(self, shape: tuple[int, int], patience: int = 12, shelf: Shelf | None = None):
         """Takes the frames' (height, width) and how many frames without a sighting end a track."""
-        self.tracks: list[Track] = []
-        self._alive: list[Track] = []
+        self.tracks: list[RegionTrack] = []
+        self._alive: list[RegionTrack] = []
         self._shelf = shelf or Shelf()
         self._patience = patience
         self._least_height = max(16, shape[0] // 30)
@@ -149,8 +154,8 @@ class Tracker:
         for track in self._alive:
             track.met = {other: None for other in track.met if other in self._alive}
         boxes = {track: track.expected(frame) for track in self._alive}
-        shares: dict[Track, list[Region]] = {}
-        alone: dict[Track, bool] = {}
+        shares: dict[RegionTrack, list[Region]] = {}
+        alone: dict[RegionTrack, bool] = {}
         newcomers: list[Region] = []
         for region in regions(mask, self._least_area):
             mine = _claims(region, boxes)
@@ -168,7 +173,7 @@ class Tracker:
                 track.meet(mine)
             for part in parts[len(mine) :]:
                 newcomers.append(part)
-        wholes: dict[Track, Region] = {}
+        wholes: dict[RegionTrack, Region] = {}
         for track, parts in shares.items():
             main = max(parts, key=lambda part: part.area)
             others = [part for part in parts if part is not main and _stands_beside(part, main)]
@@ -187,7 +192,7 @@ class Tracker:
 
     def _begin(self, region: Region, frame: int) -> None:
         if region.height >= max(self._least_height, 0.9 * region.width):
-            self._alive.append(Track(region, frame, self._shelf))
+            self._alive.append(RegionTrack(region, frame, self._shelf))
             self.tracks.append(self._alive[-1])
 
 
@@ -202,7 +207,7 @@ def appearance(image: UInt8[np.ndarray, "H W 3"], region: Region) -> Float[np.nd
 
 
 def _by_clothes(
-    wholes: dict[Track, Region], alone: dict[Track, bool], image: np.ndarray, frame: int
+    wholes: dict[RegionTrack, Region], alone: dict[RegionTrack, bool], image: np.ndarray, frame: int
 ) -> None:
     """Swaps, in place, two people who met and parted, if their clothes since then fit better so."""
     for track, whole in wholes.items():
@@ -225,7 +230,7 @@ def _by_clothes(
 
 
 def _resumed(
-    missing: list[Track], newcomers: list[Region], image: np.ndarray, frame: int
+    missing: list[RegionTrack], newcomers: list[Region], image: np.ndarray, frame: int
 ) -> list[Region]:
     """Continues lost tracks with newcomers of the same look; returns the other newcomers."""
     pairs = []
@@ -250,7 +255,7 @@ def _distance(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.linalg.norm(one - other))
 
 
-def _claims(region: Region, boxes: dict[Track, _ExpectedBox]) -> list[Track]:
+def _claims(region: Region, boxes: dict[RegionTrack, _ExpectedBox]) -> list[RegionTrack]:
     """The tracks that a region belongs to: they share half of the smaller of the two."""
     claims = [
         track
@@ -283,7 +288,9 @@ def _is_fragment(box: _ExpectedBox, others: list[_ExpectedBox]) -> bool:
     return False
 
 
-def _seeds(region: Region, tracks: list[Track], expected: list[_ExpectedBox]) -> list[_ExpectedBox]:
+def _seeds(
+    region: Region, tracks: list[RegionTrack], expected: list[_ExpectedBox]
+) -> list[_ExpectedBox]:
     """Boxes of the bodies in a region: those of its tracks, then those of newcomers.
 
     More heads than tracks in three consecutive frames mean that somebody joined.

@@ -8,15 +8,13 @@ import numpy as np
 from jaxtyping import Int, UInt8
 
 from stgan_jax.media.segmentation import Region
-from stgan_jax.methods.color import nearest
+from stgan_jax.methods.color import dressing, nearest
 from stgan_jax.methods.color.anonymizer import Recolorer
 from stgan_jax.shapes import cropping
 from stgan_jax.video.people.anonymizing import Person
-from stgan_jax.video.people.sightings import Sightings
 from stgan_jax.video.render import colours, head, sheet
 
 Image = UInt8[np.ndarray, "H W 3"]
-_ABOUT = 50  # sightings before and after one from which a stature is measured
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,10 +23,13 @@ class Look:
 
     Attributes:
       face: what is done to the original's head, one of `head.HOW`.
-      transfer: the colour-transfer network; None for the nearest pixel's colours (Eq. 9).
+      dressed: bodies that are drawn wear the `outfit` of their person, if that is known.
+      transfer: the colour-transfer network; None for the nearest pixel's colours (Eq. 9). For
+        whoever is not dressed.
     """
 
     face: str = "blur"
+    dressed: bool = False
     transfer: Recolorer | None = None
 
 
@@ -101,28 +102,30 @@ def compose(
 
 def _paint(canvas: Image, frame: Image, one: Present, plain: bool, look: Look) -> None:
     """Paints one person in a window around them, which changes completely or not at all."""
-    sighting, square = one.person.sightings[one.i], one.person.squares[one.i]
+    person, sighting, square = one.person, one.person.sightings[one.i], one.person.squares[one.i]
+    if person.bodies is not None and person.outfit is not None and look.dressed and not plain:
+        gain = person.outfit.gain(sighting.frame)
+        figure, view = person.bodies.new(one.i), person.bodies.view(one.i)
+        dressing.paint(canvas, figure, person.outfit.atlas, gain, view)
+        return
     box, side = sighting.box, int(square[2])
     corner = np.minimum(box[:2], square[:2]).clip(0)
     end = np.minimum(np.maximum(box[2:], square[:2] + side), frame.shape[:2])
     window = np.s_[corner[0] : end[0], corner[1] : end[1]]
     shape = (int(end[0] - corner[0]), int(end[1] - corner[1]))
-    placed = cropping.place(one.person.silhouette(one.i), square - [*corner, 0], shape)
+    if person.bodies is not None:
+        figure = person.bodies.new(one.i).moved(1.0, -corner.astype(float))
+        placed = (figure.coverage(shape) > 127).astype(np.uint8)
+    else:
+        placed = cropping.place(person.silhouette(one.i), square - [*corner, 0], shape)
     part = canvas[window].copy()
     if plain:
         part[placed > 0] = 255
     else:
         own = Region(box - np.tile(corner, 2), sighting.mask).on(shape)
-        stature = _stature(one.person.sightings, one.i)
+        stature = head.stature(person.sightings, one.i)
         colorize(part, frame[window], own, placed, look, stature, square - [*corner, 0])
     canvas[window] = part
-
-
-def _stature(sightings: Sightings, i: int) -> head.Stature:
-    """The stature about this time: one silhouette may lack legs or include other things."""
-    boxes = sightings.boxes(max(i - _ABOUT, 0), i + _ABOUT + 1)
-    heights = boxes[:, 2] - boxes[:, 0]
-    return head.Stature(float(heights.max()), float(np.median(heights)))
 
 
 def colorize(

@@ -11,9 +11,12 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
+from stgan_jax.video.people.sightings import Sightings
+
 HOW = ("keep", "blur", "fill")
 # A head is 0.13 of a stature; more with hair, a bent neck or a camera above.
 _SHARE = 0.22
+_ABOUT = 50  # sightings before and after one from which a stature is measured
 _CELLS = (2, 4)  # columns and rows of mean colours that remain of a blurred head
 
 
@@ -31,6 +34,13 @@ class Stature:
 
 
 UNKNOWN = Stature()
+
+
+def stature(sightings: Sightings, i: int) -> Stature:
+    """The stature about this time: one silhouette may lack legs or include other things."""
+    boxes = sightings.boxes(max(i - _ABOUT, 0), i + _ABOUT + 1)
+    heights = boxes[:, 2] - boxes[:, 0]
+    return Stature(float(heights.max()), float(np.median(heights)))
 
 
 def hide(

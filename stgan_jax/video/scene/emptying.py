@@ -1,8 +1,10 @@
 """The empty scene of a clip from a static camera in which networks found people."""
 
 import dataclasses
+from collections import Counter
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 from jaxtyping import UInt8
 
@@ -15,6 +17,8 @@ _GOES = 0.5  # of the height: who goes farther moves
 _OUTLINED = 0.3  # share of samples with a clear outline that makes somebody certain
 _OUTLINED_WELL = 0.8  # presence, in two crops, of somebody who is found in the scene alone
 _SAME = 0.3  # overlap from which who is found in the scene is a picture that is known
+_ALIKE, _FITTING = 0.7, 0.6  # overlap of two outlines, and of one and a box, that are one person's
+_MOSTLY = 0.6  # share of somebody's outlines that are another's, from which they are the other
 _TURNS = 5  # how often a restless place changes between differing from the scene and not,
 _RESTLESS = 0.2  # and that as a share of the samples; it must exceed both
 _LONG = 6  # times the frames for which people are looked for beyond, that a clip lasts at least
@@ -102,7 +106,8 @@ class _Emptying:
             if not more:
                 break
             self.tracks += more
-        tracks = [t for n, t in enumerate(self.tracks) if n in certain or _moves(t)]
+        alive = [n for n, t in enumerate(self.tracks) if n in certain or _moves(t)]
+        tracks = [self.tracks[n] for n in alive if not self._is_double(n, alive)]
         moves = [
             segmentation.difference(image, scene.empty, scene.threshold) & ~mask & 1
             for image, mask in zip(images, hidden, strict=True)
@@ -178,6 +183,26 @@ class _Emptying:
         values *= values.mean() / np.maximum(values.mean((1, 2), keepdims=True), 1)  # one light
         away = np.abs(values - np.median(values, axis=0)).max(-1)
         return float((away > max(_NOISE, 4 * float(np.median(away)))).mean()) < _STIRS
+
+    def _is_double(self, n: int, alive: list[int]) -> bool:
+        """Whether somebody's outlines are another's, and fit the other's boxes better."""
+        samples = [s for s in self._samples if s.presences.get(n, 0.0) >= outlining.PRESENT]
+        doubles = Counter(m for s in samples for m in s.slips if m in alive and self._fits(s, n, m))
+        return max(doubles.values(), default=0) > _MOSTLY * len(samples)
+
+    def _fits(self, sample: _Sample, n: int, m: int) -> bool:
+        """Whether n's outline in a sample is m's, and fits m's box better than n's."""
+        if n == m or sample.presences[m] < outlining.PRESENT:
+            return False
+        masks = [self._shelf.get(sample.slips[k], self._shape) > 0 for k in (n, m)]
+        union = (masks[0] | masks[1]).sum()
+        if not union or (masks[0] & masks[1]).sum() < _ALIKE * union:
+            return False
+        left, top, width, height = cv2.boundingRect((masks[0] | masks[1]).astype(np.uint8))
+        around = np.array([[top, left, top + height, left + width]], np.float64)
+        boxes = [self.tracks[k].at(np.array([sample.number])) for k in (n, m)]
+        own, other = (linking.overlap(around, box)[0, 0] for box in boxes)
+        return bool(other > max(own, _FITTING))
 
     def _others(self, sample: _Sample, n: int) -> UInt8[np.ndarray, "H W"]:
         """1 where others than n may be in a sample."""
