@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.signal import savgol_filter
 
-from stgan_jax.methods.api import Track
+from stgan_jax.methods.api import Course
 
 _SMOOTH = 1.1  # seconds, a gait cycle: a box's middle and feet swing with the legs
 _FOCAL = 1.0  # focal length over the longer side of the picture, as phones and cameras have it
@@ -47,7 +47,7 @@ def track(
     fps: float,
     shape: tuple[int, int],
     above: float | None,
-) -> Track:
+) -> Course:
     """What is known of a walk.
 
     Args:
@@ -59,7 +59,7 @@ def track(
     top, left, bottom, right = boxes.T
     window = min(len(boxes) - 1 + len(boxes) % 2, round(_SMOOTH * fps) // 2 * 2 + 1)
     if window < 3:
-        return Track(fps)
+        return Course(fps)
     height = savgol_filter(bottom - top, window, 1)
     place = np.stack([bottom, (left + right) / 2], 1)
     steps = savgol_filter(place, window, 1, deriv=1, axis=0) / height[:, None]
@@ -67,4 +67,4 @@ def track(
     if above is not None:
         slope = (above - _MIDDLE) * np.median(height) / (_FOCAL * max(shape))
         pitch = float(np.clip(np.degrees(np.arctan(slope)), 0.0, _STEEPEST))
-    return Track(fps, steps, pitch)
+    return Course(fps, steps, pitch)
