@@ -10,6 +10,7 @@ colour is no original pixel. --cache keeps the rendered scenes, for the next ver
 """
 
 import contextlib
+import dataclasses
 import functools
 import json
 import os
@@ -140,6 +141,7 @@ def write_anonymous(
     def flat(canvas: np.ndarray, frame: np.ndarray, own: np.ndarray, new: np.ndarray, *_) -> None:
         canvas[new > 0] = people_scores.MARK
 
+    options = dataclasses.replace(options, color="nearest")  # the colours that `flat` replaces
     with mock.patch.object(compose, "colorize", flat):
         clip.anonymize_video(folder, output, model, options=options)
 

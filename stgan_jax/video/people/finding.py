@@ -247,13 +247,12 @@ class _Outlining:
         things: dict[int, Float[np.ndarray, "M 4"]],
     ):
         self._source, self._nets, self._blanks = source, nets, blanks
-        self._shelf, self._beyond, self._things = shelf, beyond, things
+        self._shelf, self._things = shelf, things
         self._scene, self._unknown, self._restless, self._tracks = behind
         self._fps = float(source.info.fps)
-        self._paths = [
-            track.at(np.arange(track.frames[0] - self._beyond, track.frames[-1] + self._beyond + 1))
-            for track in self._tracks
-        ]
+        self._reaches = [track.reach(beyond, source.shape) for track in self._tracks]
+        pairs = zip(self._tracks, self._reaches, strict=True)
+        self._paths = [track.at(np.array(reach)) for track, reach in pairs]
         self.hidden = Unions(shelf, source.shape)
 
     def run(self, update: Callable[[], Any]) -> list[Subject]:
@@ -311,9 +310,9 @@ class _Outlining:
         """Whose tracks are in a frame, and their boxes."""
         size = np.array(self._source.shape)
         who, boxes = [], []
-        for n, track in enumerate(self._tracks):
-            if track.is_near(number, self._beyond):
-                box = self._paths[n][number - track.frames[0] + self._beyond]
+        for n, reach in enumerate(self._reaches):
+            if number in reach:
+                box = self._paths[n][number - reach.start]
                 # Of who comes in or leaves, a foot may be inside before and after the box is.
                 within = _INSIDE * (box[2] - box[0])
                 least, most = within - box[2:], size - within - box[:2]

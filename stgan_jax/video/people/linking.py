@@ -27,6 +27,7 @@ _REACH = (0.3, 0.6)  # how far from where they are expected, in statures: at onc
 _RATIO = 2.0  # largest change of height
 _OTHER = 0.45  # distance of looks from which two are different people
 _NEVER = 1e6
+_LINGERS, _EDGE = 3, 0.15  # at the frame's edge people stay in sight for longer; of the height
 _PART = 0.9  # share of a box inside better ones from which it is nobody of their own
 _AS_WIDE = 0.7  # of a box: width of a better one inside from which the rest is a mirror image
 _GRID = 16  # points to a side, by which that share is measured
@@ -88,9 +89,19 @@ class BoxTrack:
             inside += np.tile(np.maximum(numbers - known[-1], 0)[:, None] * end, 2)
         return inside
 
-    def is_near(self, number: int, beyond: int) -> bool:
-        """Whether a frame is among the track's, or at most `beyond` frames before or after."""
-        return self.frames[0] - beyond <= number <= self.frames[-1] + beyond
+    def reach(self, beyond: int, size: tuple[int, int]) -> range:
+        """Frames in which the person may be: `beyond` before and after being found, too.
+
+        Three times as long where they come in or leave: a foot or a back is in the frame, then.
+
+        Args:
+          beyond: frames.
+          size: (height, width) of the frames.
+        """
+        before, after = (
+            beyond * (_LINGERS if _is_at_edge(self.boxes[n], size) else 1) for n in (0, -1)
+        )
+        return range(self.frames[0] - before, self.frames[-1] + after + 1)
 
 
 class Linker:
@@ -292,6 +303,11 @@ def _are_parts(boxes: Boxes, scores: Float[np.ndarray, "N"]) -> Bool[np.ndarray,
         ]
         out[n] = (inside[0] @ inside[1].T > 0).mean() > _PART
     return out
+
+
+def _is_at_edge(box: Box, size: tuple[int, int]) -> bool:
+    near = _EDGE * (box[2] - box[0])
+    return bool((box[:2] < near).any() or (box[2:] > np.array(size) - near).any())
 
 
 def _slope(numbers: np.ndarray, boxes: np.ndarray) -> Float[np.ndarray, "2"]:

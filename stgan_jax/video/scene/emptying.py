@@ -137,7 +137,7 @@ class _Emptying:
     def _outline(self, sample: _Sample) -> None:
         """Outlines those in a sample who are not outlined yet."""
         for n, track in enumerate(self.tracks):
-            if n not in sample.slips and track.is_near(sample.number, self._beyond):
+            if n not in sample.slips and sample.number in track.reach(self._beyond, self._shape):
                 box = track.at(np.array([sample.number]))[0]
                 with self._nets.outliner() as outliner:
                     mask, sample.presences[n] = outlining.possible(

@@ -132,7 +132,8 @@ def test_boxes_between_and_beyond_are_on_the_line():
     track.add(20, box(100), 0.8, RED)
     numbers = np.arange(6, 25)
     assert np.allclose(track.at(numbers), [box(50 + 5 * (n - 10)) for n in numbers])
-    assert [track.is_near(n, 4) for n in (5, 6, 24, 25)] == [False, True, True, False]
+    assert track.reach(4, (300, 400)) == range(6, 25)
+    assert track.reach(4, (300, 128)) == range(6, 20 + 3 * 4 + 1)  # the last box is at the edge
 
 
 def test_looks_compare_clothes_and_not_what_is_beside_them():
