@@ -30,16 +30,15 @@ def eye(boxes: Sequence[Float[np.ndarray, "_ 4"] | Int[np.ndarray, "_ 4"]]) -> f
     if len(known) < 3:
         return None
     feet, height = known[:, 2], known[:, 2] - known[:, 0]
-    weights = np.ones(len(known))
-    slope = 0.0
+    low, high = np.quantile(feet, (0.05, 0.95))
+    if high - low < _APART * np.median(height):
+        return None
+    weights, slope = np.ones(len(known)), 0.0
     for _ in range(10):  # least squares in which outliers count little
         slope, level = np.polyfit(feet, height, 1, w=weights)
         off = np.abs(height - slope * feet - level) / height
         weights = 1.0 / (1.0 + np.square(off / 0.05))
-    low, high = np.quantile(feet, (0.05, 0.95))
-    if high - low < _APART * np.median(height) or slope <= 0.05:
-        return None
-    return float(1.0 / slope)
+    return float(1.0 / slope) if slope > 0.05 else None
 
 
 def track(
