@@ -147,16 +147,6 @@ def linear_mix_views() -> str:
     return table(("recogniser", *columns), rows)
 
 
-def numbers_table() -> str:
-    """Rank-1 by each number of a gait, read from walks as they are and from published ones."""
-    found: dict[str, list[str]] = {}
-    for row in rows_of("retarget/gait_numbers.csv"):
-        found.setdefault(row["numbers"], []).append(interval(row, 3))
-    methods = dict.fromkeys(row["walks"] for row in rows_of("retarget/gait_numbers.csv"))
-    head = [f"{method}, {how}" for method in methods for how in ("nearest", "LDA")]
-    return table(("read of the walk", *head), ([k, *v] for k, v in found.items()))
-
-
 def opengait_table() -> str:
     """Walks as 64x64 silhouettes."""
     rows = []
@@ -305,12 +295,10 @@ def leaderboard() -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "hard-scenes": hard_scenes,
     "real-clips": real_clips,
-    "retarget-privacy": partial(attacks_table, "retarget/privacy.csv", "retarget"),
-    "retarget-in-step-privacy": partial(attacks_table, "retarget/privacy.csv", "in step"),
+    "retarget-before": partial(attacks_table, "retarget/privacy.csv", "seed 0"),
     "retarget-naturalness": naturalness_table,
-    "retarget-views": partial(naturalness_by_view, "retarget"),
+    "retarget-views": partial(naturalness_by_view, "seed 0"),
     "retarget-linking": linking_table,
-    "retarget-numbers": numbers_table,
     "retarget-opengait": opengait_table,
     "retarget-pose": pose_table,
     "trade": partial(plain_table, "retarget/corner.csv", _TRADE),

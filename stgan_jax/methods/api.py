@@ -39,7 +39,7 @@ class ReadsGaits(Protocol):
         ...
 
 
-class Track(NamedTuple):
+class Course(NamedTuple):
     """What a video shows of a walk beside its silhouettes.
 
     Attributes:
@@ -117,7 +117,7 @@ class Anonymizer:
         crops: Callable[[range], np.ndarray],
         frames: int,
         key: jax.Array,
-        track: Track | None = None,
+        track: Course | None = None,
     ) -> Iterator[tuple[range, np.ndarray]]:
         """Anonymises a long walk without holding all of its silhouettes; needed if `whole`.
 
@@ -132,7 +132,7 @@ class Anonymizer:
         """
         raise NotImplementedError
 
-    def drawn(self, silhouettes: Silhouettes, key: jax.Array, track: Track | None = None) -> Drawn:
+    def drawn(self, silhouettes: Silhouettes, key: jax.Array, track: Course | None = None) -> Drawn:
         """The bodies behind a call, to be dressed; only of methods that draw bodies."""
         raise NotImplementedError
 
@@ -141,7 +141,7 @@ class Anonymizer:
         crops: Callable[[range], np.ndarray],
         frames: int,
         key: jax.Array,
-        track: Track | None = None,
+        track: Course | None = None,
     ) -> Drawn:
         """`drawn` for a long walk, with the arguments of `in_pieces`; needed if `draws`."""
         raise NotImplementedError

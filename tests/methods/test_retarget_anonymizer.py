@@ -10,7 +10,7 @@ import pytest
 from stgan_jax.data.walkers import labelled, procedural
 from stgan_jax.evaluation import motion, naturalness
 from stgan_jax.methods import catalog
-from stgan_jax.methods.api import Track
+from stgan_jax.methods.api import Course
 from stgan_jax.methods.retarget.anonymizer import RetargetAnonymizer, stranger
 from stgan_jax.shapes import contour, gait, identity
 from stgan_jax.shapes.walker import Walker
@@ -94,7 +94,7 @@ def test_where_the_ground_speed_is_known_feet_stay_where_they_are(shipped):
     speed = own.stride * person.cadence / fps  # statures a frame
     steps = np.tile(speed * ahead, (frames, 1))
     for key in jax.random.split(jax.random.key(0), 3):
-        new = shipped.drawn(own.silhouettes(), key, Track(fps, steps, 6.0)).new
+        new = shipped.drawn(own.silhouettes(), key, Course(fps, steps, 6.0)).new
         for side, offset in (("R", 0.0), ("L", 0.5)):
             ball = new.projected[f"ball_{side}"][0] + np.cumsum(steps, 0)
             stands = ((new.gait.phase + offset) % 1 > 0.12) & ((new.gait.phase + offset) % 1 < 0.5)
@@ -105,10 +105,10 @@ def test_where_the_ground_speed_is_known_feet_stay_where_they_are(shipped):
 
 def test_steps_in_the_picture_decide_over_the_usual_cadence(shipped):
     walk, key = procedural.silhouettes(3, 90.0, frames=60), jax.random.key(3)
-    still = shipped.with_options(turn=0.0).drawn(walk, key, Track(25.0, np.zeros((60, 2))))
+    still = shipped.with_options(turn=0.0).drawn(walk, key, Course(25.0, np.zeros((60, 2))))
     assert np.ptp(still.new.gait.phase) < 0.05
     fast = np.tile([0.0, -0.04], (60, 1))
-    new = shipped.with_options(turn=0.0).drawn(walk, key, Track(25.0, fast, 12.0)).new
+    new = shipped.with_options(turn=0.0).drawn(walk, key, Course(25.0, fast, 12.0)).new
     assert np.diff(new.gait.phase) == pytest.approx(0.04 / new.stride, rel=0.06)
     assert new.gait.pitch == 12.0
 

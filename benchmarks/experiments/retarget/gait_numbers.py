@@ -18,10 +18,10 @@ from tqdm import tqdm
 from stgan_jax.evaluation import attacks
 from stgan_jax.evaluation.walks import Walks
 from stgan_jax.methods import catalog
-from stgan_jax.methods.api import Anonymizer
+from stgan_jax.methods.api import Anonymizer, walk_keys
 from stgan_jax.methods.baselines import Unprotected
 from stgan_jax.methods.retarget.anonymizer import RetargetAnonymizer
-from stgan_jax.shapes import gait
+from stgan_jax.shapes import contour, gait
 from stgan_jax.util import files
 from stgan_jax.util.errors import numbers, one_sentence, parse_flags
 
@@ -55,10 +55,11 @@ def _published(method: Anonymizer, reader: RetargetAnonymizer, walks: Walks) -> 
     out = np.full((len(walks.names), 7), np.nan)
     normal = walks.condition == "nm"
     for name, part in walks.parts(0).items():
-        index = np.flatnonzero(part.mask & normal)
-        each = walks.silhouettes(method, index, part.seed)
-        for i, _, silhouettes in tqdm(each, f"{method.name}: {name}", len(index), unit="walk"):
-            out[i] = summary(reader, silhouettes)
+        for i in tqdm(np.flatnonzero(part.mask & normal), f"{method.name}: {name}", unit="walk"):
+            own = walks.contours(np.array([i]), "resampled")[0]
+            [key] = walk_keys([walks.names[i]], part.seed)
+            silhouettes = contour.decode(contour.to_pixels(own), "resampled")
+            out[i] = summary(reader, method(silhouettes, key))
     return out
 
 
@@ -94,7 +95,7 @@ def main(_):
         files.check_output(_OUT.value)
         walks = Walks.of_dataset(_DATASET.value, _DATA_DIR.value, numbers("--views", _VIEWS.value))
         reader, rows = RetargetAnonymizer.load(_READER.value), []
-        for method in (Unprotected(), catalog.load(_MODEL.value)):
+        for method in (catalog.load(_MODEL.value), Unprotected()):
             values = _published(method, reader, walks)
             for name, columns in _COLUMNS.items():
                 for attacker in ("nearest", "LDA"):

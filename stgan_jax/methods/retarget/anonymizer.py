@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from stgan_jax.methods import weights
-from stgan_jax.methods.api import Anonymizer, Drawn, Silhouettes, Track
+from stgan_jax.methods.api import Anonymizer, Course, Drawn, Silhouettes
 from stgan_jax.methods.retarget import networks
 from stgan_jax.methods.retarget.settings import RetargetSettings
 from stgan_jax.shapes import contour, gait, identity
@@ -122,7 +122,7 @@ class RetargetAnonymizer(Anonymizer):
         return other
 
     def __call__(
-        self, silhouettes: Silhouettes, key: jax.Array, track: Track | None = None
+        self, silhouettes: Silhouettes, key: jax.Array, track: Course | None = None
     ) -> Silhouettes:
         """See `Anonymizer.__call__`; long walks by `in_pieces`, which gives the same.
 
@@ -137,7 +137,7 @@ class RetargetAnonymizer(Anonymizer):
         crops: Callable[[range], np.ndarray],
         frames: int,
         key: jax.Array,
-        track: Track | None = None,
+        track: Course | None = None,
     ) -> Iterator[tuple[range, np.ndarray]]:
         """See `Anonymizer.in_pieces`."""
         reading = self._read(crops, frames)
@@ -150,7 +150,7 @@ class RetargetAnonymizer(Anonymizer):
                 out[there] = walker.silhouettes(there + first)
             yield piece, out
 
-    def drawn(self, silhouettes: Silhouettes, key: jax.Array, track: Track | None = None) -> Drawn:
+    def drawn(self, silhouettes: Silhouettes, key: jax.Array, track: Course | None = None) -> Drawn:
         """See `Anonymizer.drawn`."""
         return self.bodies(_slices(silhouettes), len(silhouettes), key, track)
 
@@ -159,7 +159,7 @@ class RetargetAnonymizer(Anonymizer):
         crops: Callable[[range], np.ndarray],
         frames: int,
         key: jax.Array,
-        track: Track | None = None,
+        track: Course | None = None,
     ) -> Drawn:
         """See `Anonymizer.bodies`."""
         return self._bodies(self._read(crops, frames), key, track)
@@ -196,9 +196,9 @@ class RetargetAnonymizer(Anonymizer):
         told = np.stack([mean[:, person] * sure, sure], 1)
         return Reading(mean[:, pose], variance[:, pose], told, there)
 
-    def _bodies(self, reading: Reading, key: jax.Array, track: Track | None) -> Drawn:
+    def _bodies(self, reading: Reading, key: jax.Array, track: Course | None) -> Drawn:
         """The person as read, and who is to be drawn, in what gait."""
-        options, track = self.options, track or Track()
+        options, track = self.options, track or Course()
         mean, scale = (np.asarray(self.params["people"][name]) for name in ("mean", "scale"))
         told, sure = reading.person[reading.there].sum(0)
         own = mean + scale * np.clip(told / sure, -_MOST, _MOST)
@@ -248,7 +248,7 @@ def _slices(silhouettes: Silhouettes) -> Callable[[range], np.ndarray]:
 
 
 def _cadence(
-    stride: float, person: identity.Identity, walk: gait.Gait, track: Track
+    stride: float, person: identity.Identity, walk: gait.Gait, track: Course
 ) -> Float[np.ndarray, " T"] | float:
     """Cycles a frame of a person who walks in somebody's place: speed by stride.
 

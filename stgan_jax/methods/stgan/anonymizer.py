@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from stgan_jax.methods.api import Anonymizer, Contours, Silhouettes, Track, walk_keys
+from stgan_jax.methods.api import Anonymizer, Contours, Course, Silhouettes, walk_keys
 from stgan_jax.methods.retarget.anonymizer import RetargetAnonymizer
 from stgan_jax.methods.stgan.settings import StganSettings
 from stgan_jax.shapes import contour
@@ -56,7 +56,7 @@ class StganAnonymizer(Anonymizer):
         crops: Callable[[range], np.ndarray],
         frames: int,
         key: jax.Array,
-        track: Track | None = None,
+        track: Course | None = None,
     ) -> Iterator[tuple[range, np.ndarray]]:
         """See `Anonymizer.in_pieces`: the noise gait is of the whole walk."""
         assert self._noise_model is not None

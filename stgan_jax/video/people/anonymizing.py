@@ -244,7 +244,7 @@ def _store(person: Person, sightings: range, silhouettes: Iterable[np.ndarray]) 
 
 
 def _anonymize_whole(
-    person: Person, key: jax.Array, model: api.Anonymizer, track: api.Track
+    person: Person, key: jax.Array, model: api.Anonymizer, track: api.Course
 ) -> None:
     """Anonymises a walk from end to end; if that fails, the person is not shown."""
 

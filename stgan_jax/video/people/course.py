@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.signal import savgol_filter
 
-from stgan_jax.methods.api import Track
+from stgan_jax.methods.api import Course
 
 _SMOOTH = 1.1  # seconds, a gait cycle: a box's middle and feet swing with the legs
 _FOCAL = 1.0  # focal length over the longer side of the picture, as phones and cameras have it
@@ -30,16 +30,15 @@ def eye(boxes: Sequence[Float[np.ndarray, "_ 4"] | Int[np.ndarray, "_ 4"]]) -> f
     if len(known) < 3:
         return None
     feet, height = known[:, 2], known[:, 2] - known[:, 0]
-    weights = np.ones(len(known))
-    slope = 0.0
+    low, high = np.quantile(feet, (0.05, 0.95))
+    if high - low < _APART * np.median(height):
+        return None
+    weights, slope = np.ones(len(known)), 0.0
     for _ in range(10):  # least squares in which outliers count little
         slope, level = np.polyfit(feet, height, 1, w=weights)
         off = np.abs(height - slope * feet - level) / height
         weights = 1.0 / (1.0 + np.square(off / 0.05))
-    low, high = np.quantile(feet, (0.05, 0.95))
-    if high - low < _APART * np.median(height) or slope <= 0.05:
-        return None
-    return float(1.0 / slope)
+    return float(1.0 / slope) if slope > 0.05 else None
 
 
 def track(
@@ -47,7 +46,7 @@ def track(
     fps: float,
     shape: tuple[int, int],
     above: float | None,
-) -> Track:
+) -> Course:
     """What is known of a walk.
 
     Args:
@@ -59,7 +58,7 @@ def track(
     top, left, bottom, right = boxes.T
     window = min(len(boxes) - 1 + len(boxes) % 2, round(_SMOOTH * fps) // 2 * 2 + 1)
     if window < 3:
-        return Track(fps)
+        return Course(fps)
     height = savgol_filter(bottom - top, window, 1)
     place = np.stack([bottom, (left + right) / 2], 1)
     steps = savgol_filter(place, window, 1, deriv=1, axis=0) / height[:, None]
@@ -67,4 +66,4 @@ def track(
     if above is not None:
         slope = (above - _MIDDLE) * np.median(height) / (_FOCAL * max(shape))
         pitch = float(np.clip(np.degrees(np.arctan(slope)), 0.0, _STEEPEST))
-    return Track(fps, steps, pitch)
+    return Course(fps, steps, pitch)
