@@ -61,10 +61,7 @@ class Person:
     def silhouette(self, i: int) -> UInt8[np.ndarray, "240 240"]:
         """The anonymised silhouette of sighting i in its crop."""
         if self.bodies is not None:
-            top, left, side = map(int, self.squares[i])
-            scale = contour.SIZE / side
-            figure = self.bodies.new(i).moved(scale, -scale * np.array([top, left]))
-            return (figure.coverage((contour.SIZE, contour.SIZE)) > 127).astype(np.uint8)
+            return self.bodies.silhouette(i)
         at, length = map(int, self.slips[i])
         return self.shelf.get((at, length), (contour.SIZE, contour.SIZE))
 

@@ -46,6 +46,7 @@ class Bodies:
     def __init__(self, drawn: Drawn, squares: Int[np.ndarray, "T 3"]):
         """Takes the walk as bodies, and the crops (top, left, side) in pixels of the clip."""
         self._drawn, self._squares = drawn, squares
+        self._part = functools.lru_cache(maxsize=4)(self._around)
         self._block = functools.lru_cache(maxsize=4)(self._posed)
 
     def own(self, i: int) -> Figure:
@@ -60,11 +61,21 @@ class Bodies:
         """Degrees from which the person is seen, see `drawing.project`."""
         return float(self._drawn.own.gait.view[i])
 
-    def _posed(self, own: bool, block: int) -> list[Figure]:
+    def silhouette(self, i: int) -> UInt8[np.ndarray, "240 240"]:
+        """The new body of sighting i in its crop, 0/1."""
+        part, first = self._part(False, i // _BLOCK)
+        return part.mask(i - first)
+
+    def _around(self, own: bool, block: int) -> tuple[walker.Walker, int]:
+        """The walk about a block, and where it begins."""
         whole = self._drawn.own if own else self._drawn.new
-        start, stop = block * _BLOCK, min((block + 1) * _BLOCK, len(whole))
-        first, last = max(start - _AROUND, 0), min(stop + _AROUND, len(whole))
-        part = dataclasses.replace(whole, gait=_cut(whole.gait, slice(first, last)))
+        first = max(block * _BLOCK - _AROUND, 0)
+        part = slice(first, (block + 1) * _BLOCK + _AROUND)
+        return dataclasses.replace(whole, gait=_cut(whole.gait, part)), first
+
+    def _posed(self, own: bool, block: int) -> list[Figure]:
+        part, first = self._part(own, block)
+        start, stop = block * _BLOCK, min((block + 1) * _BLOCK, first + len(part))
         posed = surface.figures(part, range(start - first, stop - first))
         out = []
         for figure, i in zip(posed, range(start, stop), strict=True):
