@@ -6,6 +6,7 @@ Bodies are `body.body_spheres` before a camera far away. What is drawn lies in a
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -114,7 +115,9 @@ class Walker:
         boxes = np.concatenate([(centres - reach).min(1), (centres + reach).max(1)], -1)
         return cropping.track_squares(boxes * SCALE)
 
-    def outlines(self, frame: int, square=None, size: int = SIZE) -> list[Float[np.ndarray, "N 2"]]:
+    def outlines(
+        self, frame: int, square: Sequence[float] | np.ndarray | None = None, size: int = SIZE
+    ) -> list[Float[np.ndarray, "N 2"]]:
         """Outline of each part in one frame, convex polygons of (row, col).
 
         Args:
