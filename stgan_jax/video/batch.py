@@ -97,7 +97,8 @@ def _each(todo: list[Job], run: Callable[[Job], dict[str, Any]], alone: bool) ->
         if len(todo) > 1:
             tqdm.write(os.fspath(job.source))
         try:
-            job.output.parent.mkdir(parents=True, exist_ok=True)
+            if job.in_tree:
+                job.output.parent.mkdir(parents=True, exist_ok=True)
             results.append(run(job))
         except Exception as error:
             full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)

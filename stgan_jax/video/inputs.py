@@ -25,11 +25,15 @@ _SAMPLED = 16  # folders of pictures that are looked into to tell what a tree of
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """One input and its output; `kind` is "clip" or "dataset"."""
+    """One input and its output; `kind` is "clip" or "dataset".
+
+    `in_tree`: whether the output's folder is one of a tree that is created.
+    """
 
     source: Path
     output: Path
     kind: str
+    in_tree: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +82,7 @@ def plan(
                 f"{source} and {twin.source} would both become {target}: do them one after the "
                 "other, with --output"
             )
-        jobs[target] = Job(source, target, kind)
+        jobs[target] = Job(source, target, kind, many)
     return list(jobs.values()), left
 
 
