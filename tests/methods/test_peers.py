@@ -70,7 +70,7 @@ def test_blur_rounds_off_what_is_thinner_than_it_and_pixelation_is_made_of_squar
     thin = np.zeros((1, 240, 240), np.uint8)
     thin[0, 20:220, 118:122] = 1
     assert not peers.blur(thin, key).any()
-    assert 0.6 < blurred.sum() / walk.sum() < 1.3
+    assert 0.25 < blurred.sum() / walk.sum() < 0.8  # limbs go
     edges = np.flatnonzero((squares[:, :, 1:] != squares[:, :, :-1]).any((0, 1)))
     assert len(edges) <= 12
     assert (still == still[0]).all()

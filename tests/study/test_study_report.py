@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from stgan_jax.evaluation import report as evaluation_report
+from stgan_jax.evaluation import page as evaluation_page
 from stgan_jax.study import database, report
 from stgan_jax.study.plan import ANCHOR
 from stgan_jax.util.errors import InputError
@@ -189,9 +189,9 @@ def test_report_is_whole_safe_and_goes_into_an_evaluation(study, tmp_path):
     assert len(list(csv.reader((tmp_path / "out" / "ratings.csv").open()))) == 1 + 5 * 16
     loaded = report.load(tmp_path / "out")
     assert loaded == json.loads(json.dumps(report.figures(study)))
-    shown = evaluation_report._opinions(loaded)
+    shown = evaluation_page._opinions(loaded)
     assert "<b>3.25</b> <small>[2.76, 3.74]</small>" in shown
-    assert evaluation_report._opinions(None) == ""
+    assert evaluation_page._opinions(None) == ""
 
 
 def test_a_report_that_is_none_is_said(tmp_path):
