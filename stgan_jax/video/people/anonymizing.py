@@ -342,7 +342,9 @@ def reasons(sightings: Sightings, shape: tuple[int, int], fps: float) -> list[st
         reason = None
         if box[2] - box[0] < _LEAST:
             reason = "too small"
-        elif unclear_for[i] > _BRIDGED or (not clear[i] and not clear[:i].any()):
+        elif unclear_for[i] > _BRIDGED or (
+            not clear[i] and not (clear[:i].any() and clear[i:].any())
+        ):
             reason = UNCLEAR
         elif cut[i] and (not whole.any() or areas[i] < 0.5 * areas[nearest[i]]):
             reason = "cut off by the frame"
