@@ -13,6 +13,7 @@ from stgan_jax.video.people import linking, masks, networks, outlining
 from stgan_jax.video.people.shelf import Shelf, Slip
 from stgan_jax.video.scene import fill
 
+_ALONG = 0.8  # share of the clip in which somebody is who is there all along
 _GOES = 0.5  # of the height: who goes farther moves
 _OUTLINED = 0.3  # share of samples with a clear outline that makes somebody certain
 _OUTLINED_WELL = 0.8  # presence, in two crops, of somebody who is found in the scene alone
@@ -212,8 +213,14 @@ class _Emptying:
         return mask
 
     def _stays(self, track: linking.BoxTrack) -> bool:
-        """Whether somebody is at one place for a while; who walks goes too little in a moment."""
-        return track.frames[-1] - track.frames[0] > 2 * self._beyond and not _moves(track)
+        """Whether somebody is at one place for a while; who walks goes too little in a moment.
+
+        Who is there all along and hidden below only seems to move: the head stays.
+        """
+        lasts = track.frames[-1] - track.frames[0]
+        if not _moves(track):
+            return lasts > 2 * self._beyond
+        return lasts > _ALONG * self._frames and not _moves(track, 0.0)
 
     def _everywhere(self, n: int) -> UInt8[np.ndarray, "H W"]:
         """Where somebody who stays is in any sample: an arm that one outline lacks, another has."""
@@ -267,12 +274,9 @@ class _Emptying:
         return tracks
 
 
-def _moves(track: linking.BoxTrack) -> bool:
-    """Whether somebody goes on: the head, too, as who is hidden below only seems to."""
+def _moves(track: linking.BoxTrack, part: float = 0.5) -> bool:
+    """Whether somebody goes on, by the place of a part of the box: 0 its top, 0.5 its middle."""
     boxes = np.stack(track.boxes)
-    columns = (boxes[:, 1] + boxes[:, 3]) / 2
-    goes = min(
-        np.linalg.norm(np.ptp(np.stack([rows, columns], 1), axis=0))
-        for rows in (boxes[:, 0], (boxes[:, 0] + boxes[:, 2]) / 2)
-    )
+    rows = boxes[:, 0] + part * (boxes[:, 2] - boxes[:, 0])
+    goes = np.linalg.norm(np.ptp(np.stack([rows, (boxes[:, 1] + boxes[:, 3]) / 2], 1), axis=0))
     return bool(goes >= _GOES * np.median(boxes[:, 2] - boxes[:, 0]))
