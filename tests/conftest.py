@@ -23,6 +23,7 @@ if "PYTEST_XDIST_WORKER" not in os.environ:
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 
 # While the hook loads a module, it compiles anew what that imports, unless it is there.
+import commands
 import flax  # noqa: F401
 import jax
 import optax  # noqa: F401
@@ -38,6 +39,7 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 
 def pytest_collection_modifyitems(items):
     """The files that take longest come first, so that the workers end about together."""
+    commands.prepare()  # here, as only those who run tests collect them
     long = (
         "loop sweep datasets stgan_step launch parallel run stencil kernels clip anonymize batch "
         "retarget_anonymizer demo recognizers study_report study_server"

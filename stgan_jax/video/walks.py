@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import multiprocessing
 import os
 import pickle
 import signal
@@ -20,7 +19,7 @@ from tqdm import tqdm
 from stgan_jax.media import pictures
 from stgan_jax.methods import api, catalog
 from stgan_jax.shapes import contour, cropping, gei
-from stgan_jax.util import arrays, errors, files
+from stgan_jax.util import arrays, children, errors, files
 from stgan_jax.util.errors import InputError
 from stgan_jax.video import keys
 
@@ -158,8 +157,7 @@ def _results(
         loaded = _load(*model)
         yield from (work(loaded, name) for name in names)
         return
-    # JAX has threads, which do not survive a fork.
-    context = multiprocessing.get_context("spawn")
+    context = children.context(__name__)
     platform = _platform()
     devices = 1 if platform == "cpu" else jax.local_device_count()
     place = platform, context.Value("i", 0), devices

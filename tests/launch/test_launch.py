@@ -1,7 +1,6 @@
 """The commands as a user runs them: exit codes, one sentence, nothing half-written."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from commands import run
 
 from stgan_jax.data.walkers.scenes import Scene
 from stgan_jax.media import containers
@@ -16,15 +16,9 @@ from stgan_jax.media import containers
 ROOT = Path(__file__).parents[2]
 
 
-def run(*arguments, **environment):
-    return subprocess.run(
-        [sys.executable, *map(str, arguments)],
-        cwd=ROOT,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+def fresh(code):
+    """Runs Python code in a process that has imported nothing."""
+    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +172,7 @@ def test_a_package_that_is_not_installed_is_one_sentence():
         "from stgan_jax.util.errors import one_sentence\n"
         "with one_sentence():\n    import no_such_package.inside\n"
     )
-    done = run("-c", program)
+    done = fresh(program)
     assert done.returncode == 2
     assert done.stderr.startswith("error: no_such_package is not installed: pip install")
     assert done.stderr.count("\n") == 1
@@ -189,7 +183,7 @@ def test_a_full_disk_is_one_sentence(tmp_path):
         "import errno\nfrom stgan_jax.util.errors import one_sentence\n"
         "with one_sentence():\n    raise OSError(errno.ENOSPC, 'No space left', 'file')\n"
     )
-    done = run("-c", code)
+    done = fresh(code)
     assert done.returncode == 2
     assert done.stderr.strip().startswith("error: file: the disk is full")
 
@@ -220,7 +214,7 @@ def test_anonymising_and_the_models_work_without_tensorflow(trained):
         "from stgan_jax.training import checkpoint, gradients, parallel\n"
         f"catalog.load({str(trained / 'stgan')!r})\n"
     )
-    done = run("-c", code)
+    done = fresh(code)
     assert done.returncode == 0, done.stderr
 
 

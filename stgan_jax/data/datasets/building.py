@@ -4,7 +4,6 @@ import contextlib
 import io
 import itertools
 import json
-import multiprocessing
 import os
 import shutil
 import zlib
@@ -20,7 +19,7 @@ from tqdm import tqdm
 
 from stgan_jax.data.datasets import records
 from stgan_jax.shapes import gei
-from stgan_jax.util import files
+from stgan_jax.util import children, files
 from stgan_jax.util.errors import InputError
 
 # A subject's sequences by name, and counts of what was dropped, by reason.
@@ -106,9 +105,8 @@ class SequenceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True): 
         missing = [subject for subject in self.subjects() if not self._part(subject).exists()]
         if not missing:
             return
-        # Forked children of a process that runs TensorFlow or JAX can hang: spawn.
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(min(os.cpu_count() or 1, len(missing)), context) as pool:
+        workers = min(os.cpu_count() or 1, len(missing))
+        with ProcessPoolExecutor(workers, children.context(__name__)) as pool:
             jobs = pool.map(
                 _make_part,
                 itertools.repeat(self.reader()),

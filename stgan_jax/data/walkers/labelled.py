@@ -1,7 +1,6 @@
 """Walks to learn from: silhouettes as they are recorded, with the gait and the person known."""
 
 import contextlib
-import multiprocessing
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -16,6 +15,7 @@ from stgan_jax.data.walkers import recording
 from stgan_jax.shapes import cropping, drawing, identity
 from stgan_jax.shapes.gait import Gait
 from stgan_jax.shapes.walker import Walker
+from stgan_jax.util import children
 
 FIRST_UNSEEN = identity.FIRST_UNSEEN  # seed of the first walk that is never trained on
 # Nobody in a dataset, whose subjects are numbered from 1.
@@ -140,8 +140,6 @@ def rendered(
     with contextlib.ExitStack() as stack:
         results: Iterable = map(render, jobs)
         if workers > 1:
-            # Forked children of a process that runs JAX can hang: spawn.
-            context = multiprocessing.get_context("spawn")
-            pool = stack.enter_context(ProcessPoolExecutor(workers, context))
+            pool = stack.enter_context(ProcessPoolExecutor(workers, children.context(__name__)))
             results = pool.map(render, jobs, chunksize=8)
         yield from tqdm(results, "rendering walks", count, unit="walk")

@@ -5,7 +5,6 @@ cl-01.. (coat), before cameras in 11 views, 000 (towards the camera) to 180 (awa
 """
 
 import contextlib
-import multiprocessing
 import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -15,6 +14,7 @@ from jaxtyping import UInt8, UInt16
 from tqdm import tqdm
 
 from stgan_jax.shapes import body, contour, cropping, drawing, identity
+from stgan_jax.util import children
 from stgan_jax.util.errors import InputError
 
 VIEWS = tuple(range(0, 181, 18))
@@ -111,9 +111,7 @@ def contours(
     with contextlib.ExitStack() as stack:
         results: Iterable = map(_encoded, jobs)
         if workers > 1:
-            # Forked children of a process that runs JAX can hang: spawn.
-            context = multiprocessing.get_context("spawn")
-            pool = stack.enter_context(ProcessPoolExecutor(workers, context))
+            pool = stack.enter_context(ProcessPoolExecutor(workers, children.context(__name__)))
             results = pool.map(_encoded, jobs, chunksize=max(1, min(16, len(jobs) // workers)))
         progress = tqdm(results, total=len(jobs), desc="rendering walkers", unit="seq")
         for i, encoded in enumerate(progress):
