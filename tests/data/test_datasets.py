@@ -2,7 +2,6 @@
 
 import dataclasses
 import itertools
-import multiprocessing
 import os
 import signal
 import subprocess
@@ -24,6 +23,7 @@ from stgan_jax.data.walkers import color_walks, recording
 from stgan_jax.methods.catalog import prepare
 from stgan_jax.shapes import contour
 from stgan_jax.training.loop import train
+from stgan_jax.util import children
 from stgan_jax.util.errors import InputError
 
 ROOT = Path(__file__).parents[2]
@@ -184,7 +184,7 @@ def test_stopping_anywhere_and_resuming_gives_the_same_stream(demo, start, windo
 
 
 def test_two_processes_together_draw_each_example_once_an_epoch():
-    context = multiprocessing.get_context("spawn")
+    context = children.context()
     queue = context.Queue()
     workers = [context.Process(target=share, args=(i, queue)) for i in range(2)]
     for worker in workers:

@@ -374,7 +374,8 @@ def test_recognizers_learn_to_tell_strangers_apart(known, strangers, small_set_n
     before = wu.train(known, 0, wu.WuSettings(steps=0))
     after = recognizers.cached(kept, "wu", known, 0, SETTINGS["wu"])
     assert accuracy(after, strangers) >= 0.6
-    assert pair_entropy(after, known) < pair_entropy(before, known)
+    few = known[(known.subject < 4) & (known.repetition < 3)]
+    assert pair_entropy(after, few) < pair_entropy(before, few)
 
 
 def pair_entropy(recognizer, gaits):
