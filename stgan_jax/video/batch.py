@@ -1,5 +1,6 @@
 """Many inputs of any kind in one call: videos, folders of them, of frames, of silhouettes."""
 
+import contextlib
 import errno
 import json
 import os
@@ -96,11 +97,16 @@ def _each(todo: list[Job], run: Callable[[Job], dict[str, Any]], alone: bool) ->
         files.sweep(job.output)
         if len(todo) > 1:
             tqdm.write(os.fspath(job.source))
+        folders = (job.output.parent, *job.output.parent.parents) if job.in_tree else ()
+        created = [folder for folder in folders if not folder.exists()]
         try:
-            if job.in_tree:
-                job.output.parent.mkdir(parents=True, exist_ok=True)
+            if created:
+                created[0].mkdir(parents=True)
             results.append(run(job))
         except Exception as error:
+            with contextlib.suppress(OSError):  # not empty: another input's
+                for folder in created:
+                    folder.rmdir()
             full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
             known = isinstance(error, InputError | OSError)
             if full or (alone and known):

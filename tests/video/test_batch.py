@@ -110,6 +110,20 @@ def test_killed_in_mid_write_there_is_no_output(source, trained, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_silhouettes_with_soft_edges_are_silhouettes_and_pictures_are_none(scene, tmp_path):
+    """Small ones are grey to more than a half."""
+    walk = gei.normalize(procedural.silhouettes(90, 90, frames=4), 64, 64) * np.uint8(255)
+    for name, images in {
+        "soft": [cv2.GaussianBlur(frame, (3, 3), 0.8) for frame in walk],
+        "grey": [cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY) for frame in scene],
+    }.items():
+        (tmp_path / name).mkdir()
+        for number, image in enumerate(images):
+            cv2.imwrite(f"{tmp_path / name}/{number}.png", image)
+    assert walks.are_silhouettes(tmp_path / "soft")
+    assert not walks.are_silhouettes(tmp_path / "grey")
+
+
 def test_pickles_of_opengait_come_back_as_pickles(model, tmp_path):
     root = tmp_path / "data"
     walk = gei.normalize(procedural.silhouettes(90, 90, frames=12), 64, 64) * np.uint8(255)
@@ -125,6 +139,7 @@ def test_pickles_of_opengait_come_back_as_pickles(model, tmp_path):
     assert (report["walks"], report["written"], result["exit_code"]) == (3, 2, 2)
     assert "refused" in report["errors"][0]["error"]
     out = tmp_path / "data_anonymized"
+    assert not (out / "002").exists()
     first, second = (pickle.loads((out / f"001/nm-0{n}/090/090.pkl").read_bytes()) for n in (1, 2))
     assert first.shape == walk.shape
     assert first.dtype == np.uint8
