@@ -65,6 +65,7 @@ def anonymize(
     report_file = None if isinstance(report_to, bool) else report_to
     if report_file:
         files.check_output(report_file)
+    _check_written(todo, (report_file, options.preview, options.contact_sheet))
     if alone:
         _check_input(todo[0], overwrite)
     loaded = isinstance(checkpoint, api.Anonymizer)
@@ -116,6 +117,17 @@ def _each(todo: list[Job], run: Callable[[Job], dict[str, Any]], alone: bool) ->
                 raise InputError(f"{text} (--debug shows where)") from error
             results.append({"input": os.fspath(job.source), "error": text, "exit_code": 2})
     return results
+
+
+def _check_written(todo: list[Job], paths: Sequence[str | os.PathLike | None]) -> None:
+    """Raises `InputError` if a report or picture would replace an input or another output."""
+    taken = {path.resolve() for job in todo for path in (job.source, job.output)}
+    for path in paths:
+        if path is None:
+            continue
+        if (written := Path(path).resolve()) in taken:
+            raise InputError(f"{path}: is an input or another output, name another file")
+        taken.add(written)
 
 
 def _check_input(job: Job, overwrite: bool) -> None:

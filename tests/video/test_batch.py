@@ -57,6 +57,20 @@ def test_a_batch_goes_on_where_it_stopped(source, model, tmp_path):
     assert good.read_bytes() == source.read_bytes()
 
 
+def test_reports_and_pictures_replace_neither_inputs_nor_each_other(source, model, tmp_path):
+    whole, out = source.read_bytes(), tmp_path / "out.mkv"
+    picture = tmp_path / "p.png"
+    for written in (
+        {"report": source},
+        {"report": out},
+        {"preview": picture, "contact_sheet": picture},
+    ):
+        with pytest.raises(InputError, match="is an input or another output"):
+            stgan_jax.anonymize(source, out, checkpoint=model, **written)
+    assert source.read_bytes() == whole
+    assert not out.exists()
+
+
 def test_a_seed_is_stored_on_request_only(source, model, tmp_path):
     for name, store in (("a", False), ("b", True)):
         report = stgan_jax.anonymize(
