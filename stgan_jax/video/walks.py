@@ -232,6 +232,8 @@ def _is_done(source: Path, target: Path) -> bool:
 
 def _pickle(source: Path, target: Path, model: api.Anonymizer, key: jax.Array) -> int:
     frames = arrays.silhouettes(source.read_bytes(), os.fspath(source))
+    if not len(frames):
+        raise InputError(f"{source}: holds no frames")
     out = _normalized(_anonymize(frames, model, key)[0], frames.shape[1:])
     target.parent.mkdir(parents=True, exist_ok=True)
     with files.replacing(target) as beside:

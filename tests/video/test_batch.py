@@ -148,10 +148,12 @@ def test_pickles_of_opengait_come_back_as_pickles(model, tmp_path):
         path.write_bytes(pickle.dumps(walk))
     (root / "002").mkdir()
     (root / "002/bad.pkl").write_bytes(pickle.dumps({"a": print}))
+    (root / "002/empty.pkl").write_bytes(pickle.dumps(walk[:0]))
     result = stgan_jax.anonymize(root, checkpoint=model, seed=1, jobs=2)  # loaded: in this process
     [report] = result["files"]
-    assert (report["walks"], report["written"], result["exit_code"]) == (3, 2, 2)
+    assert (report["walks"], report["written"], result["exit_code"]) == (4, 2, 2)
     assert "refused" in report["errors"][0]["error"]
+    assert "holds no frames" in report["errors"][1]["error"]
     out = tmp_path / "data_anonymized"
     assert not (out / "002").exists()
     first, second = (pickle.loads((out / f"001/nm-0{n}/090/090.pkl").read_bytes()) for n in (1, 2))
