@@ -1,7 +1,7 @@
 """Writes videos of the kinds that people have, with PyAV, and reads them; tests use it, too."""
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -146,6 +146,42 @@ def with_matrix(path: Any, matrix: tuple[int, int, int, int]) -> Any:
     data[at : at + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
     Path(path).write_bytes(data)
     return path
+
+
+def with_edits(path: Any, edits: Sequence[tuple[float, float]]) -> Any:
+    """Gives every track of an .mp4 or .mov, whose index is at its end, an edit list of several
+    parts: (first second, seconds) of each. Returns its path.
+    """
+    data = Path(path).read_bytes()
+    index = data.rfind(b"moov") - 4
+    moov = b"".join(_edited(*box, edits) for box in _boxes(data[index + 8 :]))
+    Path(path).write_bytes(data[:index] + _box(b"moov", moov))
+    return path
+
+
+def _edited(kind: bytes, body: bytes, edits: Sequence[tuple[float, float]]) -> bytes:
+    if kind != b"trak":
+        return _box(kind, body)
+    at = body.find(b"mdhd") + 16
+    [ticks] = struct.unpack(">I", body[at : at + 4])
+    rows = [
+        struct.pack(">IiI", round(1000 * length), round(first * ticks), 1 << 16)
+        for first, length in edits
+    ]
+    entries = _box(b"elst", struct.pack(">II", 0, len(rows)) + b"".join(rows))
+    kept = [_box(*box) for box in _boxes(body) if box[0] != b"edts"]
+    return _box(kind, b"".join([kept[0], _box(b"edts", entries), *kept[1:]]))
+
+
+def _box(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", 8 + len(body)) + kind + body
+
+
+def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    while data:
+        [size] = struct.unpack(">I", data[:4])
+        yield data[4:8], data[8:size]
+        data = data[size:]
 
 
 def damaged(data: bytes, seed: int) -> bytes:

@@ -43,7 +43,7 @@ def listing(folder: str | os.PathLike) -> list[Path]:
 def is_picture(entry: os.DirEntry[str]) -> bool:
     """Whether something in a folder is a picture by its name."""
     suffix = os.path.splitext(entry.name)[1].lower()
-    return suffix in SUFFIXES and not files.is_hidden(entry.name) and entry.is_file()
+    return suffix in SUFFIXES and not files.is_hidden(entry.name) and os.path.isfile(entry.path)
 
 
 def png_names(folder: str | os.PathLike) -> list[str]:

@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 import av
+import numpy as np
 
 from stgan_jax.media import streams
 from stgan_jax.util.errors import InputError
@@ -22,6 +23,8 @@ _COPIED = {
     "avi": {"mp3", "ac3", "pcm_s16le", "pcm_s24le", "pcm_u8", "aac", "mp2"},
     "webm": {"opus", "vorbis"},
 }  # fmt: skip
+_EDITED = ("mp4", "mov")  # have edit lists, which say from where sound is heard
+_EQUAL_STAMPS = av.format.Flags.ts_nonstrict.value
 # Matroska holds nearly all.
 _ENCODED = {"mp4": "aac", "mov": "aac", "avi": "pcm_s16le", "webm": "libopus", "matroska": "flac"}
 _GAP = Fraction(1, 20)  # seconds that sound may be late or early before it is set right
@@ -61,7 +64,8 @@ class Audio:
                     )
                 if not self._start and self._end is None and _can_copy(stream, kind):
                     self._tracks[stream.index] = _Copied(
-                        container.add_stream_from_template(stream), _Stamps(self._path)
+                        container.add_stream_from_template(stream),
+                        _Stamps(self._path, kind in _EDITED),
                     )
                 else:
                     out = _encoder(container, stream, _ENCODED.get(kind, "aac"))
@@ -119,6 +123,8 @@ class Audio:
 def _can_copy(stream: Any, kind: str) -> bool:
     """Whether a container holds a stream as it is, and players expect it there."""
     name = stream.codec_context.codec.canonical_name
+    if kind == "avi" != stream.container.format.name:
+        return False  # it has no stamps: gaps must become silence
     if name not in _COPIED.get(kind, {name}):
         return False
     trial = av.open(io.BytesIO(), "w", format=kind)
@@ -163,15 +169,18 @@ def _sample_format(name: str) -> str:
 
 
 class _Stamps:
-    """Time stamps of one stream's packets, made to begin at 0 and to go forward."""
+    """Time stamps of one stream's packets, made to begin at 0 and not to go back."""
 
-    def __init__(self, path: str | os.PathLike):
+    def __init__(self, path: str | os.PathLike, priming: bool = True):
+        """`priming`: whether packets before the start are wanted, which a decoder may need."""
         self._joined = streams.Joined(path)
         self._last: int | None = None
-        self._gap = 1
+        self._gap, self._priming = 1, priming
 
     def repair(self, packet: Any, origin: Fraction) -> bool:
-        """Sets a packet's stamps; returns whether it is to be heard."""
+        """Sets a packet's stamps; returns whether it is wanted."""
+        if packet.is_discard and not self._priming:  # an edit list leaves it out
+            return False
         shift = round(origin / packet.time_base)
         dts = packet.pts if packet.dts is None else packet.dts
         late = 0 if packet.pts is None or packet.dts is None else packet.pts - packet.dts
@@ -180,21 +189,31 @@ class _Stamps:
             dts -= shift
         if self._last is None:
             dts = 0 if dts is None else dts
-        elif dts is None or dts <= self._last:
+        elif dts is None or dts < self._last:
             dts = self._last + self._gap
-        self._gap = packet.duration or (self._gap if self._last is None else dts - self._last)
-        self._last = dts
         packet.dts, packet.pts = dts, dts + late
-        # Before the start that an edit list sets.
-        return not packet.is_discard or dts * packet.time_base > -_PRIMING
+        if packet.is_discard:
+            return dts * packet.time_base > -_PRIMING
+        self._gap = packet.duration or (self._gap if self._last is None else dts - self._last)
+        self._last, self._priming = dts, False
+        return True
 
 
 class _Copied:
     def __init__(self, out: Any, stamps: _Stamps):
         self.out, self.stamps = out, stamps
+        self._last: int | None = None
 
     def write(self, container, packet) -> None:
-        packet.stream = self.out
+        container.start_encoding()  # which decides the unit of time
+        late, base = packet.pts - packet.dts, self.out.time_base
+        dts = round(packet.dts * packet.time_base / base)
+        if self._last is not None:
+            dts = max(dts, self._last + (not container.format.flags & _EQUAL_STAMPS))
+        self._last = packet.dts = dts
+        packet.pts = dts + round(late * packet.time_base / base)
+        packet.duration = round(packet.duration * packet.time_base / base)
+        packet.time_base, packet.stream = base, self.out
         container.mux(packet)
 
     def finish(self, container) -> None:
@@ -236,11 +255,10 @@ class _Encoded:
     def _silence(self, container, like, seconds: Fraction) -> None:
         left = round(seconds * like.sample_rate)
         while left > 0:
-            frame = av.AudioFrame(like.format.name, like.layout.name, min(left, 4096))
+            # Packed: PyAV counts nine planes where eight channels have one each.
+            silent = np.zeros((1, min(left, 4096) * like.layout.nb_channels), np.int16)
+            frame = av.AudioFrame.from_ndarray(silent, "s16", like.layout.name)
             frame.sample_rate = like.sample_rate
-            zero = b"\x80" if like.format.name.startswith("u8") else b"\0"
-            for plane in frame.planes:
-                plane.update(zero * plane.buffer_size)
             self._resampled(container, frame)
             left -= frame.samples
 

@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import os
+import statistics
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -17,8 +18,8 @@ _COVER = av.stream.Disposition.attached_pic
 _MATRIX = av.sidedata.sidedata.Type.DISPLAYMATRIX
 _FORMATS = {".mkv": "matroska"}  # other suffixes that are written are their format's name
 _SCANNED = 3000  # packets from which a rate is taken: a minute and more
-_PAUSE = 10.0  # seconds without a frame that say nothing of the rate
-_BACK = Fraction(1, 10)  # seconds that stamps go back where files are joined, or more
+_PAUSE = 10  # times the usual time between frames: longer ones say nothing of the rate
+_BACK = Fraction(1, 2)  # seconds that stamps go back where files are joined, or more
 PLAUSIBLE = (1, 300)  # frames a second that cameras record
 
 
@@ -102,19 +103,20 @@ def frame_rate(path: str | os.PathLike) -> Fraction:
             return stated
         # Runs of stamps that go forward: files that were joined have several.
         runs: list[list[int]] = [[]]
-        last, packets = None, 0
+        base = Fraction(stream.time_base)
+        back, last, packets = _BACK / base, None, 0
         with contextlib.suppress(av.FFmpegError):
             for packet in itertools.islice(container.demux(stream), _SCANNED):
                 packets += 1
                 if packet.pts is None:
                     continue
-                if last is not None and packet.dts is not None and packet.dts < last:
+                if last is not None and packet.dts is not None and packet.dts < last - back:
                     runs.append([])
                 runs[-1].append(packet.pts)
                 last = packet.dts if packet.dts is not None else last
-        base = Fraction(stream.time_base)
     gaps = [base * int(gap) for run in runs for gap in np.diff(sorted(set(run)))]
-    gaps = [gap for gap in gaps if gap <= _PAUSE] or gaps
+    usual = statistics.median(gaps or [Fraction(0)])
+    gaps = [gap for gap in gaps if gap <= _PAUSE * usual]
     if not gaps:
         return stated if plausible(stated) else Fraction(25)
     measured = len(gaps) / sum(gaps, Fraction(0))

@@ -109,8 +109,8 @@ def local_words(words: Sequence[str]) -> list[str]:
         for part in re.split("[=,]", word):
             if _REMOTE.match(part):
                 raise InputError(
-                    f"{part}: only local folders are read and written: mount it (gcsfuse, s3fs, "
-                    "rclone mount), and name the folder where it is mounted"
+                    f"{part}: only local folders are read and written: copy it here, or mount it "
+                    "(gcsfuse, s3fs, rclone mount) and name the folder where it is mounted"
                 )
     home = os.path.expanduser("~")
     return [re.sub(r"(?:(?<=^)|(?<=[=,]))~(?=/|$)", lambda _: home, word) for word in words]

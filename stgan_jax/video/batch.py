@@ -1,5 +1,6 @@
 """Many inputs of any kind in one call: videos, folders of them, of frames, of silhouettes."""
 
+import contextlib
 import errno
 import json
 import os
@@ -64,6 +65,7 @@ def anonymize(
     report_file = None if isinstance(report_to, bool) else report_to
     if report_file:
         files.check_output(report_file)
+    _check_written(todo, (report_file, options.preview, options.contact_sheet))
     if alone:
         _check_input(todo[0], overwrite)
     loaded = isinstance(checkpoint, api.Anonymizer)
@@ -96,11 +98,16 @@ def _each(todo: list[Job], run: Callable[[Job], dict[str, Any]], alone: bool) ->
         files.sweep(job.output)
         if len(todo) > 1:
             tqdm.write(os.fspath(job.source))
+        folders = (job.output.parent, *job.output.parent.parents) if job.in_tree else ()
+        created = [folder for folder in folders if not folder.exists()]
         try:
-            if job.in_tree:
-                job.output.parent.mkdir(parents=True, exist_ok=True)
+            if created:
+                created[0].mkdir(parents=True)
             results.append(run(job))
         except Exception as error:
+            with contextlib.suppress(OSError):  # not empty: another input's
+                for folder in created:
+                    folder.rmdir()
             full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
             known = isinstance(error, InputError | OSError)
             if full or (alone and known):
@@ -110,6 +117,17 @@ def _each(todo: list[Job], run: Callable[[Job], dict[str, Any]], alone: bool) ->
                 raise InputError(f"{text} (--debug shows where)") from error
             results.append({"input": os.fspath(job.source), "error": text, "exit_code": 2})
     return results
+
+
+def _check_written(todo: list[Job], paths: Sequence[str | os.PathLike | None]) -> None:
+    """Raises `InputError` if a report or picture would replace an input or another output."""
+    taken = {path.resolve() for job in todo for path in (job.source, job.output)}
+    for path in paths:
+        if path is None:
+            continue
+        if (written := Path(path).resolve()) in taken:
+            raise InputError(f"{path}: is an input or another output, name another file")
+        taken.add(written)
 
 
 def _check_input(job: Job, overwrite: bool) -> None:

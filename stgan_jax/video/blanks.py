@@ -13,13 +13,16 @@ class Blanks:
 
     Attributes:
       reasons: frame number -> why.
+      first: the first failure.
     """
 
     def __init__(self):
         self.reasons: dict[int, str] = {}
+        self.first: Exception | None = None
 
     def add(self, number: int, stage: str, error: Exception) -> None:
         """Notes a frame and the stage that failed; raises an error that is fatal."""
         if is_fatal(error):
             raise error
+        self.first = self.first or error
         self.reasons.setdefault(number, f"{stage} failed ({type(error).__name__})")

@@ -118,8 +118,8 @@ def _expand(
         yield path, "clip", base or path.parent
     else:
         start, pattern = _literal(path)
-        matches = sorted(Path(match) for match in glob.glob(pattern, recursive=True))
-        matches = [match for match in matches if not _is_output(match.name)]
+        matches = sorted(start.glob(pattern))  # follows no links to folders, which may be loops
+        matches = [match for match in matches if _is_input(match.relative_to(start))]
         if not matches:
             raise InputError(f"{name}: no file of such a name")
         for match in matches:
@@ -127,13 +127,13 @@ def _expand(
 
 
 def _literal(path: Path) -> tuple[Path, str]:
-    """The folder that a pattern begins with, and the pattern, with brackets there as they are."""
+    """The folder that a pattern begins with, with brackets as they are, and the pattern in it."""
     start = Path(path.anchor)
     for part in path.relative_to(start).parts[:-1]:
         if glob.has_magic(part) and not (start / part).is_dir():
             break
         start = start / part
-    return start, os.path.join(glob.escape(os.fspath(start)), path.relative_to(start))
+    return start, os.fspath(path.relative_to(start))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,7 +166,7 @@ def _read(path: Path, left: list[Left], avoided: Path | None) -> _Folder:
         if files.is_hidden(entry.name) or _is_output(entry.name) or inside.absolute() == avoided:
             continue
         suffix = inside.suffix.lower()
-        if entry.is_dir():
+        if inside.is_dir():
             if entry.is_symlink():
                 left.append(Left(inside, "a link to a folder: name that folder"))
                 continue
@@ -175,7 +175,7 @@ def _read(path: Path, left: list[Left], avoided: Path | None) -> _Folder:
             except (InputError, OSError) as error:
                 why = getattr(error, "strerror", None) or str(error).rpartition(": ")[2]
                 left.append(Left(inside, f"cannot be read ({why})"))
-        elif not entry.is_file():
+        elif not inside.is_file():
             left.append(Left(inside, "no file, or a link to one that is gone"))
         elif suffix in _VIDEOS:
             found.videos.append(inside)
@@ -185,6 +185,11 @@ def _read(path: Path, left: list[Left], avoided: Path | None) -> _Folder:
             found.others.append(inside)
     deep = bool(found.videos) or any(folder.deep for folder in found.folders)
     return dataclasses.replace(found, deep=deep)
+
+
+def _is_input(path: Path) -> bool:
+    """Whether something in a folder may be input by its name, and by those of folders around it."""
+    return not _is_output(path.name) and not any(map(files.is_hidden, path.parts))
 
 
 def _is_output(name: str) -> bool:

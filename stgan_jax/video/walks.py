@@ -23,6 +23,8 @@ from stgan_jax.util import arrays, children, errors, files
 from stgan_jax.util.errors import InputError
 from stgan_jax.video import keys
 
+_EDGE = 5  # pixels across which edges are soft
+_GREY = 0.25  # of the pixels that are not black: more grey ones elsewhere are a picture's
 Checkpoint = str | os.PathLike | api.Anonymizer | None
 
 
@@ -45,8 +47,11 @@ def _is_silhouette(image: np.ndarray) -> bool:
     if image.ndim == 3 and np.ptp(image[..., :3], axis=-1).max() > 16:
         return False
     flat = image if image.ndim == 2 else image[..., :3].max(-1)
-    away = np.minimum(flat, flat.max() - flat)  # JPEGs are a little off
-    return bool((away > 8).sum() <= 0.4 * (flat > 8).sum())
+    # JPEGs are a little off; soft edges have nobody and somebody beside them.
+    around, bright = np.ones((_EDGE, _EDGE), np.uint8), int(flat.max()) - 8
+    beside = (cv2.erode(flat, around) <= 8) & (cv2.dilate(flat, around) >= bright)
+    grey = (flat > 8) & (flat < bright) & ~beside
+    return bool(grey.sum() <= _GREY * (flat > 8).sum())
 
 
 def anonymize_dataset(
@@ -208,7 +213,6 @@ def _one(
         return name, 0, None
     key = keys.named(keys.root(seed), name)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
         anonymize = _pickle if name.endswith(".pkl") else _folder
         return name, anonymize(source / name, target, model, key), None
     except (InputError, OSError) as error:
@@ -226,7 +230,10 @@ def _is_done(source: Path, target: Path) -> bool:
 
 def _pickle(source: Path, target: Path, model: api.Anonymizer, key: jax.Array) -> int:
     frames = arrays.silhouettes(source.read_bytes(), os.fspath(source))
+    if not len(frames):
+        raise InputError(f"{source}: holds no frames")
     out = _normalized(_anonymize(frames, model, key)[0], frames.shape[1:])
+    target.parent.mkdir(parents=True, exist_ok=True)
     with files.replacing(target) as beside:
         beside.write_bytes(pickle.dumps(out, protocol=4))
     return len(out)
@@ -260,6 +267,7 @@ def _folder(source: Path, target: Path, model: api.Anonymizer, key: jax.Array) -
         placed = np.stack(
             [cropping.place(*pair, frames.shape[1:]) * np.uint8(255) for pair in pairs]
         )
+    target.parent.mkdir(parents=True, exist_ok=True)
     nested = any(path.is_dir() for path in source.iterdir())
     with (pictures.filling if nested else pictures.replacing)(target) as beside:
         for name, image in zip(names, placed, strict=True):

@@ -331,6 +331,22 @@ def test_height_normalised_pictures_are_read_as_pickles_are(tmp_path, size):
         assert all(r[-1] - r[0] > 190 for r in rows)
 
 
+def test_walks_of_other_pictures_are_counted_or_refused(tmp_path):
+    """Pictures in another format are no walks without a word."""
+    write_normalised(tmp_path / "copy")
+    for path in (tmp_path / "copy").rglob("*.png"):
+        path.rename(path.with_suffix(".jpg"))
+    _, dropped = casia_b.read_subject(tmp_path / "copy", 1)
+    pictures = len(list((tmp_path / "copy/001").rglob("*.jpg")))
+    assert dropped == {
+        "files that are neither .png nor .pkl": pictures,
+        "sequences without a usable frame": len(WALKS),
+    }
+    with pytest.raises(InputError, match="holds no walk that can be used"):
+        built.build("casia_b", tmp_path / "data", tmp_path / "copy")
+    assert not (tmp_path / "data").exists()
+
+
 def test_of_several_pickles_the_silhouettes_are_taken(tmp_path):
     """As they were cut out first, then aligned ones; what else lies there is counted."""
     write_pickles(tmp_path, subjects=(1,))

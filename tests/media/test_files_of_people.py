@@ -75,6 +75,21 @@ def test_edit_lists_are_obeyed(plain, tmp_path, seconds, kinds, count, suffix):
         assert np.array_equal(got, wanted)
 
 
+@pytest.mark.parametrize("suffix", [".mov", ".mkv", ".avi"])
+def test_edit_lists_of_several_parts_are_obeyed(tmp_path, suffix):
+    """0.4 to 0.8 s, then 1.2 to 1.8 s: the tone is silent between, and never heard so."""
+    source = write_sound(tmp_path / "in.mov", 48_000, "mono", [(0, 0.8), (1.2, 2)], "aac")
+    clips.with_edits(source, [(0.4, 0.4), (1.2, 0.6)])
+    target = copied(source, tmp_path / f"out{suffix}")
+    shown = 40.0 + np.array([*range(10, 20), *range(30, 45)])
+    np.testing.assert_allclose(clips.levels(target), shown, atol=4)
+    [wanted], [got] = clips.samples(source), clips.samples(target)
+    assert len(wanted) == pytest.approx(48_000, abs=1024)
+    assert len(got) == pytest.approx(len(wanted), abs=1024)
+    loud = np.abs(got) > (0.01 if got.dtype == np.float32 else 300)
+    assert loud.mean() > 0.9
+
+
 def test_a_file_cut_short_is_still_refused(plain, tmp_path):
     with (
         av.open(str(plain)) as old,
@@ -101,6 +116,7 @@ LIVE = {"codec": "libvpx", "base": Fraction(1, 1000), "fps": 1000}
         ("ntsc.mkv", [round(1001 / 30 * n) for n in range(90)], 29.97),
         ("slow.mkv", [66 * n + 2 * n // 3 for n in range(60)], 15),
         ("pauses.webm", [40 * n + 60_000 * (n > 30) for n in range(60)], 25),
+        ("screen.webm", [2000 * n if n < 10 else 20_000 + 40 * n for n in range(60)], 25),
         ("uneven.webm", clips.UNEVEN, 27),
     ],
 )
@@ -112,6 +128,17 @@ def test_rates_that_are_not_stated_come_from_the_stamps(tmp_path, name, stamps, 
     assert float(containers.probe(source).fps) == pytest.approx(rate, rel=0.02)
     target = copied(source, tmp_path / f"out{source.suffix}")
     np.testing.assert_allclose(clips.times(target), np.array(stamps) / 1000, atol=1.1e-3)
+
+
+def test_joined_matroska_files_have_the_rate_of_both(tmp_path):
+    """Behind the seam FFmpeg's stamps of packets go back wherever frames change places."""
+    part = clips.write(tmp_path / "in.mkv", pictures(60), sound="libopus")
+    joined = tmp_path / "joined.mkv"
+    joined.write_bytes(2 * part.read_bytes())
+    assert containers.probe(joined).fps == 25
+    shown = clips.times(copied(joined, tmp_path / "out.mkv"))
+    wanted = [*np.arange(60) / 25, *(2.4 + np.arange(60) / 25)]
+    np.testing.assert_allclose(shown, wanted, atol=0.05)
 
 
 def test_rates_of_transport_streams_and_of_stated_nonsense(tmp_path):
@@ -210,7 +237,11 @@ def write_sound(path, rate, layout, spans, codec="pcm_s16le"):
             frame = av.AudioFrame.from_ndarray(data, "s16", track.codec_context.layout.name)
             frame.sample_rate, frame.pts = rate, round(begin * rate)
             frame.time_base = Fraction(1, rate)
-            container.mux(track.encode(frame))
+            container.start_encoding()  # only then the number of samples a frame is known
+            size = track.codec_context.frame_size or 1024
+            parts = av.AudioResampler(track.format, track.layout, rate, size)
+            for part in (*parts.resample(frame), *parts.resample(None)):
+                container.mux(track.encode(part))
         container.mux(track.encode(None))
         container.mux(stream.encode())
     return path
@@ -251,6 +282,61 @@ def test_gaps_in_the_sound_stay_where_they_are(tmp_path, suffix):
         for a, b in itertools.pairwise((0.05, 0.35, 0.45, 0.75, 0.85, 1.45, 1.55, 1.85))
     ][::2]
     np.testing.assert_allclose(np.array(heard) > 0.5, [False, True, False, True])
+
+
+@pytest.mark.parametrize(("codec", "layout", "suffix"), [
+    ("aac", "7.1", ".webm"), ("libmp3lame", "mono", ".avi"), ("flac", "stereo", ".mp4"),
+])  # fmt: skip
+def test_late_sound_stays_late(tmp_path, codec, layout, suffix):
+    late = write_sound(tmp_path / "in.mkv", 48_000, layout, [(0.4, 1.4)], codec)
+    target = copied(late, tmp_path / f"out{suffix}")
+    with av.open(str(target)) as container:
+        heard = container.streams.audio[0].codec_context.layout
+    assert heard.nb_channels == av.AudioLayout(layout).nb_channels
+    mono = target.with_suffix(".wav")
+    with av.open(str(target)) as old, av.open(str(mono), "w") as new:
+        track = new.add_stream("pcm_s16le", rate=48_000)
+        track.codec_context.layout = "mono"
+        resampler = av.AudioResampler("s16", "mono", 48_000)
+        begin = None
+        for frame in old.decode(audio=0):
+            begin = frame.time if begin is None else begin
+            for part in resampler.resample(frame):
+                new.mux(track.encode(part))
+    [samples] = clips.samples(mono)
+    first = begin + np.argmax(np.abs(samples.astype(int)) > 600) / 48_000
+    assert first - clips.times(target)[0] == pytest.approx(0.4, abs=0.05)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov"])
+def test_packets_shorter_than_their_stamps_unit_do_not_drift(tmp_path, suffix):
+    """As TrueHD's: 40 samples each, 0.83 ms, in a container that holds milliseconds."""
+    source = tmp_path / "in.mkv"
+    with av.open(str(source), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.height, stream.width = 48, 64
+        track = container.add_stream("pcm_s16le", rate=48_000)
+        track.codec_context.layout = "mono"
+        for number, image in enumerate(pictures(50)):
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+        for begin in range(0, 96_000, 40):
+            packet = av.Packet(bytes(80) if begin < 90_000 else b"\0\x40" * 40)
+            packet.pts = packet.dts = begin
+            packet.time_base, packet.stream, packet.duration = Fraction(1, 48_000), track, 40
+            container.mux(packet)
+    target = copied(source, tmp_path / f"out{suffix}")
+    [samples] = clips.samples(target)
+    assert len(samples) == pytest.approx(96_000, abs=1024)
+    with av.open(str(target)) as container:
+        for frame in container.decode(audio=0):
+            data = np.abs(frame.to_ndarray()).reshape(-1)
+            if (loud := data > (0.1 if data.dtype == np.float32 else 3000)).any():
+                break
+    heard = float(frame.time) + loud.argmax() / 48_000
+    assert heard == pytest.approx(90_000 / 48_000, abs=0.03)
 
 
 NAMES = [

@@ -57,6 +57,20 @@ def test_a_batch_goes_on_where_it_stopped(source, model, tmp_path):
     assert good.read_bytes() == source.read_bytes()
 
 
+def test_reports_and_pictures_replace_neither_inputs_nor_each_other(source, model, tmp_path):
+    whole, out = source.read_bytes(), tmp_path / "out.mkv"
+    picture = tmp_path / "p.png"
+    for written in (
+        {"report": source},
+        {"report": out},
+        {"preview": picture, "contact_sheet": picture},
+    ):
+        with pytest.raises(InputError, match="is an input or another output"):
+            stgan_jax.anonymize(source, out, checkpoint=model, **written)
+    assert source.read_bytes() == whole
+    assert not out.exists()
+
+
 def test_a_seed_is_stored_on_request_only(source, model, tmp_path):
     for name, store in (("a", False), ("b", True)):
         report = stgan_jax.anonymize(
@@ -110,6 +124,20 @@ def test_killed_in_mid_write_there_is_no_output(source, trained, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_silhouettes_with_soft_edges_are_silhouettes_and_pictures_are_none(scene, tmp_path):
+    """Small ones are grey to more than a half."""
+    walk = gei.normalize(procedural.silhouettes(90, 90, frames=4), 64, 64) * np.uint8(255)
+    for name, images in {
+        "soft": [cv2.GaussianBlur(frame, (3, 3), 0.8) for frame in walk],
+        "grey": [cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY) for frame in scene],
+    }.items():
+        (tmp_path / name).mkdir()
+        for number, image in enumerate(images):
+            cv2.imwrite(f"{tmp_path / name}/{number}.png", image)
+    assert walks.are_silhouettes(tmp_path / "soft")
+    assert not walks.are_silhouettes(tmp_path / "grey")
+
+
 def test_pickles_of_opengait_come_back_as_pickles(model, tmp_path):
     root = tmp_path / "data"
     walk = gei.normalize(procedural.silhouettes(90, 90, frames=12), 64, 64) * np.uint8(255)
@@ -120,11 +148,14 @@ def test_pickles_of_opengait_come_back_as_pickles(model, tmp_path):
         path.write_bytes(pickle.dumps(walk))
     (root / "002").mkdir()
     (root / "002/bad.pkl").write_bytes(pickle.dumps({"a": print}))
+    (root / "002/empty.pkl").write_bytes(pickle.dumps(walk[:0]))
     result = stgan_jax.anonymize(root, checkpoint=model, seed=1, jobs=2)  # loaded: in this process
     [report] = result["files"]
-    assert (report["walks"], report["written"], result["exit_code"]) == (3, 2, 2)
+    assert (report["walks"], report["written"], result["exit_code"]) == (4, 2, 2)
     assert "refused" in report["errors"][0]["error"]
+    assert "holds no frames" in report["errors"][1]["error"]
     out = tmp_path / "data_anonymized"
+    assert not (out / "002").exists()
     first, second = (pickle.loads((out / f"001/nm-0{n}/090/090.pkl").read_bytes()) for n in (1, 2))
     assert first.shape == walk.shape
     assert first.dtype == np.uint8

@@ -215,7 +215,15 @@ def test_masks_that_do_not_fit_are_refused(source, truth, model, tmp_path):
     few.mkdir()
     for number in range(5):
         (few / f"{number}.png").write_bytes((truth / f"{number}.png").read_bytes())
-    for folder, word in ((few, "5 masks for 30 frames"), (tmp_path / "none", "no such folder")):
+    shape = tmp_path / "shape"
+    shape.mkdir()
+    for number in range(30):
+        cv2.imwrite(f"{shape}/{number}.png", np.eye(100, dtype=np.uint8))
+    for folder, word in (
+        (few, "5 masks for 30 frames"),
+        (tmp_path / "none", "no such folder"),
+        (shape, "every frame failed: .*0.png: is not of the frames' shape"),
+    ):
         with pytest.raises(InputError, match=word):
             clip.anonymize_video(
                 source, tmp_path / "out.mkv", model, options=ClipOptions(masks=folder)

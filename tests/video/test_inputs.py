@@ -95,10 +95,21 @@ def test_what_cannot_be_read_and_links_are_named(tmp_path):
     touch(tmp_path / "clip.mp4")
     (tmp_path / "gone.mp4").symlink_to(tmp_path / "nothing")
     (tmp_path / "linked").symlink_to(tmp_path.parent)
+    (tmp_path / "itself").symlink_to("itself")
+    (tmp_path / "loop.png").symlink_to("loop.png")
     os.mkfifo(tmp_path / "pipe.mp4")
     jobs, left = planned(tmp_path)
     assert list(jobs) == ["clip.mp4"]
-    assert sorted(left) == ["gone.mp4", "linked", "pipe.mp4"]
+    assert sorted(left) == ["gone.mp4", "itself", "linked", "loop.png", "pipe.mp4"]
+
+
+def test_patterns_do_not_follow_links_in_loops(tmp_path):
+    touch(tmp_path / "a/b/clip.mp4")
+    touch(tmp_path / "a/.hidden/clip.mp4")
+    for name in ("a/up", "a/b/up", "again"):
+        (tmp_path / name).symlink_to(tmp_path)
+    jobs, _ = inputs.plan([tmp_path / "**/*.mp4"], tmp_path / "out")
+    assert [job.source.relative_to(tmp_path) for job in jobs] == [Path("a/b/clip.mp4")]
 
 
 def test_brackets_in_folders_are_brackets_and_patterns_keep_their_tree(tmp_path):

@@ -163,6 +163,16 @@ def test_pictures_are_no_masks(tmp_path):
         masks.FromFiles(tmp_path)
 
 
+def test_inverted_masks_are_refused(tmp_path):
+    """Else people would be shown as they are, and the scene hidden."""
+    for number in range(2):
+        Image.fromarray(np.where(IDS == 0, 255, 0).astype(np.uint8)).save(
+            tmp_path / f"{number}.png"
+        )
+    with pytest.raises(InputError, match="more than half"):
+        masks.FromFiles(tmp_path)
+
+
 def test_hidden_and_damaged_masks_are_none(tmp_path):
     files, _ = read(tmp_path, OF_IDS["palette"])
     (tmp_path / "._0.png").write_bytes(b"of another system")

@@ -80,6 +80,7 @@ class SequenceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True): 
             shutil.rmtree(stale)
         try:
             self._make_parts()
+            self._require_walks()
         except InputError:
             shutil.rmtree(self._parts)
             raise
@@ -121,6 +122,17 @@ class SequenceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True): 
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
+
+    def _require_walks(self) -> None:
+        dropped: Counter = Counter()
+        for subject in self.subjects():
+            with np.load(self._part(subject)) as part:
+                summary = json.loads(str(part[_SUMMARY]))
+            if summary["frames"]:
+                return
+            dropped.update(summary["dropped"])
+        reasons = ", ".join(f"{count} {reason}" for reason, count in dropped.items())
+        raise InputError(f"{self.origin}: holds no walk that can be used ({reasons or 'no files'})")
 
     def _split_generators(self, dl_manager):
         del dl_manager

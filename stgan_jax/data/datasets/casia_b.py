@@ -122,12 +122,16 @@ def read_walk(walk: "Files") -> UInt8[np.ndarray, "T 240 240"]:
 def _read(walk: "Files", dropped: Counter) -> UInt8[np.ndarray, "T 240 240"]:
     """Usable silhouettes; the rest is counted."""
     images = [file for file in walk if file.name.endswith(".png")]
+    pickles = [file for file in walk if file.name.endswith(".pkl")]
+    dropped["files that are neither .png nor .pkl"] += len(walk) - len(images) - len(pickles)
+    if not images and not pickles:
+        return np.zeros((0, *_CROP), np.uint8)
     if images:
-        dropped["pickles beside pictures"] += len(walk) - len(images)
+        dropped["pickles beside pictures"] += len(pickles)
         frames = [_png(file(), file.name) for file in images]
         whole = frames[-1].shape == _CROP or _are_normalized(frames)  # nothing can be cut off
     else:
-        frames, whole = _of_one_pickle(walk, dropped), True
+        frames, whole = _of_one_pickle(pickles, dropped), True
     kept = []
     for frame in frames:
         if np.count_nonzero(frame > 127) < _FOREGROUND:
@@ -240,8 +244,8 @@ Files = Sequence[WalkFile]
 def _in_folder(path: Path) -> list[tuple[Key, WalkFile]]:
     return [
         (key, WalkFile(str(file), file))
-        for file in [*path.glob("*/*/*.png"), *path.glob("*/*/*.pkl")]
-        if (key := _key(file.parts[-3], file.parts[-2]))
+        for file in path.glob("*/*/*")
+        if (key := _key(file.parts[-3], file.parts[-2])) and file.is_file()
     ]
 
 
@@ -251,7 +255,7 @@ def _in_archive(path: Path) -> list[tuple[Key, WalkFile]]:
         with tarfile.open(path) as archive:  # members are read, never unpacked to disk
             for member in archive:
                 parts = PurePosixPath(member.name).parts
-                if member.isfile() and len(parts) >= 3 and parts[-1].endswith(".png"):
+                if member.isfile() and len(parts) >= 3:
                     key = _key(parts[-3], parts[-2])
                     data = archive.extractfile(member)
                     if key and data:

@@ -69,11 +69,12 @@ class FromFiles:
                 sampled.append(_picture(path))
         self._by_alpha = any(alpha is not None and alpha.min() < 250 for _, alpha in sampled)
         counts, flats = Counter[int](), Counter[int]()
-        self._brightest = 1
+        covered, self._brightest = [], 1
         for picture in sampled:
             values, levels = self._values(*picture)
             counts.update(_counted(values))
             flats.update(_counted(values[_is_flat(values)]))
+            covered.append(np.mean((values > 0) & (levels > _FAINT * levels.max())))
             self._brightest = max(self._brightest, int(levels.max()))
         most = max(flats.values(), default=0)
         self._ids = np.array(
@@ -83,6 +84,11 @@ class FromFiles:
             raise InputError(
                 f"{folder}: holds pictures, no masks: where nobody is must be black, and everybody "
                 "of one number or colour"
+            )
+        if np.mean(covered or 0) > 0.5:
+            raise InputError(
+                f"{folder}: more than half of the masks is people: where nobody is must be 0, "
+                "black or transparent"
             )
         self.has_ids = len(self._ids) > 1
 
