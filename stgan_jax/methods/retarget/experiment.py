@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from stgan_jax.methods import weights
 from stgan_jax.methods.retarget.examples import ReadingBatch, examples
 from stgan_jax.methods.retarget.losses import objective
 from stgan_jax.methods.retarget.networks import POSE
@@ -31,9 +32,12 @@ def experiment(settings: RetargetSettings) -> Experiment:
         unseen, _ = examples(data.validation_walks, data.frames, identity.FIRST_UNSEEN)
 
     def start(seed: int) -> TrainState:
-        params: dict[str, Any] = {
-            "gen": jax.jit(reader.init)(jax.random.key(seed), jnp.asarray(walks.cells[:1]))
-        }
+        if settings.initial:
+            _, saved = weights.load_as(settings.initial, RetargetSettings)
+            params: dict[str, Any] = {"gen": inference_params(saved)}
+        else:
+            cells = jnp.asarray(walks.cells[:1])
+            params = {"gen": jax.jit(reader.init)(jax.random.key(seed), cells)}
         params |= {"people": jax.tree.map(jnp.asarray, people)}
         return TrainState.create(seed, with_average(params, settings.ema), optimizers)
 
