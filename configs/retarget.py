@@ -35,6 +35,9 @@ def get_config(size: str = "full") -> config_dict.ConfigDict:
     if size == "demo":  # minutes on 2 cores; the networks keep their size
         config.data.walks, config.steps = 800, 600
         config.save_every = config.evaluate_every = config.picture_every = 300
+    elif size == "tuned":  # from the package's weights, which learnt from former walkers
+        config.initial, config.learning_rate = "retarget", 4e-4
+        config.data.walks, config.steps, config.evaluate_every = 12000, 3000, 500
     elif size != "full":
-        raise ValueError(f"unknown size {size!r}: choose full or demo")
+        raise ValueError(f"unknown size {size!r}: choose full, tuned or demo")
     return config

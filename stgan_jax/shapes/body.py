@@ -15,7 +15,10 @@ import numpy as np
 from jaxtyping import Float
 from scipy.interpolate import CubicSpline
 
+from stgan_jax.shapes import worn
 from stgan_jax.shapes.identity import Identity, Motion
+from stgan_jax.shapes.looks import Appearance
+from stgan_jax.shapes.turns import about_z, hanging, turned
 
 # Flexion in degrees over one gait cycle that starts at heel strike: (cycle %, angle).
 _CURVES = {
@@ -37,7 +40,7 @@ _SPLINES = {name: _periodic(knots) for name, knots in _CURVES.items()}
 
 # Parts as hulls of spheres, and what each is dressed in. "L"/"R" pairs are expanded below.
 _MIDDLE_PARTS = {
-    "head": (("cranium", "brow", "jaw"), "skin"),
+    "head": (("cranium", "brow", "jaw", "nose"), "skin"),
     "hair": (("cranium_top", "occiput", "hair_end"), "hair"),
     "crown": (("crown",), "hair"),  # the same hair: the part that shows from the front
     "neck": (("neck", "jaw_root"), "skin"),
@@ -48,21 +51,33 @@ _MIDDLE_PARTS = {
 _SIDE_PARTS = {
     "upper_arm": (("shoulder", "elbow"), "top"),
     "forearm": (("elbow", "wrist"), "top"),
-    "hand": (("wrist", "fingers"), "skin"),
+    "hand": (("wrist", "palm", "fingers"), "skin"),
     "thigh": (("hip", "thigh", "knee"), "bottom"),
     "calf": (("knee", "calf"), "bottom"),
-    "shin": (("calf", "ankle"), "bottom"),
+    "shin": (("calf", "cuff", "ankle"), "bottom"),
     "foot": (("ankle", "heel", "ball"), "shoe"),
     "toes": (("ball", "toe"), "shoe"),
+    "sole": (("back", "inner", "outer", "tip"), "shoe"),
 }
+_WAIST = ("waist_L", "waist_R", "seat_L", "seat_R")
 _EXTRA_PARTS: dict[str, dict[str, tuple[tuple[str, ...], str]]] = {
     "bg": {"bag": (("bag_0", "bag_1", "bag_2", "bag_3"), "bag")},
     "cl": {
-        "coat": (("chest_L", "chest_R", "waist_L", "waist_R", "seat_L", "seat_R"), "coat"),
-        "skirt": (("waist_L", "waist_R", "seat_L", "seat_R", "hem_L", "hem_R"), "coat"),
+        "coat": (("chest_L", "chest_R", *_WAIST), "coat"),
+        "skirt": ((*_WAIST, "hem_L", "hem_R"), "coat"),
         "hood": (("neck", "hood"), "coat"),
     },
+    "jacket": {"jacket": (("chest_L", "chest_R", "tail_L", "tail_R"), "top")},
+    "dress": {"drape": ((*_WAIST, "drape_L", "drape_R"), "bottom")},
+    "knot": {"knot": (("knot_0", "knot_1"), "hair")},
+    "cap": {"cap": (("peak", "brim"), "top")},
 }
+# Statures by which parts are nearer than their middle: from the side hair covers the head, from
+# everywhere its crown and a cap do, and a coat what is below.
+OVER = {
+    "hair": 0.015, "crown": 0.08, "cap": 0.09, "coat": 0.04, "skirt": 0.06, "hood": 0.04,
+    "jacket": 0.04, "drape": 0.05,
+}  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,14 +89,31 @@ class BodyPart:
     garment: str
 
 
-def body_parts(condition: str) -> tuple[BodyPart, ...]:
-    """The parts drawn for a condition: "nm" normal, "bg" bag or "cl" coat."""
+def body_parts(person: Identity, condition: str) -> tuple[BodyPart, ...]:
+    """The parts drawn of a person in a condition: "nm" normal, "bg" bag or "cl" coat."""
+    return _parts(condition, *_worn(person.look, condition))
+
+
+def _worn(look: Appearance, condition: str) -> list[str]:
+    """Which extra parts somebody has on."""
+    here = {
+        "jacket": look.jacket and condition != "cl",
+        "dress": look.skirt,
+        "knot": look.knot,
+        "cap": look.cap,
+    }
+    return [name for name, wears in here.items() if wears]
+
+
+@functools.cache
+def _parts(*extra: str) -> tuple[BodyPart, ...]:
     parts = [BodyPart(name, *spec) for name, spec in _MIDDLE_PARTS.items()]
     for name, (spheres, garment) in _SIDE_PARTS.items():
         for side in "LR":
             own = tuple(f"{sphere}_{side}" for sphere in spheres)
             parts.append(BodyPart(f"{name}_{side}", own, garment))
-    parts += [BodyPart(name, *spec) for name, spec in _EXTRA_PARTS.get(condition, {}).items()]
+    for which in extra:
+        parts += [BodyPart(name, *spec) for name, spec in _EXTRA_PARTS.get(which, {}).items()]
     return tuple(parts)
 
 
@@ -144,16 +176,22 @@ class _Poser:
         pelvis = sway
         thorax_turn = -p.thorax_turn * np.cos(2 * np.pi * phase)
         lean = p.lean + self.motion.lean + np.radians(1.0) * np.cos(4 * np.pi * phase)
+        late = {}
         for side, sign in (("L", 1.0), ("R", -1.0)):
-            self._leg(spheres, side, sign, both[side], pelvis, turn, tilt)
+            late[side] = self._leg(spheres, side, sign, both[side], pelvis, turn, tilt)
         top = self._trunk(spheres, pelvis, turn, tilt, thorax_turn, lean)
-        self._head(spheres, top, lean)
+        worn.head(spheres, p, top, 0.35 * lean, phase)
         for side, sign in (("L", 1.0), ("R", -1.0)):
             self._arm(spheres, side, sign, both[side], thorax_turn)
         if self.condition == "bg":
-            self._bag(spheres, top, thorax_turn)
+            worn.bag(spheres, p.bag, top, thorax_turn)
         if self.coat:
-            self._coat(spheres, top)
+            worn.coat(spheres, p, top, late)
+        extra = _worn(p.look, self.condition)
+        if "jacket" in extra:
+            worn.jacket(spheres, p, late)
+        if "dress" in extra:
+            worn.dress(spheres, p, late)
         return spheres
 
     def ground_contact(self) -> tuple[CubicSpline, float]:
@@ -170,7 +208,9 @@ class _Poser:
         count = 64
         cycle = np.arange(count) / count
         spheres = self.pose(cycle)
-        feet = [f"{part}_{side}" for side in "LR" for part in ("heel", "ball", "toe")]
+        feet = [
+            f"{part}_{side}" for side in "LR" for part in ("heel", "ball", "toe", "back", "tip")
+        ]
         need = np.max([spheres[name][1] - spheres[name][0][:, 2] for name in feet], axis=0)
         spectrum = np.fft.rfft(need)
         spectrum[5:] = 0
@@ -210,157 +250,98 @@ class _Poser:
         )
         return hip, knee, ankle
 
-    def _leg(self, spheres, side, sign, phase, pelvis, turn, tilt):
+    def _leg(self, spheres, side, sign, phase, pelvis, turn, tilt) -> np.ndarray:
+        """Adds a leg; returns where its knee was a moment ago, which loose cloth follows."""
         p = self.person
         hip, knee, ankle = self.angles(side, phase)
         thigh_length = 0.245 * p.legs / (0.5 + 0.5 * p.shank)
         shank_length = 0.246 * p.legs * (0.5 + 0.5 * p.shank)
-        root = pelvis + _turned([0.0, sign * 0.056 * p.hips, 0.0], turn, roll=tilt)
+        root = pelvis + turned([0.0, sign * 0.056 * p.hips, 0.0], turn, roll=tilt)
         # The legs lean inwards so that the feet come down near the line of walking.
         inward = -sign * (0.056 * p.hips - 0.038 * p.step_width) / (thigh_length + shank_length)
-        down = _swing(hip, inward)
+        down = hanging(hip, inward)
         knee_at = root + thigh_length * down
-        shank_dir = _swing(hip - knee, inward)
+        shank_dir = hanging(hip - knee, inward)
         ankle_at = knee_at + shank_length * shank_dir
+        # Cloth is where the leg was a moment ago.
+        hips, knees, _ = self.angles(side, phase - 0.04 * p.look.trousers)
+        cuff = knee_at + 0.92 * shank_length * hanging(hips - knees, inward)
         bulk = 1.18 if self.coat else 1.0
-        cloth = 0.006  # trousers
-        spheres[f"hip_{side}"] = (root, 0.052 * p.thigh_width * bulk + cloth)
-        spheres[f"thigh_{side}"] = (
-            root + 0.35 * thigh_length * down,
-            0.047 * p.thigh_width * bulk + cloth,
-        )
-        spheres[f"knee_{side}"] = (knee_at, 0.030 * np.sqrt(p.thigh_width * p.calf_width) + cloth)
-        back = _swing(hip - knee + np.pi / 2, 0.0) * -0.006
-        spheres[f"calf_{side}"] = (
-            knee_at + 0.33 * shank_length * shank_dir + back,
-            0.0285 * p.calf_width + cloth,
-        )
-        spheres[f"ankle_{side}"] = (ankle_at, 0.019 * np.sqrt(p.calf_width) + cloth)
-        pitch = hip - knee + ankle
-        for name, (x, z), radius in (
-            ("heel", (-0.028, -0.022), 0.017),
-            ("ball", (0.070 * p.foot, -0.021), 0.018),
-            ("toe", (0.102 * p.foot, -0.025), 0.0135),
+        loose = p.look.trousers if not p.look.skirt else 0.0
+        cloth = 0.003 + 0.009 * loose
+        calf = np.sqrt(p.calf_width)
+        back = hanging(hip - knee + np.pi / 2, 0.0) * -0.006
+        for name, at, radius in (
+            ("hip", root, 0.052 * p.thigh_width * bulk + cloth),
+            ("thigh", root + 0.35 * thigh_length * down, 0.047 * p.thigh_width * bulk + cloth),
+            ("knee", knee_at, 0.030 * np.sqrt(p.thigh_width) * calf + cloth),
+            ("calf", knee_at + 0.33 * shank_length * shank_dir + back, 0.0285 * calf**2 + cloth),
+            ("ankle", ankle_at, 0.019 * calf + 0.006),
+            ("cuff", cuff, 0.018 * calf + 0.006 + 0.016 * loose),
         ):
-            at = _turned([x, 0.0, z], sign * p.toe_out, pitch=-pitch)
+            spheres[f"{name}_{side}"] = (at, float(radius))
+        pitch = hip - knee + ankle
+        below = -0.033 - p.look.sole
+        for name, place, radius in (
+            ("heel", (-0.028, 0.0, -0.022), 0.017),
+            ("ball", (0.070 * p.foot, 0.0, -0.021), 0.018),
+            ("toe", (0.102 * p.foot, 0.0, -0.025), 0.0135),
+            ("back", (-0.038, 0.0, below), 0.0065),
+            ("inner", (0.076 * p.foot, -0.019 * sign, below + 0.004), 0.0105),
+            ("outer", (0.070 * p.foot, 0.020 * sign, below + 0.004), 0.0105),
+            ("tip", (0.104 * p.foot, 0.0, below), 0.0065),
+        ):
+            at = turned(place, sign * p.toe_out, pitch=-pitch)
             spheres[f"{name}_{side}"] = (ankle_at + at, radius)
         spheres[f"seat_{side}"] = (
-            pelvis + _turned([-0.026 * p.seat, sign * 0.042 * p.hips, 0.006], turn, roll=tilt),
+            pelvis + turned([-0.026 * p.seat, sign * 0.042 * p.hips, 0.006], turn, roll=tilt),
             0.052 * p.seat * bulk,
         )
+        return root + thigh_length * hanging(self.angles(side, phase - 0.05)[0], inward)
 
     def _trunk(self, spheres, pelvis, turn, tilt, thorax_turn, lean) -> np.ndarray:
         p = self.person
-        bulk = 1.2 * self.person.coat_bulk if self.coat else 1.0
+        jacket = bool(p.look.jacket)
+        bulk = 1.25 * p.coat_bulk**1.5 if self.coat else 1.15 if jacket else 1.0
         for side, sign in (("L", 1.0), ("R", -1.0)):
-            waist = _turned([0.004, sign * 0.038 * p.hips, 0.075], turn, roll=tilt, pitch=lean)
+            waist = turned([0.004, sign * 0.038 * p.hips, 0.075], turn, roll=tilt, pitch=lean)
             spheres[f"waist_{side}"] = (pelvis + waist, 0.058 * p.belly * bulk)
         chest, neck = (
-            pelvis + _turned([0.0, 0.0, height], 0.0, pitch=lean) for height in (0.205, 0.305)
+            pelvis + turned([0.0, 0.0, height], 0.0, pitch=lean) for height in (0.205, 0.305)
         )
         for side, sign in (("L", 1.0), ("R", -1.0)):
-            out = _turned([0.012, sign * 0.052 * p.shoulders, 0.0], thorax_turn)
+            out = turned([0.012, sign * 0.052 * p.shoulders, 0.0], thorax_turn)
             spheres[f"chest_{side}"] = (chest + out, 0.064 * p.chest_depth * bulk)
-            out = _turned([-0.004, sign * 0.103 * p.shoulders, -0.044], thorax_turn)
-            radius = 0.031 * (0.5 + 0.5 * p.arm_width) * bulk
+            out = turned([-0.004, sign * 0.103 * p.shoulders, -0.044], thorax_turn)
+            radius = 0.033 * (0.5 + 0.5 * p.arm_width) * bulk
             spheres[f"shoulder_{side}"] = (neck + out, radius)
         forward = np.array([p.hunch + self.motion.hunch, 0.0, 0.0])
         spheres["neck"] = (
             neck + forward * 0.5 + [0.0, 0.0, 0.008],
-            0.031 * (0.5 + 0.5 * p.arm_width),
+            (0.040 if jacket else 0.033) * (0.5 + 0.5 * p.arm_width),  # a collar, or the neck
         )
         return neck + forward
-
-    def _head(self, spheres, top, lean):
-        p, size = self.person, self.person.head
-        nod = 0.35 * lean
-        length, volume = p.hair
-        places = {  # (x, z), radius
-            "jaw_root": ((0.012, 0.050), 0.028),
-            "cranium": ((0.010, 0.112 * size), 0.057 * size),
-            "brow": ((0.031, 0.103 * size), 0.042 * size),
-            "jaw": ((0.033, 0.064), 0.030 * size),
-            "cranium_top": ((0.008, 0.120 * size), 0.0585 * size * (0.9 + 0.1 * volume)),
-            "crown": ((0.004, 0.133 * size), 0.038 * size),
-            "occiput": ((-0.010, 0.100 * size), 0.054 * size * (0.85 + 0.15 * volume)),
-            "hair_end": ((-0.022, 0.088 - 0.085 * length), 0.034 * size * volume),
-        }
-        for name, ((x, z), radius) in places.items():
-            spheres[name] = (top + _turned([x, 0.0, z], 0.0, pitch=nod), radius)
 
     def _arm(self, spheres, side, sign, phase, thorax_turn):
         p, m = self.person, self.motion
         uneven = 1.0 + (0.5 if side == "L" else -0.5) * p.asymmetry[1]
         carrying = self.condition == "bg" and p.bag == 2 and side == "R"
-        reach = p.arm_swing * m.arm * uneven * (0.35 if carrying else 0.8 if self.coat else 1.0)
+        reach = p.arm_swing * m.arm * uneven * (0.35 if carrying else 0.7 if self.coat else 1.0)
         swing = -reach * np.cos(2 * np.pi * (phase - p.arm_lag)) - np.radians(7.0)
         elbow = p.elbow + m.elbow + 0.5 * np.maximum(swing + 0.2, 0.0)
         if carrying:
             elbow = np.full_like(elbow, np.radians(6.0))
         shoulder = spheres[f"shoulder_{side}"][0]
-        out = sign * (p.abduction + m.abduction + (0.05 if self.coat else 0.0))
-        bulk = 1.5 * p.coat_bulk if self.coat else 1.0
+        out = sign * (p.abduction + m.abduction + (0.08 if self.coat else 0.0))
+        bulk = 1.7 * p.coat_bulk**1.5 if self.coat else 1.0
+        loose = 0.002 + 0.008 * p.look.sleeves + (0.004 if p.look.jacket else 0.0)
         root = shoulder + [0.0, 0.0, -0.008]
-        upper = root + 0.175 * p.arms * _turn_z(_swing(swing, out), thorax_turn)
-        lower = upper + 0.140 * p.arms * _turn_z(_swing(swing + elbow, 0.4 * out), thorax_turn)
-        fingers = lower + 0.062 * p.arms * _turn_z(
-            _swing(swing + elbow * 1.05 + 0.1, 0.2 * out), thorax_turn
+        upper = root + 0.175 * p.arms * about_z(hanging(swing, out), thorax_turn)
+        lower = upper + 0.140 * p.arms * about_z(hanging(swing + elbow, 0.4 * out), thorax_turn)
+        fingers = lower + 0.062 * p.arms * about_z(
+            hanging(swing + elbow * 1.05 + 0.1, 0.2 * out), thorax_turn
         )
-        spheres[f"elbow_{side}"] = (upper, 0.0205 * p.arm_width * bulk + 0.003)
-        spheres[f"wrist_{side}"] = (lower, 0.0150 * p.arm_width * bulk + 0.002)
-        spheres[f"fingers_{side}"] = (fingers, 0.0135)
-
-    def _bag(self, spheres, top, thorax_turn):
-        kind = self.person.bag
-        if kind == 0:  # backpack
-            corners = [(-0.105, y, z) for y in (-0.045, 0.045) for z in (-0.06, -0.21)]
-            places = [top + _turned(c, thorax_turn) for c in corners]
-            radius = 0.036
-        elif kind == 1:  # shoulder bag at the left hip
-            hip = spheres["seat_L"][0]
-            corners = [(x, 0.075, z) for x in (-0.055, 0.055) for z in (0.06, -0.045)]
-            places = [hip + _turned(c, 0.4 * thorax_turn) for c in corners]
-            radius = 0.024
-        else:  # hand bag on the right
-            hand = spheres["fingers_R"][0]
-            corners = [(x, 0.0, z) for x in (-0.05, 0.05) for z in (-0.02, -0.13)]
-            places = [hand + _turned(c, 0.0 * thorax_turn) for c in corners]
-            radius = 0.020
-        for i, place in enumerate(places):
-            spheres[f"bag_{i}"] = (place, radius)
-
-    def _coat(self, spheres, top):
-        p = self.person
-        for side, sign in (("L", 1.0), ("R", -1.0)):
-            hip, knee = spheres[f"hip_{side}"][0], spheres[f"knee_{side}"][0]
-            hem = hip + np.clip(p.coat_length, 0.15, 1.1) * (knee - hip)
-            hem = hem * [0.75, 1.0, 1.0] + [0.0, sign * 0.006, 0.0]  # cloth lags behind the leg
-            spheres[f"hem_{side}"] = (hem, 0.056 * p.thigh_width * p.coat_bulk)
-        spheres["hood"] = (top + [-0.028, 0.0, 0.028], 0.042 * p.coat_bulk)
-
-
-def _swing(flexion: np.ndarray, outward: float) -> np.ndarray:
-    """Unit vector (T, 3) of a hanging limb, `flexion` forward and `outward` to +y, radians."""
-    return np.stack(
-        [
-            np.sin(flexion) * np.cos(outward),
-            np.broadcast_to(np.sin(outward), flexion.shape),
-            -np.cos(flexion) * np.cos(outward),
-        ],
-        -1,
-    )
-
-
-def _turn_z(vectors: np.ndarray, yaw: np.ndarray | float) -> np.ndarray:
-    c, s = np.cos(yaw), np.sin(yaw)
-    x, y, z = np.moveaxis(vectors, -1, 0)
-    return np.stack([c * x - s * y, s * x + c * y, z + 0 * c], -1)
-
-
-def _turned(offset, yaw, *, roll=0.0, pitch=0.0) -> np.ndarray:
-    """Rotates one body-frame offset by roll (about x), pitch (forward, about y), then yaw."""
-    x, y, z = offset
-    y, z = y * np.cos(roll) - z * np.sin(roll), y * np.sin(roll) + z * np.cos(roll)
-    x, z = x * np.cos(pitch) + z * np.sin(pitch), -x * np.sin(pitch) + z * np.cos(pitch)
-    x, y, z, yaw = np.broadcast_arrays(x, y, z, yaw)
-    return _turn_z(np.stack([x, y, z], -1), yaw)
+        spheres[f"elbow_{side}"] = (upper, 0.0205 * p.arm_width * bulk + loose)
+        spheres[f"wrist_{side}"] = (lower, 0.0150 * p.arm_width * bulk + 0.7 * loose)
+        spheres[f"palm_{side}"] = (lower + 0.5 * (fingers - lower), 0.0165)
+        spheres[f"fingers_{side}"] = (fingers, 0.0115)

@@ -6,6 +6,8 @@ import functools
 import numpy as np
 from jaxtyping import Float
 
+from stgan_jax.shapes.looks import PLAIN, Appearance, sample_look
+
 CONDITIONS = ("nm", "bg", "cl")
 SIZE = 43  # numbers of `vector`
 _SIZES = {"hair": 2, "asymmetry": 3, "harmonics": 4, "bag": 3}  # numbers of those with several
@@ -17,7 +19,7 @@ class Identity:
     """A walker's build, posture and gait. Factors are relative to 1.
 
     Lengths and radii scale the mean body; angles are in radians; `cadence` is in
-    gait cycles (two steps) a second; phases are in gait cycles.
+    gait cycles (two steps) a second; phases are in gait cycles. The look is no part of `vector`.
     """
 
     legs: float
@@ -55,6 +57,7 @@ class Identity:
     bag: int  # 0 backpack, 1 shoulder bag, 2 hand bag
     coat_length: float
     coat_bulk: float
+    look: Appearance = PLAIN
 
 
 def sample_identity(seed: int, manner: float = 1.0) -> Identity:
@@ -69,7 +72,7 @@ def sample_identity(seed: int, manner: float = 1.0) -> Identity:
     about, moved = (functools.partial(_drawn, rng, factor) for factor in (1.0, manner))
     mass, frame = about(0.0, 1.0), about(0.0, 1.0)  # shared: heavier, broader-shouldered people
     degree = np.pi / 180
-    return Identity(
+    person = Identity(
         legs=about(1.0, 0.035),
         shank=about(1.0, 0.035),
         arms=about(1.0, 0.04),
@@ -106,6 +109,7 @@ def sample_identity(seed: int, manner: float = 1.0) -> Identity:
         coat_length=about(0.62, 0.22),
         coat_bulk=about(1.0, 0.12),
     )
+    return dataclasses.replace(person, look=sample_look(seed, person.hair[0] > 0.5))
 
 
 def _drawn(rng: np.random.Generator, factor: float, mean: float, spread: float) -> float:
@@ -113,10 +117,13 @@ def _drawn(rng: np.random.Generator, factor: float, mean: float, spread: float) 
     return float(mean + factor * spread * np.clip(rng.normal(), -2.2, 2.2))
 
 
+_NUMBERS = [field for field in dataclasses.fields(Identity) if field.name != "look"]
+
+
 def vector(person: Identity) -> Float[np.ndarray, " 43"]:
     """An identity as numbers: the attributes in order, the bag as one of three."""
     values: list[float] = []
-    for field in dataclasses.fields(person):
+    for field in _NUMBERS:
         value = getattr(person, field.name)
         if field.name == "bag":
             value = tuple(float(value == kind) for kind in range(3))
@@ -125,9 +132,9 @@ def vector(person: Identity) -> Float[np.ndarray, " 43"]:
 
 
 def from_vector(numbers: Float[np.ndarray, " 43"]) -> Identity:
-    """The inverse of `vector`; of numbers in between, the likeliest bag counts."""
+    """The inverse of `vector`, in a plain look; of numbers in between, the likeliest bag counts."""
     values, rest = {}, [float(number) for number in numbers]
-    for field in dataclasses.fields(Identity):
+    for field in _NUMBERS:
         size = _SIZES.get(field.name, 1)
         own, rest = rest[:size], rest[size:]
         many = int(np.argmax(own)) if field.name == "bag" else tuple(own)
@@ -143,11 +150,7 @@ def statistics(count: int = 2000) -> dict[str, Float[np.ndarray, " 43"]]:
 
 # Which of an identity's numbers change their sign in a mirror.
 SIDED = np.array(
-    [
-        field.name == "asymmetry"
-        for field in dataclasses.fields(Identity)
-        for _ in range(_SIZES.get(field.name, 1))
-    ]
+    [field.name == "asymmetry" for field in _NUMBERS for _ in range(_SIZES.get(field.name, 1))]
 )
 
 

@@ -42,14 +42,15 @@ def _patches() -> dict[str, Patch]:
     out = {
         "neck": Patch("neck", ("neck",), ("jaw_root", "neck")),
         "bag": Patch("bag", ("bag",), ("bag_0", "bag_1")),
+        "drape": Patch("trunk", ("drape",), ("waist_L", "seat_L")),
         "skirt": Patch("trunk", ("skirt",), ("waist_L", "seat_L")),
-        "trunk": Patch("trunk", ("pelvis", "belly", "chest", "coat"), ("neck", "pelvis")),
+        "trunk": Patch("trunk", ("pelvis", "belly", "chest", "coat", "jacket"), ("neck", "pelvis")),
         "hood": Patch("head", ("hood",), ("hood", "neck")),
-        "head": Patch("head", ("head", "hair", "crown"), ("crown", "jaw_root")),
+        "head": Patch("head", ("head", "hair", "crown", "knot", "cap"), ("crown", "jaw_root")),
     }
     for side in "LR":
         limbs: dict[str, tuple[str, tuple[str, ...], tuple[str, str]]] = {
-            "foot": ("leg", ("foot", "toes"), ("ankle", "sole")),
+            "foot": ("leg", ("foot", "toes", "sole"), ("ankle", "sole")),
             "shank": ("leg", ("calf", "shin"), ("knee", "ankle")),
             "thigh": ("leg", ("thigh",), ("hip", "knee")),
             "hand": ("arm", ("hand",), ("wrist", "fingers")),
@@ -121,7 +122,9 @@ class Figure(NamedTuple):
         """Unit vectors along and across a patch, (row, column)."""
         ends = [self._place(end) for end in PATCHES[name].axis]
         along = ends[1] - ends[0]
-        if name in ("trunk", "head", "neck", "hood", "skirt", "bag") or name.startswith("foot"):
+        if name in ("trunk", "head", "neck", "hood", "skirt", "drape", "bag") or name.startswith(
+            "foot"
+        ):
             along = along + [0.01 * self.scale, 0.0]  # seen from above it still hangs down
         length = np.hypot(*along)
         along = along / length if length > 1e-3 else np.array([1.0, 0.0])

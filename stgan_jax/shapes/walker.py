@@ -19,9 +19,6 @@ from stgan_jax.shapes.identity import MEAN_MOTION, Identity, Motion
 
 SCALE = 1000.0  # pixels a stature in the virtual frame that crops are cut from
 _LEVELS = np.linspace(0.0, 1.0, 5)  # swings at which bodies are posed; between them, limbs go along
-# Statures by which parts are nearer than their middle: from the side hair covers the head, from
-# everywhere its crown does, and a coat what is below.
-_OVER = {"hair": 0.015, "crown": 0.08, "coat": 0.04, "skirt": 0.06, "hood": 0.04}
 _FINE = 4  # an anti-aliased pixel is the mean of so many squared
 
 
@@ -46,7 +43,7 @@ class Walker:
     @functools.cached_property
     def parts(self) -> tuple[body.BodyPart, ...]:
         """The body's parts, P of them; names such as "thigh_L", garments such as "bottom"."""
-        return body.body_parts(self.gait.condition)
+        return body.body_parts(self.person, self.gait.condition)
 
     @functools.cached_property
     def stride(self) -> float:
@@ -95,7 +92,7 @@ class Walker:
         what is worn over others.
         """
         near = [np.mean([self.projected[s][1] for s in part.spheres], 0) for part in self.parts]
-        over = np.array([_OVER.get(part.name, 0.0) for part in self.parts])
+        over = np.array([body.OVER.get(part.name, 0.0) for part in self.parts])
         return np.stack(near) + over[:, None]
 
     @functools.cached_property

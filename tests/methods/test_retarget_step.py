@@ -1,5 +1,6 @@
 """The training of retargeting's reader: what it learns from, and what variances leave alone."""
 
+import dataclasses
 import json
 
 import jax
@@ -9,11 +10,13 @@ import pytest
 import small
 
 from stgan_jax.data.walkers import labelled
+from stgan_jax.methods.catalog import prepare
 from stgan_jax.methods.retarget import networks
 from stgan_jax.methods.retarget.examples import ReadingBatch, examples
 from stgan_jax.methods.retarget.losses import objective
 from stgan_jax.shapes import fields, gait, identity
 from stgan_jax.training import checkpoint
+from stgan_jax.util.errors import InputError
 
 READER = small.RETARGET.nets()
 
@@ -77,3 +80,12 @@ def test_variances_are_taught_and_change_no_mean(batch, monkeypatch):
         surprise.append(float(objective({}, nothing, READER)[1]["loss/surprise"]))
     assert surprise[1] < min(surprise[0], surprise[2])
     assert surprise[1] == pytest.approx(0.5 * (1 + np.log(0.25)), rel=1e-5)
+
+
+def test_a_training_starts_from_weights_of_the_same_size_alone(shipped):
+    data = dataclasses.replace(small.RETARGET.data, walks=1, validation_walks=0, frames=3)
+    own = dataclasses.replace(shipped.settings, data=data, initial="retarget")
+    started = prepare(own).start(0).params["gen"]
+    jax.tree.map(np.testing.assert_array_equal, started, shipped.params["gen"])
+    with pytest.raises(InputError, match="window or width"):
+        prepare(dataclasses.replace(small.RETARGET, initial="retarget"))

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from stgan_jax.data.datasets.records import ColorWalk
-from stgan_jax.data.walkers import procedural, recording, scenes
+from stgan_jax.data.walkers import habits, recording, scenes
 from stgan_jax.shapes import body, drawing, identity
 
 SIZE = (240, 320)  # CASIA-B's frames
@@ -70,7 +70,7 @@ def render(
         camera = dataclasses.replace(camera, patchy=0.0, floor=0.0)
     else:
         camera = dataclasses.replace(camera, patchy=camera.patchy + 0.12)
-    losses = [] if complete else _losses(rng, condition, frames)
+    losses = [] if complete else _losses(rng, walked, frames)
     lasting = recording.smooth_field(rng, SIZE)
     for t in range(frames):
         image, mask = background.astype(np.float32), np.zeros(SIZE, np.uint8)
@@ -83,7 +83,9 @@ def render(
         for parts, first, last in losses:
             if first <= t < last:
                 visible = _without(visible, [walked.outline(t, part) for part in parts])
-        observed = recording.segmented(visible, camera, lasting, rng) if visible.any() else visible
+        observed = (
+            recording.segmented(255 * visible, camera, lasting, rng) if visible.any() else visible
+        )
         silhouettes.append(np.where(front, 0, observed).astype(np.uint8))
     return ColorWalk(
         frames=np.stack(images),
@@ -109,10 +111,11 @@ def walker(
     camera = recording.sample_camera(seed, view, condition, repetition)
     own = identity.sample_identity(seed)
     person = own if body_of is None else identity.sample_identity(body_of)
-    motion = identity.sample_motion(seed, condition, repetition, recording.MOTION_SPREAD)
-    phase = procedural.gait_phase(own, motion, frames, recording.FPS)
-    spheres, _ = body.body_spheres(person, motion, condition, phase)
-    _, stride = body.body_spheres(own, motion, condition, phase)
+    motion = habits.motion(seed, condition, repetition, recording.MOTION_SPREAD)
+    phase = habits.phase(seed, motion, condition, repetition, frames, recording.FPS)
+    carried = habits.carried(seed, condition)
+    spheres, _ = body.body_spheres(person, motion, carried, phase)
+    _, stride = body.body_spheres(own, motion, carried, phase)
     heading = np.radians(view + camera.yaw)
     speed = stride * own.cadence * motion.tempo * scenes.METRES / recording.FPS
     steps = np.arange(frames) - (frames - 1) / 2
@@ -130,7 +133,8 @@ def walker(
     # The same clothes in every view.
     dresser = recording.generator(seed, 0, condition, repetition, 0xC1)
     clothes = scenes.outfit(dresser, textural)
-    return scenes.DressedWalker(spheres, condition, turned, camera.pitch, scale, foot, clothes)
+    parts = body.body_parts(person, carried)
+    return scenes.DressedWalker(spheres, parts, turned, camera.pitch, scale, foot, clothes)
 
 
 def _occluder(rng: np.random.Generator) -> UInt8[np.ndarray, "H W"]:
@@ -155,9 +159,11 @@ def _occluder(rng: np.random.Generator) -> UInt8[np.ndarray, "H W"]:
     return mask
 
 
-def _losses(rng, condition: str, frames: int) -> list[tuple[list[str], int, int]]:
+def _losses(
+    rng: np.random.Generator, walked: scenes.DressedWalker, frames: int
+) -> list[tuple[list[str], int, int]]:
     """Which parts are lost when: (names, first frame, frame after the last), one to three."""
-    known = {part.name for part in body.body_parts(condition)}
+    known = {part.name for part in walked.parts}
     out = []
     for _ in range(rng.integers(1, 4)):
         side, limb = rng.choice(["L", "R"]), _LIMBS[rng.integers(len(_LIMBS))]

@@ -247,7 +247,8 @@ class HardScene:
         away = np.maximum(self._depth(near) - np.cos(heading) * speed * steps, 1.8)
         view = np.degrees(heading - np.arctan2(right, away))
         place = scenes.standpoint(right, away, self.size, self._eye)
-        return _Actor(n + 1, spheres, condition, view, *place, self._clothes(rng)).at(away)
+        parts = body.body_parts(person, condition)
+        return _Actor(n + 1, spheres, parts, view, *place, self._clothes(rng)).at(away)
 
     def _still(
         self, rng: np.random.Generator, n: int, near: float, aside: float, sits: bool
@@ -266,7 +267,8 @@ class HardScene:
             spheres = poses.standing(person, condition, self.frames, self.fps, seed)
         turn = rng.uniform(-35, 35) if sits else rng.choice([0, 0, 90, -90, 180])
         view = np.full(self.frames, turn + rng.uniform(-25, 25))
-        return _Actor(n + 1, spheres, condition, view, scale, foot, self._clothes(rng)).at(away)
+        parts = body.body_parts(person, condition)
+        return _Actor(n + 1, spheres, parts, view, scale, foot, self._clothes(rng)).at(away)
 
     def _person(self, rng: np.random.Generator) -> tuple[identity.Identity, str, int]:
         seed = int(rng.integers(1 << 31))
@@ -294,8 +296,8 @@ class HardScene:
 class _Actor(scenes.DressedWalker):
     """Somebody in a scene, who is drawn as `things.Thing` are."""
 
-    def __init__(self, label, spheres, condition, view, scale, foot, clothes):
-        super().__init__(spheres, condition, view, 3.0, scale, foot, clothes)
+    def __init__(self, label, spheres, parts, view, scale, foot, clothes):
+        super().__init__(spheres, parts, view, 3.0, scale, foot, clothes)
         self._label, self.ground = label, foot[:, 0]
 
     def at(self, away: Float[np.ndarray, " T"]) -> "_Actor":
@@ -307,7 +309,7 @@ class _Actor(scenes.DressedWalker):
 
     def area(self, t: int) -> int:
         """Pixels of the whole body, whatever is before it, inside or outside of the picture."""
-        outlines = [self.outline(t, part.name) for part in self._parts]
+        outlines = [self.outline(t, part.name) for part in self.parts]
         points = np.concatenate(outlines)
         corner = np.floor(points.min(0)) - 1
         cover = np.zeros(np.ceil(points.max(0) - corner).astype(int) + 2, np.uint8)

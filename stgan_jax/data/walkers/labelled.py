@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import UInt8
 from tqdm import tqdm
 
-from stgan_jax.data.walkers import recording
-from stgan_jax.shapes import cropping, drawing, identity
+from stgan_jax.data.walkers import habits, recording
+from stgan_jax.shapes import cropping, identity
 from stgan_jax.shapes.gait import Gait
 from stgan_jax.shapes.walker import Walker
 from stgan_jax.util import children
@@ -81,24 +81,20 @@ def recorded(seed: int, walk: Walker) -> UInt8[np.ndarray, "T 240 240"]:
     )
     height = camera.height
     canvas = round(1.5 * height)
-    parts = [drawing.hulls(walk.projected, part.spheres) for part in walk.parts]
-    corner = np.array([-1.2 * height, -canvas / 2], np.float32)
+    blends = habits.sample_blends(rng)
     lasting = recording.smooth_field(rng, (canvas, canvas))
     shadow, outlined = rng.random() < 0.12, rng.random() < 0.5
     slant, length = rng.uniform(-1.0, 1.0), rng.uniform(0.05, 0.2)
     out = []
-    for t in range(len(walk)):
-        ideal = np.zeros((canvas, canvas), np.uint8)
-        for part in parts:
-            drawing.fill(ideal, height * part[t] - corner, 1)
+    for seen in recording.pictures(walk, height, canvas, 1.2, blends):
         if shadow:  # a flat one on the floor, as from a lamp above
-            columns = np.flatnonzero(ideal.any(0))
-            rows = np.flatnonzero(ideal.any(1))
+            columns = np.flatnonzero(seen.any(0))
+            rows = np.flatnonzero(seen.any(1))
             width = (columns[-1] - columns[0]) / 2
             centre = (columns[0] + columns[-1]) / 2 + slant * width
             axes = (round(width + length * height), max(1, round(0.02 * height)))
-            cv2.ellipse(ideal, (round(centre), int(rows[-1])), axes, 0, 0, 360, 1, cv2.FILLED)
-        mask = recording.segmented(ideal, camera, lasting, rng)
+            cv2.ellipse(seen, (round(centre), int(rows[-1])), axes, 0, 0, 360, 255, cv2.FILLED)
+        mask = recording.segmented(seen, camera, lasting, rng)
         if rng.random() < 0.03:  # a bite out of the body
             rows, columns = np.nonzero(mask)
             i = rng.integers(len(rows))

@@ -10,9 +10,11 @@ from stgan_jax.shapes import body, identity
 SWAY = 0.005  # largest lean of a standing body at the height of a stature, in statures
 SHIFT = 0.004  # how far hips move as the weight goes from one leg to the other, in statures
 
-_LEG = ("thigh", "knee", "calf", "ankle", "heel", "ball", "toe")
-_SHANK, _FOOT = _LEG[2:], _LEG[4:]
-_ARM, _FOREARM = ("elbow", "wrist", "fingers"), ("wrist", "fingers")
+_FOOT = ("heel", "ball", "toe", "back", "inner", "outer", "tip")
+_SHANK = ("calf", "cuff", "ankle", *_FOOT)
+_LEG = ("thigh", "tail", "drape", "knee", *_SHANK)
+_FOREARM = ("wrist", "palm", "fingers")
+_ARM = ("elbow", *_FOREARM)
 _FORWARD = 10.0  # degrees by which a thigh without swing is ahead of the vertical, see `body`
 
 
@@ -108,6 +110,8 @@ def _turn(
     pivot = spheres[f"{joint}_{side}"][0]
     c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     for name in names:
+        if f"{name}_{side}" not in spheres:  # somebody without a jacket or a skirt
+            continue
         centre, radius = spheres[f"{name}_{side}"]
         x, y, z = (centre - pivot).T
         turned = np.stack([c * x - s * z, y, s * x + c * z], -1)

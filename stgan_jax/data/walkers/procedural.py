@@ -62,7 +62,7 @@ def silhouettes(
         person = body_of
     spheres, _ = body.body_spheres(person, motion, condition, phase)
     projected = drawing.project(spheres, view, pitch)
-    parts = [drawing.hulls(projected, part.spheres) for part in body.body_parts(condition)]
+    parts = [drawing.hulls(projected, part.spheres) for part in body.body_parts(person, condition)]
     scale = 1000.0  # pixels a stature in the virtual frame from which the crop is taken
     polygons = [[scale * part[t] for part in parts] for t in range(frames)]
     extents = [np.concatenate(frame) for frame in polygons]

@@ -3,28 +3,32 @@
 `procedural.silhouettes` draws ideal ones. CASIA-B's come from eleven cameras past which people
 walk, one after the other, and from background difference at some 100 pixels a person: the
 view drifts as they pass, feet melt into their shadow, clothes into the wall. How strong all
-this is has been set by `benchmarks/calibration.py`.
+this is has been set by `benchmarks/calibration.py`. What a person keeps is in `habits`.
 """
 
 import dataclasses
+from collections.abc import Iterator, Mapping
 
 import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from stgan_jax.data.walkers import procedural
-from stgan_jax.shapes import body, cropping, drawing, identity
+from stgan_jax.data.walkers import habits
+from stgan_jax.shapes import cropping, drawing, identity
+from stgan_jax.shapes.gait import Gait
+from stgan_jax.shapes.walker import Walker
 
 FPS = 25.0
 # Repetitions differ by so many times what `identity.sample_motion` gives ideal walkers.
 MOTION_SPREAD = 1.6
+_YAW = 1.5  # degrees, the deviation of the view from walk to walk
 
 
 @dataclasses.dataclass(frozen=True)
 class Camera:
     """Camera and segmentation of one sequence, drawn for each walk and view."""
 
-    yaw: float  # degrees off the nominal view, in mid-sequence
+    yaw: float  # degrees off the nominal view in mid-sequence, the person's path included
     drift: float  # degrees a second by which the view changes as the person passes
     pitch: float  # degrees by which the camera looks down
     height: float  # pixels a stature
@@ -38,13 +42,13 @@ def sample_camera(seed: int, view: float, condition: str, repetition: int) -> Ca
     """A pure function of its arguments."""
     rng = generator(seed, view, condition, repetition, 0xCA)
     return Camera(
-        yaw=rng.normal(0.0, 1.5),
+        yaw=habits.sample_habits(seed).path + rng.normal(0.0, _YAW),
         # Passing sideways turns the person to the camera fastest.
         drift=-8.0 * np.sin(np.radians(view)) * rng.uniform(0.7, 1.3),
         pitch=rng.normal(6.0, 0.7),
         height=rng.uniform(95.0, 150.0),
-        bias=rng.normal(0.0, 0.045),
-        patchy=abs(rng.normal(0.0, 0.075)),
+        bias=rng.normal(0.0, 0.055),
+        patchy=abs(rng.normal(0.0, 0.095)),
         grain=rng.uniform(0.05, 0.15),
         floor=rng.beta(0.6, 2.4),
     )
@@ -71,28 +75,62 @@ def silhouettes(
     """
     camera = sample_camera(seed, view, condition, repetition)
     rng = generator(seed, view, condition, repetition, 0xF0)
-    person = identity.sample_identity(seed)
-    motion = identity.sample_motion(seed, condition, repetition, MOTION_SPREAD)
     count = length(seed, view, condition, repetition) if frames is None else frames
-    phase = procedural.gait_phase(person, motion, count, FPS)
-    spheres, _ = body.body_spheres(person, motion, condition, phase)
     time = (np.arange(count) - (count - 1) / 2) / FPS
-    projected = drawing.project(spheres, view + camera.yaw + camera.drift * time, camera.pitch)
-    parts = [drawing.hulls(projected, part.spheres) for part in body.body_parts(condition)]
+    turned = view + camera.yaw + camera.drift * time
+    walk = walker(seed, turned, camera.pitch, condition, repetition)
     canvas = round(1.3 * camera.height)  # square, the body's ground point below its middle
-    corner = np.array([-1.12 * camera.height, -canvas / 2], np.float32)
     lasting = smooth_field(rng, (canvas, canvas))
-    faulty = []
-    for t in range(count):
-        ideal = np.zeros((canvas, canvas), np.uint8)
-        for part in parts:
-            drawing.fill(ideal, camera.height * part[t] - corner, 1)
-        faulty.append(segmented(ideal, camera, lasting, rng))
+    blends = habits.sample_habits(seed).blends
+    faulty = [
+        segmented(seen, camera, lasting, rng)
+        for seen in pictures(walk, camera.height, canvas, 1.12, blends)
+    ]
     boxes = np.array([box(mask) for mask in faulty])
     squares = cropping.track_squares(boxes)
     return np.stack(
         [cropping.crop_mask(mask, square) for mask, square in zip(faulty, squares, strict=True)]
     )
+
+
+def walker(
+    seed: int, view: Float[np.ndarray, " T"], pitch: float, condition: str, repetition: int
+) -> Walker:
+    """Who walks in a recording, with whatever they carry out of habit.
+
+    Args:
+      seed: decides the person.
+      view: degrees, of each frame.
+      pitch: degrees by which the camera looks down.
+      condition: one of `identity.CONDITIONS`.
+      repetition: which of the person's walks.
+    """
+    motion = habits.motion(seed, condition, repetition, MOTION_SPREAD)
+    phase = habits.phase(seed, motion, condition, repetition, len(view), FPS)
+    gait = Gait(phase, view, np.ones(len(view)), habits.carried(seed, condition), pitch)
+    return Walker(identity.sample_identity(seed), gait, motion)
+
+
+def pictures(
+    walk: Walker, height: float, canvas: int, above: float, blends: Mapping[str, float]
+) -> Iterator[UInt8[np.ndarray, "H W"]]:
+    """How much each pixel of a square differs from the background: 255 at most, 0 beside the body.
+
+    Args:
+      walk: whose.
+      height: pixels a stature.
+      canvas: the square's side.
+      above: statures from the ground point below the pelvis to its upper edge.
+      blends: garment -> share by which it differs less.
+    """
+    parts = [drawing.hulls(walk.projected, part.spheres) for part in walk.parts]
+    values = [round(255 * (1.0 - blends.get(part.garment, 0.0))) for part in walk.parts]
+    corner = np.array([-above * height, -canvas / 2], np.float32)
+    for t, order in enumerate(np.argsort(walk.depth, axis=0).T):
+        image = np.zeros((canvas, canvas), np.uint8)
+        for i in order:
+            drawing.fill(image, height * parts[i][t] - corner, values[i])
+        yield image
 
 
 def length(seed: int, view: float, condition: str, repetition: int) -> int:
@@ -118,7 +156,7 @@ def smooth_field(
 
 
 def segmented(
-    ideal: UInt8[np.ndarray, "H W"],
+    seen: UInt8[np.ndarray, "H W"],
     camera: Camera,
     lasting: Float[np.ndarray, "H W"],
     rng: np.random.Generator,
@@ -126,21 +164,21 @@ def segmented(
     """What background difference makes of a person: eaten and swollen outlines, holes, no feet.
 
     Args:
-      ideal: the person's true pixels.
+      seen: how much the person's pixels differ from the background, see `pictures`.
       camera: strength of each fault.
       lasting: noise by `smooth_field`: where clothes resemble the background in all frames.
       rng: draws the faults that differ from frame to frame.
     """
-    evidence = cv2.GaussianBlur(ideal.astype(np.float32), (0, 0), 1.5)
-    grain = smooth_field(rng, ideal.shape, 4)
+    evidence = cv2.GaussianBlur(seen.astype(np.float32) / 255, (0, 0), 1.5)
+    grain = smooth_field(rng, seen.shape, 4)
     found = evidence + camera.patchy * lasting * evidence + camera.grain * grain > 0.5 + camera.bias
     found &= evidence > 0.02  # noise elsewhere is cleaned away
     if rng.random() < camera.floor:
-        rows = np.flatnonzero(ideal.any(1))
+        rows = np.flatnonzero(seen.any(1))
         lost = round(rng.uniform(0.01, 0.05) * (rows[-1] - rows[0]))
         found[rows[-1] - lost :] = False
     # A person whom the segmentation misses altogether would not be in a dataset.
-    return found.view(np.uint8) if found.any() else ideal
+    return (found if found.any() else seen > 0).view(np.uint8)
 
 
 def box(mask: UInt8[np.ndarray, "H W"]) -> tuple[int, int, int, int]:

@@ -105,12 +105,16 @@ class Scene:
 
 
 class DressedWalker:
-    """A posed person in clothes, at a place in the picture for each frame."""
+    """A posed person in clothes, at a place in the picture for each frame.
+
+    Attributes:
+      parts: of the body.
+    """
 
     def __init__(
         self,
         spheres: body.Spheres,
-        condition: str,
+        parts: tuple[body.BodyPart, ...],
         view: Float[np.ndarray, " T"],
         pitch: float,
         scale: Float[np.ndarray, " T"],
@@ -121,7 +125,7 @@ class DressedWalker:
 
         Args:
           spheres: the posed body, see `body.body_spheres`.
-          condition: "nm", "bg" or "cl".
+          parts: of that body, see `body.body_parts`.
           view: degrees, see `drawing.project`.
           pitch: degrees by which the camera looks down.
           scale: pixels a stature.
@@ -129,8 +133,8 @@ class DressedWalker:
           clothes: a tile of cloth for each garment, see `outfit`.
         """
         self._projected = drawing.project(spheres, view, pitch)
-        self._parts = body.body_parts(condition)
-        self._hulls = {p.name: drawing.hulls(self._projected, p.spheres) for p in self._parts}
+        self.parts = parts
+        self._hulls = {p.name: drawing.hulls(self._projected, p.spheres) for p in self.parts}
         self._scale, self._foot, self._clothes = scale, foot, clothes
         self._view, self._pitch = np.broadcast_to(view, np.shape(scale)), pitch
 
@@ -139,7 +143,7 @@ class DressedWalker:
     ) -> None:
         """Draws the person at frame t, far parts first, and marks its pixels in `people`."""
         scale, foot = self._scale[t], self._foot[t]
-        for part in sorted(self._parts, key=lambda part: self._depth(t, part)):
+        for part in sorted(self.parts, key=lambda part: self._depth(t, part)):
             ends = [self._projected[part.spheres[i]][0][t] * scale + foot for i in (0, -1)]
             cloth = self._clothes[part.garment]
             _dress(image, people, self.outline(t, part.name), ends, scale, cloth, label)
@@ -151,20 +155,19 @@ class DressedWalker:
             for name, (place, depth, radius) in self._projected.items()
         }
         view, pitch = float(self._view[t]), float(self._pitch)
-        figure = surface.Figure(self._parts, spheres, view, pitch, 1.0, np.zeros(2))
+        figure = surface.Figure(self.parts, spheres, view, pitch, 1.0, np.zeros(2))
         return figure.moved(float(self._scale[t]), self._foot[t])
 
     def _depth(self, t: int, part: body.BodyPart) -> float:
         near = np.mean([self._projected[s][1][t] for s in part.spheres])
-        # From the side hair covers the head; from everywhere its crown does.
-        return float(near) + {"hair": 0.015, "crown": 0.08}.get(part.name, 0.0)
+        return float(near) + body.OVER.get(part.name, 0.0)
 
     def draw_shadow(
         self, t: int, cover: UInt8[np.ndarray, "H W"], cast: Float[np.ndarray, "2"]
     ) -> None:
         """Marks where the body's shadow falls with 255; `cast` as in `Scene`."""
         foot = self._foot[t]
-        for part in self._parts:
+        for part in self.parts:
             outline = self.outline(t, part.name)
             height = np.maximum(foot[0] - outline[:, :1], 0.0)
             fallen = np.stack([np.full(len(outline), foot[0]), outline[:, 1]], -1) + height * cast
@@ -197,7 +200,8 @@ class _Walk(DressedWalker):
         away = np.maximum(self.depth + velocity[1] * steps, 2.5)
         scale, foot = standpoint(right, away, size)
         view = np.degrees(heading - np.arctan2(right, away))
-        super().__init__(spheres, condition, view, 3.0, scale, foot, outfit(rng, textured))
+        parts = body.body_parts(person, condition)
+        super().__init__(spheres, parts, view, 3.0, scale, foot, outfit(rng, textured))
 
 
 def standpoint(

@@ -5,7 +5,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from stgan_jax.data.walkers import poses, scenes
-from stgan_jax.shapes import identity
+from stgan_jax.shapes import body, identity
 
 _FAR = 99.0  # metres from the camera: behind everybody
 
@@ -219,7 +219,7 @@ def hang_poster(
     person = identity.sample_identity(int(rng.integers(1 << 31)))
     scenes.DressedWalker(
         poses.standing(person, "nm", 1, 25.0, seed),
-        "nm",
+        body.body_parts(person, "nm"),
         np.array([rng.uniform(-40, 40)]),
         0.0,
         np.array([0.84 * (bottom - top)]),

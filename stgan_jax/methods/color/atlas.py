@@ -19,14 +19,15 @@ from stgan_jax.shapes import surface
 # Lengths and girths of patches in statures, by which textures have their sizes.
 _SIZES = {
     "head": (0.17, 0.38), "neck": (0.05, 0.2), "trunk": (0.40, 0.80), "bag": (0.2, 0.4),
-    "skirt": (0.25, 0.80), "hood": (0.06, 0.3), "foot": (0.06, 0.40), "shank": (0.28, 0.25),
-    "thigh": (0.28, 0.34), "hand": (0.09, 0.12), "forearm": (0.16, 0.15),
+    "skirt": (0.25, 0.80), "drape": (0.25, 0.80), "hood": (0.06, 0.3), "foot": (0.06, 0.40),
+    "shank": (0.28, 0.25), "thigh": (0.28, 0.34), "hand": (0.09, 0.12), "forearm": (0.16, 0.15),
     "upper_arm": (0.20, 0.18),
 }  # fmt: skip
 _MOST = 400  # texels a stature
 # Where a patch that nobody saw takes its mean colour from.
 _NEIGHBOURS = {
-    "head": "neck", "neck": "head", "bag": "trunk", "skirt": "trunk", "hood": "trunk",
+    "head": "neck", "neck": "head", "bag": "trunk", "skirt": "trunk", "drape": "thigh_L",
+    "hood": "trunk",
     "trunk": "thigh_L", "foot": "shank", "shank": "thigh", "thigh": "trunk", "hand": "forearm",
     "forearm": "upper_arm", "upper_arm": "trunk",
 }  # fmt: skip

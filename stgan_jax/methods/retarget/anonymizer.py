@@ -15,7 +15,7 @@ from stgan_jax.methods import weights
 from stgan_jax.methods.api import Anonymizer, Course, Drawn, Silhouettes
 from stgan_jax.methods.retarget import networks
 from stgan_jax.methods.retarget.settings import RetargetSettings
-from stgan_jax.shapes import contour, gait, identity
+from stgan_jax.shapes import contour, gait, identity, looks
 from stgan_jax.shapes.walker import Walker
 from stgan_jax.training.state import inference_params
 from stgan_jax.util.checked import require
@@ -205,7 +205,8 @@ class RetargetAnonymizer(Anonymizer):
         person = stranger(key, options.manner)
         if options.alpha < 1.0:
             mixed = options.alpha * identity.vector(person) + (1.0 - options.alpha) * own
-            person = identity.from_vector(mixed)
+            look = person.look if options.alpha else looks.PLAIN  # the own one is not read
+            person = dataclasses.replace(identity.from_vector(mixed), look=look)
         walk = gait.read(reading.pose, reading.variance, not options.in_step)
         share = jax.random.uniform(jax.random.fold_in(key, 0x7B), minval=-1.0, maxval=1.0)
         published = walk.turned(options.turn * float(share))

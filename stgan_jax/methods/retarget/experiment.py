@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from stgan_jax.methods import weights
 from stgan_jax.methods.retarget.examples import ReadingBatch, examples
 from stgan_jax.methods.retarget.losses import objective
 from stgan_jax.methods.retarget.networks import POSE
@@ -18,6 +19,7 @@ from stgan_jax.shapes.walker import Walker
 from stgan_jax.training.experiment import Experiment, step_of
 from stgan_jax.training.state import TrainState, inference_params, with_average
 from stgan_jax.util import grids
+from stgan_jax.util.errors import InputError
 
 
 def experiment(settings: RetargetSettings) -> Experiment:
@@ -25,15 +27,15 @@ def experiment(settings: RetargetSettings) -> Experiment:
     from stgan_jax.data import feed  # TensorFlow: only where data is fed
 
     reader, optimizers, data = settings.nets(), settings.optimizers(), settings.data
+    initial = _initial(settings)
     walks, people = examples(data.walks, data.frames)
     unseen = None
     if data.validation_walks:
         unseen, _ = examples(data.validation_walks, data.frames, identity.FIRST_UNSEEN)
 
     def start(seed: int) -> TrainState:
-        params: dict[str, Any] = {
-            "gen": jax.jit(reader.init)(jax.random.key(seed), jnp.asarray(walks.cells[:1]))
-        }
+        own = initial or jax.jit(reader.init)(jax.random.key(seed), jnp.asarray(walks.cells[:1]))
+        params: dict[str, Any] = {"gen": own}
         params |= {"people": jax.tree.map(jnp.asarray, people)}
         return TrainState.create(seed, with_average(params, settings.ema), optimizers)
 
@@ -62,6 +64,16 @@ def experiment(settings: RetargetSettings) -> Experiment:
     step = step_of(update, settings, optimizers)
     validated = None if unseen is None else validate
     return Experiment(settings, feed.array_source(walks), start, step, validated, pictures)
+
+
+def _initial(settings: RetargetSettings) -> Any:
+    """The reader's parameters that a training starts from; None for random ones."""
+    if not settings.initial:
+        return None
+    known, params = weights.load_as(settings.initial, RetargetSettings)
+    if known.nets() != settings.nets():
+        raise InputError(f"initial={settings.initial}: has another window or width")
+    return inference_params(params)
 
 
 def _errors(numbers, unseen: ReadingBatch) -> dict[str, float]:

@@ -19,6 +19,7 @@ class RetargetSettings(ValidatedSettings):
       window: frames that a frame is read from, odd, and again of what is read so.
       width: units that a frame is reduced to before it is seen beside others.
       learning_rate: rate for the reader.
+      initial: weights that the training starts from, as `--checkpoint` takes them; "" for none.
     """
 
     kind: ClassVar[str] = "retarget"
@@ -27,6 +28,7 @@ class RetargetSettings(ValidatedSettings):
     window: int = 15
     width: int = 128
     learning_rate: float = 1e-3
+    initial: str = ""
 
     def __post_init__(self):
         super().__post_init__()

@@ -35,8 +35,11 @@ _SEEN_BY = {
 }  # fmt: skip
 _OUTWARD = 0.15  # of its distance from the middle, by which a shoulder's joint lies too far inside
 _LIMBS = {  # spheres that move with two others
-    "thigh": ("hip", "knee"), "calf": ("knee", "ankle"), "ball": ("heel", "toe"),
-    "hem": ("hip", "knee"),
+    "thigh": ("hip", "knee"), "calf": ("knee", "ankle"), "cuff": ("knee", "ankle"),
+    "ball": ("heel", "toe"), "back": ("heel", "toe"), "tip": ("heel", "toe"),
+    "inner": ("heel", "toe"), "outer": ("heel", "toe"),
+    "hem": ("hip", "knee"), "tail": ("hip", "knee"), "drape": ("hip", "knee"),
+    "palm": ("wrist", "fingers"),
 }  # fmt: skip
 
 
@@ -216,7 +219,7 @@ def on_joints(figure: Figure, joints: Float32[np.ndarray, "33 3"], swapped: bool
     ears = joints[_EARS, :2].mean(0) - old["cranium"]
     limbs = set(_JOINTS) | set(_LIMBS)
     for name in figure.spheres:
-        base = name.removesuffix("_L").removesuffix("_R")
+        base = name.split("_")[0]
         if base in ("chest", "waist", "seat", "neck", "bag"):
             new[name] = _along(old, new, ("shoulder", "hip"), name)
         elif base not in limbs:
