@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 
 Item = TypeVar("Item")
 
@@ -105,10 +105,30 @@ def scene_without(
       or next to nothing: there, the scene is the median of all samples, and its threshold 255.
     """
     _in_one_light(samples)
+    empty, restlessness, unknown = median_without(samples, masks, _LEAST_SHOWN)
+    limits = thresholds(restlessness)
+    limits[unknown] = 255
+    return EmptyScene(empty, limits), unknown.astype(np.uint8)
+
+
+def median_without(
+    samples: UInt8[np.ndarray, "N H W 3"], masks: UInt8[np.ndarray, "N H W"], least: float
+) -> tuple[UInt8[np.ndarray, "H W 3"], Float[np.ndarray, "H W"], Bool[np.ndarray, "H W"]]:
+    """The temporal median of what no mask (0/1) covers.
+
+    Args:
+      samples: frames in one light.
+      masks: 1 where people may be in each.
+      least: share of the samples that must show a place; one of them at least.
+
+    Returns:
+      `(empty, restlessness, unknown)`: the first two as of `median_background`; and where too
+      few samples show the place: there, the former is the median of all, the latter the usual.
+    """
     empty = np.empty(samples.shape[1:], np.uint8)
     restlessness = np.empty(samples.shape[1:3], np.float32)
     shown = len(samples) - masks.sum(0, dtype=np.int64)
-    unknown = shown < max(1, _LEAST_SHOWN * len(samples))
+    unknown = shown < max(1, least * len(samples))
     for row in range(0, len(empty), _BAND):
         band = np.s_[row : row + _BAND]
         values, hidden = samples[:, band], (masks[:, band] > 0) & ~unknown[band]
@@ -116,9 +136,7 @@ def scene_without(
         away = _distance(values, empty[band])[..., None]
         restlessness[band] = _median_of_some(away, hidden)[..., 0]
     restlessness[unknown] = np.median(restlessness)
-    limits = thresholds(restlessness)
-    limits[unknown] = 255
-    return EmptyScene(empty, limits), unknown.astype(np.uint8)
+    return empty, restlessness, unknown
 
 
 def _in_one_light(samples: UInt8[np.ndarray, "N H W 3"]) -> None:

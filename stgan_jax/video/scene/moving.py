@@ -1,0 +1,355 @@
+"""The empty scene of a clip whose camera moves: a picture about each moment.
+
+Some frames are keys. About one of them, the scene is the median of the keys around, moved to its
+place, where no person is in them. Each frame sees it moved to where its camera looks. If the camera
+travels through the scene, what lies at several depths is moved on by optical flow, which is known
+around people and is continued behind them.
+"""
+
+import dataclasses
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from stgan_jax.media import background, containers, path
+from stgan_jax.video.blanks import is_fatal
+from stgan_jax.video.people.shelf import Unions
+from stgan_jax.video.scene import fill
+
+Image = UInt8[np.ndarray, "H W 3"]
+Mask = UInt8[np.ndarray, "H W"]
+# A frame's number and picture -> 1 where people may be in it, None if that is unknown. Without the
+# picture it is enough to know about where.
+Hidden = Callable[[int, Image | None], Mask | None]
+
+_RATE = 2.5  # keys a second
+_BESIDE = (1, 2, 3, 4, 6, 9, 13, 19, 28)  # which keys before and after one are looked at,
+_NEAR = (1, 2, 3, 4)  # and where the camera travels
+_LASTS, _APART = 1.0, 0.08  # seconds and diagonals for which one picture serves
+_BEYOND = 0.5  # of a frame's sides: so far a picture reaches beyond its key, at most
+_UNLIKE = 24.0  # grey levels by which neighbours disagree about what the scene is
+_WRONG = 20.0  # grey levels by which something moved by flow must not miss what is there
+_AROUND = 0.5  # of a hidden part's sides: what is around it, from which it is filled
+_SEEN, _HIDDEN, _NEVER, _UNSURE = range(4)  # what is known of a place: see `View`
+
+
+class View(NamedTuple):
+    """What a frame shows without its people.
+
+    Attributes:
+      scene: the empty scene in the frame's light; black where nothing is known, threshold 255.
+      unknown: 1 where people may have been whenever a key showed the place.
+      made: 1 where the scene is made up.
+    """
+
+    scene: background.EmptyScene
+    unknown: Mask
+    made: Mask
+
+
+class _Key(NamedTuple):
+    """A frame, its number, and 255 where nobody is in it."""
+
+    number: int
+    image: Image
+    clear: Mask
+
+
+@dataclasses.dataclass
+class _Picture:
+    """The scene about a key, on a canvas of its own.
+
+    Attributes:
+      key: the key's number.
+      to: homography from the key's pixels to the canvas.
+      scene: the scene.
+      known: `_SEEN`, or why not.
+      made: 1 where it is made up.
+    """
+
+    key: int
+    to: path.Homography
+    scene: background.EmptyScene
+    known: Mask
+    made: Mask
+
+
+class Surroundings:
+    """The empty scene of each frame of a clip.
+
+    Attributes:
+      made: number of a frame -> share of it that is hidden and made up.
+    """
+
+    def __init__(
+        self,
+        frames: Callable[[], Iterator[containers.Stamped]],
+        fps: float,
+        way: path.CameraPath,
+        most: int,
+        hidden: Hidden,
+        final: Unions | None = None,
+    ):
+        """Takes the clip.
+
+        Args:
+          frames: decodes it anew.
+          fps: frames a second.
+          way: of the camera.
+          most: keys that are kept in memory.
+          hidden: where people may be in keys.
+          final: where people are hidden in each frame; what is not known there is made up.
+        """
+        self._frames, self._way, self._hidden, self._final = frames, way, hidden, final
+        beside = _NEAR if way.travels else _BESIDE
+        self._beside = [n for n in beside if 2 * n < most]
+        every = max(1, round(fps / _RATE))
+        shots = np.flatnonzero(np.diff(way.shots, prepend=-1)).tolist()
+        self._keys = sorted({*range(0, len(way.shots), every), *shots})
+        self._lasts = round(_LASTS * fps)
+        self.made: dict[int, float] = {}
+
+    def views(
+        self, frames: Iterator[containers.Stamped]
+    ) -> Iterator[tuple[int, containers.Stamped, View | None]]:
+        """Number, frame and what is behind its people; None if that fails.
+
+        Args:
+          frames: all of them, decoded.
+        """
+        pictures, until, picture = self._pictures(), 0, None
+        for number, frame in enumerate(frames):
+            if number >= until:
+                until, picture = next(pictures, (len(self._way.shots), None))
+            view = None
+            try:
+                view = None if picture is None else self._view(picture, number, frame.image)
+            except Exception as error:
+                if is_fatal(error):
+                    raise
+            yield number, frame, view
+
+    def _pictures(self) -> Iterator[tuple[int, _Picture | None]]:
+        """Pictures in order, and the frame up to which each serves."""
+        groups, window, last = self._groups(), deque[_Key](), None
+        numbers = set(self._keys)
+        coming = (
+            _Key(n, frame.image, self._clear(self._hidden(n, frame.image)))
+            for n, frame in enumerate(self._frames())
+            if n in numbers
+        )
+        reach = max(self._beside, default=0)
+        place = {number: i for i, number in enumerate(self._keys)}
+        for first, key, until in groups:
+            at = place[key]
+            while not window or place[window[-1].number] < min(at + reach, len(self._keys) - 1):
+                window.append(next(coming))
+            while place[window[0].number] < at - reach:
+                window.popleft()
+            picture = None
+            try:
+                around = [k for k in window if abs(place[k.number] - at) in (0, *self._beside)]
+                picture = self._picture(key, range(first, until), around)
+                if self._final is not None:
+                    self._complete(picture, range(first, until), last)
+                    last = picture
+            except Exception as error:
+                if is_fatal(error):
+                    raise
+            yield until, picture
+
+    def _groups(self) -> Iterator[tuple[int, int, int]]:
+        """First frame, key and end of each part of the clip that one picture serves."""
+        way, lasts = self._way, 0 if self._way.travels else self._lasts
+        starts: list[list[int]] = []
+        for key in self._keys:
+            begin = starts[-1][0] if starts else -1
+            near = starts and way.shots[begin] == way.shots[key] and key - begin < lasts
+            if near and path.displacement(way.between(begin, key), self._way.shape) < _APART:
+                starts[-1].append(key)
+            else:
+                starts.append([key])
+        ends = [group[0] for group in starts[1:]] + [len(way.shots)]
+        for group, end in zip(starts, ends, strict=True):
+            yield group[0], group[len(group) // 2], end
+
+    def _clear(self, hidden: Mask | None) -> Mask:
+        if hidden is None:
+            return np.zeros(self._way.shape, np.uint8)
+        return np.where(hidden > 0, np.uint8(0), np.uint8(255))
+
+    def _picture(self, key: int, frames: range, around: list[_Key]) -> _Picture:
+        """The scene about a key for some frames, by the keys around it."""
+        to, size = self._canvas(key, frames)
+        here = next(k for k in around if k.number == key)
+        around = [k for k in around if self._way.shots[k.number] == self._way.shots[key]]
+        around.sort(key=lambda k: abs(k.number - key))
+        grey, scale = path.small(here.image)
+        base = path.KeyFrame(grey, _like(here.clear, grey))
+        layers = np.zeros((len(around), *size[::-1], 3), np.uint8)
+        masks = np.ones((len(around), *size[::-1]), np.uint8)
+        sight = np.zeros(size[::-1], np.uint8)
+        for n, other in enumerate(around):
+            pose = self._way.between(key, other.number)
+            if n:
+                there = path.small(other.image)[0]
+                start = path.full(pose, 1 / scale)
+                better, share = base.to(there, _like(other.clear, there), start)
+                if better is not None and share > 0.5:
+                    pose = path.full(better, scale)
+            move = to @ np.linalg.inv(pose)
+            layers[n] = cv2.warpPerspective(other.image, move, size, flags=cv2.INTER_CUBIC)
+            clear = cv2.warpPerspective(other.clear, move, size)
+            whole = np.full(other.clear.shape, 255, np.uint8)
+            sight |= cv2.warpPerspective(whole, move, size)
+            if n and self._way.travels:
+                layers[n], clear = by_flow((layers[n], clear), (layers[0], 255 - 255 * masks[0]))
+            masks[n] = clear < 255
+            if n:
+                both = (masks[0] == 0) & (clear == 255)
+                layers[n] = _times(layers[n], _gain(layers[n], layers[0], both))
+        empty, restless, unknown = background.median_without(layers, masks, 0.0)
+        known = np.where(unknown, np.where(sight > 0, _HIDDEN, _NEVER), _SEEN).astype(np.uint8)
+        if self._way.travels:
+            known[(known == _SEEN) & (restless > _UNLIKE)] = _UNSURE
+        limits = background.thresholds(restless)
+        limits[known != _SEEN] = 255
+        empty[unknown] = 0
+        scene = background.EmptyScene(empty, limits)
+        return _Picture(key, to, scene, known, np.zeros_like(known))
+
+    def _canvas(self, key: int, frames: range) -> tuple[path.Homography, tuple[int, int]]:
+        """The homography from a key to a canvas that holds some frames; (width, height) of that."""
+        corners = path.corners_of(self._way.shape)
+        reached = np.concatenate([path.moved(self._way.between(t, key), corners) for t in frames])
+        margin, most = _BEYOND * corners[2], (1 + _BEYOND) * corners[2]
+        low = np.floor(np.clip(reached.min(0), -margin, 0)) - 2
+        high = np.ceil(np.clip(reached.max(0), corners[2], most)) + 2
+        width, height = (high - low).astype(int).tolist()
+        return np.array([[1, 0, -low[0]], [0, 1, -low[1]], [0, 0, 1]]), (width, height)
+
+    def _complete(self, picture: _Picture, frames: range, last: _Picture | None) -> None:
+        """Makes up what is hidden and not known: as in the picture before, or from around."""
+        assert self._final is not None
+        size = picture.known.shape[::-1]
+        hidden = np.zeros(size[::-1], np.uint8)
+        for number in frames:
+            mask = self._final[number]
+            if mask is not None:
+                move = picture.to @ self._way.between(number, picture.key)
+                hidden |= cv2.warpPerspective(255 * mask, move, size) > 0
+        wide = cv2.dilate(hidden, np.ones((7, 7), np.uint8))  # what warps and seams reach
+        missing = (wide > 0) & (picture.known != _SEEN)
+        if not missing.any():
+            return
+        empty = picture.scene.empty
+        picture.made[missing] = 1
+        if last is not None and self._way.shots[last.key] == self._way.shots[picture.key]:
+            move = picture.to @ self._way.between(last.key, picture.key) @ np.linalg.inv(last.to)
+            made = cv2.warpPerspective(255 * last.made, move, size) == 255
+            before = cv2.warpPerspective(last.scene.empty, move, size, flags=cv2.INTER_CUBIC)
+            empty[missing & made] = before[missing & made]
+            missing &= ~made
+        count, _, boxes, _ = cv2.connectedComponentsWithStats(
+            cv2.dilate(missing.astype(np.uint8), np.ones((31, 31), np.uint8))
+        )
+        allowed = (picture.known == _SEEN).astype(np.uint8)
+        for left, top, width, height, _ in boxes[1:count]:
+            side = round(_AROUND * max(width, height)) + 32
+            place = np.s_[max(top - side, 0) : top + height + side,
+                          max(left - side, 0) : left + width + side]  # fmt: skip
+            part = missing[place].astype(np.uint8)
+            empty[place] = fill.fill(empty[place], part, allowed[place])
+            missing[place] = False
+
+    def _view(self, picture: _Picture, number: int, image: Image) -> View:
+        """What a frame shows of a picture."""
+        size = image.shape[1::-1]
+        move = self._way.between(picture.key, number) @ np.linalg.inv(picture.to)
+        scene = picture.scene
+        empty = cv2.warpPerspective(scene.empty, move, size, flags=cv2.INTER_CUBIC)
+        seen = np.where(picture.known == _SEEN, np.uint8(255), np.uint8(0))
+        seen = (cv2.warpPerspective(seen, move, size) == 255).astype(np.uint8)
+        nearest = {"flags": cv2.INTER_NEAREST}
+        made = cv2.warpPerspective(picture.made, move, size, **nearest) & (1 - seen)
+        known = cv2.warpPerspective(picture.known, move, size, borderValue=_NEVER, **nearest)
+        limits = cv2.warpPerspective(scene.threshold, move, size, **nearest)
+        clear = self._clear(self._hidden(number, None)) & (255 * seen)
+        if self._way.travels:
+            empty, _ = by_flow((empty, 255 * seen), (image, clear))
+        empty = _times(empty, _gain(empty, image, clear > 0))
+        limits[seen == 0] = 255
+        if self._final is None:
+            empty[(seen | made) == 0] = image[(seen | made) == 0]
+        elif (hidden := self._final[number]) is not None:
+            self.made[number] = float((hidden & (1 - seen)).mean())
+        unknown = (known == _HIDDEN).astype(np.uint8)
+        return View(background.EmptyScene(empty, limits), unknown, made)
+
+
+def by_flow(layer: tuple[Image, Mask], target: tuple[Image, Mask]) -> tuple[Image, Mask]:
+    """A picture moved to where another one shows the same; and 255 where it can be shown there.
+
+    Each comes with 255 where nobody is. The flow is known there, and continued to the rest.
+    """
+    (image, clear), (other, free) = layer, target
+    one, scale = path.small(other)
+    two = path.small(image)[0]
+    both = np.minimum(_like(clear, one), _like(free, one)) == 255
+    flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST).calc(one, two, None)
+    height, width = one.shape
+    cols, rows = np.meshgrid(
+        np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)
+    )
+    moved = cv2.remap(two, cols + flow[..., 0], rows + flow[..., 1], cv2.INTER_LINEAR)
+    off = cv2.blur(cv2.absdiff(moved, one).astype(np.float32), (5, 5))
+    flow = spread(flow, both & (off < _WRONG)) / np.float32(scale)
+    size = other.shape[1::-1]
+    flow = cv2.resize(flow, size)
+    cols, rows = np.meshgrid(
+        np.arange(size[0], dtype=np.float32), np.arange(size[1], dtype=np.float32)
+    )
+    cols, rows = cols + flow[..., 0], rows + flow[..., 1]
+    shown = cv2.remap(clear, cols, rows, cv2.INTER_LINEAR)
+    wrong = cv2.resize((both & (off >= _WRONG)).astype(np.uint8), size)
+    return cv2.remap(image, cols, rows, cv2.INTER_CUBIC), np.where(wrong > 0, np.uint8(0), shown)
+
+
+def spread(values: Float32[np.ndarray, "H W 2"], known: np.ndarray) -> Float32[np.ndarray, "H W 2"]:
+    """Values continued from where they are known, by means of ever larger squares."""
+    weight = known.astype(np.float32)[..., None]
+    if min(values.shape[:2]) < 2 or known.all():
+        return values * weight
+    size = tuple(-(-side // 2) for side in values.shape[1::-1])
+    total = cv2.resize(values * weight, size, interpolation=cv2.INTER_AREA)
+    share = cv2.resize(weight, size, interpolation=cv2.INTER_AREA)[..., None]
+    means = spread(total / np.maximum(share, 1e-6), share[..., 0] > 0)
+    coarse = cv2.resize(means, values.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    return np.where(known[..., None], values, coarse)
+
+
+def _like(mask: Mask, small: np.ndarray) -> Mask:
+    """A mask in the size of a smaller picture, 255 where all of it is."""
+    share = cv2.resize(mask, small.shape[::-1], interpolation=cv2.INTER_AREA)
+    return np.where(share == 255, np.uint8(255), np.uint8(0))
+
+
+def _gain(image: Image, other: Image, where: np.ndarray) -> Float32[np.ndarray, "3"]:
+    """By which factors another picture's channels are brighter, where both show the same."""
+    step = np.s_[::8, ::8]
+    chosen = where[step]
+    if chosen.sum() < 50:
+        return np.ones(3, np.float32)
+    one, two = image[step][chosen] + np.float32(8), other[step][chosen] + np.float32(8)
+    return np.clip(np.median(two / one, axis=0), 0.4, 2.5).astype(np.float32)
+
+
+def _times(image: Image, gain: Float32[np.ndarray, "3"]) -> Image:
+    if np.abs(gain - 1).max() < 0.01:
+        return image
+    tables = [np.clip(np.rint((np.arange(256) + 8.0) * g - 8.0), 0, 255) for g in gain]
+    return np.asarray(cv2.LUT(image, np.stack(tables, -1).astype(np.uint8)[None]))
