@@ -131,29 +131,54 @@ class KeyFrame:
         self, grey: UInt8[np.ndarray, "h w"], clear: UInt8[np.ndarray, "h w"], start: Homography
     ) -> tuple[Homography | None, float]:
         """The homography to another picture, see `fitted`; `start` is about what it is."""
+        here, there = self.corners_in(grey, clear, start)
+        return (None, 0.0) if len(here) < _LEAST else fitted(here, there, _TOLERANCE)
+
+    def corners_in(
+        self,
+        grey: UInt8[np.ndarray, "h w"],
+        clear: UInt8[np.ndarray, "h w"],
+        start: Homography,
+        off: Float[np.ndarray, "h w 2"] | None = None,
+    ) -> tuple[Float[np.ndarray, "N 2"], Float[np.ndarray, "N 2"]]:
+        """Corners (x, y) of this picture, and where they are in another one.
+
+        Args:
+          grey: the other one, as `small` gives it.
+          clear: 0 where people are in it, else 255.
+          start: about the homography to it.
+          off: about how far that is off at each pixel of this picture.
+        """
         here = self._corners
         guess = moved(start, here).astype(np.float32)
         size = np.array(grey.shape[::-1])
         inside = np.all((guess > 4) & (guess < size - 5), axis=1)
         here, guess = here[inside], guess[inside]
-        if len(here) < _LEAST:
-            return None, 0.0
+        if not len(here):
+            return here, guess
         # Compared is what this picture would look like, so that nothing is turned or enlarged.
+        moves = cv2.warpPerspective(self._grey, start, size)
+        both = cv2.compare(moves, 0, cv2.CMP_GT) & clear
+        light = cv2.mean(grey, both)[0] / max(cv2.mean(moves, both)[0], 1.0)
+        moves = cv2.convertScaleAbs(moves, alpha=light)
+        ahead = guess.copy()
+        if off is not None:
+            ahead += off[here[:, 1].astype(int), here[:, 0].astype(int)]
         there, good, _ = cv2.calcOpticalFlowPyrLK(
-            cv2.warpPerspective(self._grey, start, size), grey, guess[:, None], None,
-            winSize=(21, 21), maxLevel=2,
+            moves, grey, guess[:, None].copy(), ahead[:, None].copy(), winSize=(21, 21), maxLevel=2,
+            flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
         )  # fmt: skip
         there, kept = there[:, 0], good[:, 0] == 1
         at = np.clip(np.rint(there), 0, size - 1).astype(int)
         kept &= clear[at[:, 1], at[:, 0]] > 0
-        if kept.sum() < _LEAST:
-            return None, 0.0
-        return fitted(here[kept], there[kept], _TOLERANCE)
+        return here[kept], there[kept]
 
 
-def small(image: UInt8[np.ndarray, "H W 3"]) -> tuple[UInt8[np.ndarray, "h w"], float]:
+def small(
+    image: UInt8[np.ndarray, "H W 3"], scale: float | None = None
+) -> tuple[UInt8[np.ndarray, "h w"], float]:
     """The picture in which corners are followed, and its size as a share of the other's."""
-    scale = min(1.0, _SIDE / min(image.shape[:2]))
+    scale = scale or min(1.0, _SIDE / min(image.shape[:2]))
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     if scale < 1:
         grey = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)

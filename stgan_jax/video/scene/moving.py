@@ -2,8 +2,8 @@
 
 Some frames are keys. About one of them, the scene is the median of the keys around, moved to its
 place, where no person is in them. Each frame sees it moved to where its camera looks. If the camera
-travels through the scene, what lies at several depths is moved on by optical flow, which is known
-around people and is continued behind them.
+travels through the scene, what lies at several depths is moved on as corners go, which are followed
+around people, and behind them as around.
 """
 
 import dataclasses
@@ -26,13 +26,15 @@ Mask = UInt8[np.ndarray, "H W"]
 # picture it is enough to know about where.
 Hidden = Callable[[int, Image | None], Mask | None]
 
-_RATE = 2.5  # keys a second
+_RATE = 2.5, 5.0  # keys a second; and where the camera travels
 _BESIDE = (1, 2, 3, 4, 6, 9, 13, 19, 28)  # which keys before and after one are looked at,
 _NEAR = (1, 2, 3, 4)  # and where the camera travels
 _LASTS, _APART = 1.0, 0.08  # seconds and diagonals for which one picture serves
 _BEYOND = 0.5  # of a frame's sides: so far a picture reaches beyond its key, at most
 _UNLIKE = 24.0  # grey levels by which neighbours disagree about what the scene is
-_WRONG = 20.0  # grey levels by which something moved by flow must not miss what is there
+# Where the camera travels: pixels of the small pictures in which corners go along, so many of
+# them at least, and within so many pixels.
+_CELL, _FEW, _AGREE = 60, 4, 4.0
 _AROUND = 0.5  # of a hidden part's sides: what is around it, from which it is filled
 _SEEN, _HIDDEN, _NEVER, _UNSURE = range(4)  # what is known of a place: see `View`
 
@@ -107,7 +109,7 @@ class Surroundings:
         self._frames, self._way, self._hidden, self._final = frames, way, hidden, final
         beside = _NEAR if way.travels else _BESIDE
         self._beside = [n for n in beside if 2 * n < most]
-        every = max(1, round(fps / _RATE))
+        every = max(1, round(fps / _RATE[int(way.travels)]))
         shots = np.flatnonzero(np.diff(way.shots, prepend=-1)).tolist()
         self._keys = sorted({*range(0, len(way.shots), every), *shots})
         self._lasts = round(_LASTS * fps)
@@ -193,6 +195,7 @@ class Surroundings:
         layers = np.zeros((len(around), *size[::-1], 3), np.uint8)
         masks = np.ones((len(around), *size[::-1]), np.uint8)
         sight = np.zeros(size[::-1], np.uint8)
+        offs: dict[bool, tuple[int, np.ndarray]] = {}  # after and before: of the last neighbour
         for n, other in enumerate(around):
             pose = self._way.between(key, other.number)
             if n:
@@ -202,12 +205,21 @@ class Surroundings:
                 if better is not None and share > 0.5:
                     pose = path.full(better, scale)
             move = to @ np.linalg.inv(pose)
-            layers[n] = cv2.warpPerspective(other.image, move, size, flags=cv2.INTER_CUBIC)
-            clear = cv2.warpPerspective(other.clear, move, size)
             whole = np.full(other.clear.shape, 255, np.uint8)
             sight |= cv2.warpPerspective(whole, move, size)
             if n and self._way.travels:
-                layers[n], clear = by_flow((layers[n], clear), (layers[0], 255 - 255 * masks[0]))
+                start = path.full(pose, 1 / scale)
+                far, side = abs(other.number - key), other.number > key
+                guess = offs[side][1] * np.float32(far / offs[side][0]) if side in offs else None
+                corners = base.corners_in(there, _like(other.clear, there), start, guess)
+                off = carried(corners, start, grey.shape)
+                offs[side] = far, off
+                places = _places(pose, off, scale, -to[:2, 2], size)
+                layers[n] = cv2.remap(other.image, *places, cv2.INTER_CUBIC)
+                clear = cv2.remap(other.clear, *places, cv2.INTER_LINEAR)
+            else:
+                layers[n] = cv2.warpPerspective(other.image, move, size, flags=cv2.INTER_CUBIC)
+                clear = cv2.warpPerspective(other.clear, move, size)
             masks[n] = clear < 255
             if n:
                 both = (masks[0] == 0) & (clear == 255)
@@ -272,15 +284,22 @@ class Surroundings:
         move = self._way.between(picture.key, number) @ np.linalg.inv(picture.to)
         scene = picture.scene
         empty = cv2.warpPerspective(scene.empty, move, size, flags=cv2.INTER_CUBIC)
-        seen = np.where(picture.known == _SEEN, np.uint8(255), np.uint8(0))
-        seen = (cv2.warpPerspective(seen, move, size) == 255).astype(np.uint8)
+        whole = np.where(picture.known == _SEEN, np.uint8(255), np.uint8(0))
+        seen = (cv2.warpPerspective(whole, move, size) == 255).astype(np.uint8)
         nearest = {"flags": cv2.INTER_NEAREST}
         made = cv2.warpPerspective(picture.made, move, size, **nearest) & (1 - seen)
         known = cv2.warpPerspective(picture.known, move, size, borderValue=_NEVER, **nearest)
         limits = cv2.warpPerspective(scene.threshold, move, size, **nearest)
         clear = self._clear(self._hidden(number, None)) & (255 * seen)
         if self._way.travels:
-            empty, _ = by_flow((empty, 255 * seen), (image, clear))
+            grey, scale = path.small(image)
+            other, back = path.small(scene.empty, scale)[0], np.linalg.inv(move)
+            start = path.full(back, 1 / scale)
+            base = path.KeyFrame(grey, _like(clear, grey))
+            corners = base.corners_in(other, _like(whole, other), start)
+            off = carried(corners, start, grey.shape)
+            places = _places(back, off, scale, np.zeros(2), size)
+            empty = cv2.remap(scene.empty, *places, cv2.INTER_CUBIC)
         empty = _times(empty, _gain(empty, image, clear > 0))
         limits[seen == 0] = 255
         if self._final is None:
@@ -291,32 +310,61 @@ class Surroundings:
         return View(background.EmptyScene(empty, limits), unknown, made)
 
 
-def by_flow(layer: tuple[Image, Mask], target: tuple[Image, Mask]) -> tuple[Image, Mask]:
-    """A picture moved to where another one shows the same; and 255 where it can be shown there.
+def carried(
+    corners: tuple[np.ndarray, np.ndarray], pose: path.Homography, shape: tuple[int, ...]
+) -> Float32[np.ndarray, "h w 2"]:
+    """How far a homography is off everywhere, by corners that are known.
 
-    Each comes with 255 where nobody is. The flow is known there, and continued to the rest.
+    Args:
+      corners: (x, y) in one picture, and where they are in another one.
+      pose: the homography from the one to the other.
+      shape: (height, width) of the one.
     """
-    (image, clear), (other, free) = layer, target
-    one, scale = path.small(other)
-    two = path.small(image)[0]
-    both = np.minimum(_like(clear, one), _like(free, one)) == 255
-    flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST).calc(one, two, None)
-    height, width = one.shape
+    here, there = corners
+    cells = np.zeros((-(-shape[0] // _CELL), -(-shape[1] // _CELL), 2), np.float32)
+    known = np.zeros(cells.shape[:2], bool)
+    off = there - path.moved(pose, here)
+    at = (here // _CELL).astype(int)
+    for col, row in np.unique(at, axis=0):
+        inside = off[(at == (col, row)).all(1)]
+        middle = np.median(inside, axis=0)
+        agree = np.linalg.norm(inside - middle, axis=1) < _AGREE
+        if agree.sum() >= max(_FEW, 0.5 * len(inside)):
+            cells[row, col], known[row, col] = inside[agree].mean(0), True
+    size = (cells.shape[1] * _CELL, cells.shape[0] * _CELL)
+    return cv2.resize(spread(cells, known), size)[: shape[0], : shape[1]]
+
+
+def _places(
+    pose: path.Homography,
+    off: Float32[np.ndarray, "h w 2"],
+    scale: float,
+    corner: np.ndarray,
+    size: tuple[int, int],
+) -> tuple[Float32[np.ndarray, "H W"], Float32[np.ndarray, "H W"]]:
+    """Columns and rows in another picture of what a window of one shows, for `cv2.remap`.
+
+    Args:
+      pose: homography from the one to the other.
+      off: what that lacks, from `carried`, in small pictures.
+      scale: of these.
+      corner: (x, y) of the window in the one.
+      size: its (width, height).
+    """
     cols, rows = np.meshgrid(
-        np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)
+        np.arange(size[0], dtype=np.float32) + np.float32(corner[0]),
+        np.arange(size[1], dtype=np.float32) + np.float32(corner[1]),
     )
-    moved = cv2.remap(two, cols + flow[..., 0], rows + flow[..., 1], cv2.INTER_LINEAR)
-    off = cv2.blur(cv2.absdiff(moved, one).astype(np.float32), (5, 5))
-    flow = spread(flow, both & (off < _WRONG)) / np.float32(scale)
-    size = other.shape[1::-1]
-    flow = cv2.resize(flow, size)
-    cols, rows = np.meshgrid(
-        np.arange(size[0], dtype=np.float32), np.arange(size[1], dtype=np.float32)
-    )
-    cols, rows = cols + flow[..., 0], rows + flow[..., 1]
-    shown = cv2.remap(clear, cols, rows, cv2.INTER_LINEAR)
-    wrong = cv2.resize((both & (off >= _WRONG)).astype(np.uint8), size)
-    return cv2.remap(image, cols, rows, cv2.INTER_CUBIC), np.where(wrong > 0, np.uint8(0), shown)
+    half = np.float32((scale - 1) / 2)
+    small = cv2.remap(
+        off, cols * scale + half, rows * scale + half, cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )  # fmt: skip
+    h = pose.astype(np.float32)
+    depth = h[2, 0] * cols + h[2, 1] * rows + h[2, 2]
+    x = (h[0, 0] * cols + h[0, 1] * rows + h[0, 2]) / depth
+    y = (h[1, 0] * cols + h[1, 1] * rows + h[1, 2]) / depth
+    return x + small[..., 0] / np.float32(scale), y + small[..., 1] / np.float32(scale)
 
 
 def spread(values: Float32[np.ndarray, "H W 2"], known: np.ndarray) -> Float32[np.ndarray, "H W 2"]:
