@@ -6,11 +6,11 @@ on a tripod or in hands that shake. What lies at several depths, and is passed, 
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Bool, Float, Float32, Int, UInt8
 
 _SIDE = 360  # pixels of the shorter side in which corners are followed
 _CORNERS, _APART = 400, 14  # corners of a key frame, at most, and pixels between them
@@ -19,6 +19,10 @@ _TOLERANCE = 1.0  # pixels by which a corner may miss its place for the homograp
 _SAME = 0.55  # share of a key frame's corners that must be explained for it to be followed on
 _FAR = 0.15  # of the diagonal: a picture displaced by more is a key frame of its own
 _TRAVELS = 0.2  # mean share of corners that are not explained, of a camera that is carried along
+
+_CLEARLY = 0.85  # share explained from which a homography says everything
+# Pixels of a cell whose corners go along, so many of them at least, and within so many pixels.
+_CELL, _FEW, _AGREE = 60, 4, 4.0
 
 Homography = Float[np.ndarray, "3 3"]
 
@@ -33,12 +37,15 @@ class CameraPath:
       unexplained: mean share of what is followed that no homography explains: parallax, rolling
         shutter, and what moves.
       shape: (height, width) of the frames.
+      offs: number of a frame -> how far the homography from it to the frame before is off, in
+        cells, see `local`, in pixels of the frames; where it is not off, there is none.
     """
 
     poses: Float[np.ndarray, "T 3 3"]
     shots: Int[np.ndarray, " T"]
     unexplained: float
     shape: tuple[int, int]
+    offs: Mapping[int, Float32[np.ndarray, "R C 2"]] = dataclasses.field(default_factory=dict)
 
     @property
     def travels(self) -> bool:
@@ -49,6 +56,15 @@ class CameraPath:
         """The homography that takes a frame's pixels to another one's, of the same shot."""
         return np.linalg.inv(self.poses[other]) @ self.poses[one]
 
+    def off(self, number: int, place: Float[np.ndarray, "2"]) -> Float[np.ndarray, "2"]:
+        """How far the homography from a frame to the one before it is off at a place (x, y)."""
+        cells = self.offs.get(number)
+        if cells is None:
+            return np.zeros(2)
+        at = place * np.array(cells.shape[1::-1]) / self.shape[::-1] - 0.5
+        inside = np.clip(at, 0, np.array(cells.shape[1::-1]) - 1).astype(np.float32)
+        return cv2.remap(cells, inside[None, :1], inside[None, 1:], cv2.INTER_LINEAR)[0, 0]
+
 
 class PathFinder:
     """Follows the camera through frames in order."""
@@ -57,6 +73,7 @@ class PathFinder:
         self.poses: list[Homography] = []
         self.shots: list[int] = []
         self._unexplained: list[float] = []
+        self._offs: dict[int, np.ndarray] = {}
         self._key: KeyFrame | None = None
         self._base = self._last = np.eye(3)  # of the key frame; from it to the latest frame
         self._before: tuple[np.ndarray, np.ndarray]
@@ -86,9 +103,16 @@ class PathFinder:
             self._unexplained.append(1.0 - share)
             self._last = here
         self.poses.append(full(_unit(self._base @ np.linalg.inv(self._last)), scale))
+        if here is not None and share < _CLEARLY:
+            self._add_off(grey, clear, scale)
         self._before = grey, clear
         if displacement(self._last, grey.shape) > _FAR:
             self._begin_at(grey, clear)
+
+    def _add_off(self, grey: np.ndarray, clear: np.ndarray, scale: float) -> None:
+        start = full(self.step(), 1 / scale)
+        corners = KeyFrame(grey, clear).corners_in(*self._before, start)
+        self._offs[len(self.poses) - 1] = local(corners, start, grey.shape) / np.float32(scale)
 
     def _begin_at(self, grey: np.ndarray, clear: np.ndarray) -> None:
         self._base = _unit(self._base @ np.linalg.inv(self._last))
@@ -115,7 +139,7 @@ class PathFinder:
         """The way through all frames so far."""
         unexplained = float(np.mean(self._unexplained)) if self._unexplained else 0.0
         poses, shots = np.stack(self.poses), np.array(self.shots)
-        return CameraPath(poses, shots, unexplained, self._shape)
+        return CameraPath(poses, shots, unexplained, self._shape, self._offs)
 
 
 class KeyFrame:
@@ -207,6 +231,56 @@ def fitted(
         better, _ = cv2.findHomography(here[close], there[close], 0)
         found = found if better is None else better
     return found, float(close.mean())
+
+
+def local(
+    corners: tuple[Float[np.ndarray, "N 2"], Float[np.ndarray, "N 2"]],
+    pose: Homography,
+    shape: Sequence[int],
+) -> Float32[np.ndarray, "R C 2"]:
+    """How far a homography is off in each cell of a picture: the mean of corners that agree.
+
+    Cells with few of them are as those around.
+
+    Args:
+      corners: (x, y) in one picture, and where they are in another one.
+      pose: the homography from the one to the other.
+      shape: (height, width) of the one.
+    """
+    here, there = corners
+    cells = np.zeros((-(-shape[0] // _CELL), -(-shape[1] // _CELL), 2), np.float32)
+    known = np.zeros(cells.shape[:2], bool)
+    off = there - moved(pose, here)
+    at = (here // _CELL).astype(int)
+    for col, row in np.unique(at, axis=0):
+        inside = off[(at == (col, row)).all(1)]
+        agree = np.linalg.norm(inside - np.median(inside, axis=0), axis=1) < _AGREE
+        if agree.sum() >= max(_FEW, 0.5 * len(inside)):
+            cells[row, col], known[row, col] = inside[agree].mean(0), True
+    return spread(cells, known)
+
+
+def widened(
+    cells: Float32[np.ndarray, "R C 2"], shape: Sequence[int]
+) -> Float32[np.ndarray, "h w 2"]:
+    """What `local` gives, at each pixel of a picture of (height, width)."""
+    size = (cells.shape[1] * _CELL, cells.shape[0] * _CELL)
+    return np.asarray(cv2.resize(cells, size)[: shape[0], : shape[1]])
+
+
+def spread(
+    values: Float32[np.ndarray, "H W 2"], known: Bool[np.ndarray, "H W"]
+) -> Float32[np.ndarray, "H W 2"]:
+    """Values continued from where they are known, by means of ever larger squares."""
+    weight = known.astype(np.float32)[..., None]
+    if min(values.shape[:2]) < 2 or known.all():
+        return values * weight
+    size = tuple(-(-side // 2) for side in values.shape[1::-1])
+    total = cv2.resize(values * weight, size, interpolation=cv2.INTER_AREA)
+    share = cv2.resize(weight, size, interpolation=cv2.INTER_AREA)[..., None]
+    means = spread(total / np.maximum(share, 1e-6), share[..., 0] > 0)
+    coarse = cv2.resize(means, values.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    return np.where(known[..., None], values, coarse)
 
 
 def moved(pose: Homography, points: Float[np.ndarray, "N 2"]) -> Float[np.ndarray, "N 2"]:

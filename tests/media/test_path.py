@@ -102,3 +102,13 @@ def test_a_cut_begins_a_shot():
 def test_nothing_is_followed_where_nothing_is():
     blank = [np.full((*SIZE, 3), 90, np.uint8)] * 3
     assert followed(blank, [NOBODY] * 3).shots.tolist() == [0, 1, 2]
+
+
+def test_values_are_continued_from_where_they_are_known():
+    rows, cols = np.mgrid[:60, :80].astype(np.float32)
+    values = np.stack([0.1 * cols, 0.05 * rows], -1)
+    known = np.ones((60, 80), bool)
+    known[20:40, 30:50] = False
+    out = path.spread(np.where(known[..., None], values, 99).astype(np.float32), known)
+    assert np.array_equal(out[known], values[known])
+    assert np.abs(out - values).max() < 0.6

@@ -53,7 +53,9 @@ class Steady:
             one, other = int(numbers[i]), int(numbers[i - 1])
             if way.shots[one] == way.shots[other]:
                 foot = np.array([boxes[i, 2], (boxes[i, 1] + boxes[i, 3]) / 2])
-                views[i] = _after(views[i - 1], _near(way.between(one, other), foot))
+                near = _near(way.between(one, other), foot)
+                near[1:] += (one - other) * way.off(one, foot[::-1])[::-1]
+                views[i] = _after(views[i - 1], near)
         return views
 
 

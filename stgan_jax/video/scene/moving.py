@@ -32,10 +32,8 @@ _NEAR = (1, 2, 3, 4)  # and where the camera travels
 _LASTS, _APART = 1.0, 0.08  # seconds and diagonals for which one picture serves
 _BEYOND = 0.5  # of a frame's sides: so far a picture reaches beyond its key, at most
 _UNLIKE = 24.0  # grey levels by which neighbours disagree about what the scene is
-# Where the camera travels: pixels of the small pictures in which corners go along, so many of
-# them at least, and within so many pixels.
-_CELL, _FEW, _AGREE = 60, 4, 4.0
 _AROUND = 0.5  # of a hidden part's sides: what is around it, from which it is filled
+_SLIVER = 0.002  # of the picture: what is smaller is filled with smooth colours
 _SEEN, _HIDDEN, _NEVER, _UNSURE = range(4)  # what is known of a place: see `View`
 
 
@@ -212,7 +210,7 @@ class Surroundings:
                 far, side = abs(other.number - key), other.number > key
                 guess = offs[side][1] * np.float32(far / offs[side][0]) if side in offs else None
                 corners = base.corners_in(there, _like(other.clear, there), start, guess)
-                off = carried(corners, start, grey.shape)
+                off = path.widened(path.local(corners, start, grey.shape), grey.shape)
                 offs[side] = far, off
                 places = _places(pose, off, scale, -to[:2, 2], size)
                 layers[n] = cv2.remap(other.image, *places, cv2.INTER_CUBIC)
@@ -275,7 +273,12 @@ class Surroundings:
             place = np.s_[max(top - side, 0) : top + height + side,
                           max(left - side, 0) : left + width + side]  # fmt: skip
             part = missing[place].astype(np.uint8)
-            empty[place] = fill.fill(empty[place], part, allowed[place])
+            if part.sum() < _SLIVER * missing.size:
+                unseen = 1 - allowed[place]
+                smooth = cv2.inpaint(empty[place], unseen, 3, cv2.INPAINT_TELEA)
+                empty[place][part > 0] = smooth[part > 0]
+            else:
+                empty[place] = fill.fill(empty[place], part, allowed[place])
             missing[place] = False
 
     def _view(self, picture: _Picture, number: int, image: Image) -> View:
@@ -297,7 +300,7 @@ class Surroundings:
             start = path.full(back, 1 / scale)
             base = path.KeyFrame(grey, _like(clear, grey))
             corners = base.corners_in(other, _like(whole, other), start)
-            off = carried(corners, start, grey.shape)
+            off = path.widened(path.local(corners, start, grey.shape), grey.shape)
             places = _places(back, off, scale, np.zeros(2), size)
             empty = cv2.remap(scene.empty, *places, cv2.INTER_CUBIC)
         empty = _times(empty, _gain(empty, image, clear > 0))
@@ -308,31 +311,6 @@ class Surroundings:
             self.made[number] = float((hidden & (1 - seen)).mean())
         unknown = (known == _HIDDEN).astype(np.uint8)
         return View(background.EmptyScene(empty, limits), unknown, made)
-
-
-def carried(
-    corners: tuple[np.ndarray, np.ndarray], pose: path.Homography, shape: tuple[int, ...]
-) -> Float32[np.ndarray, "h w 2"]:
-    """How far a homography is off everywhere, by corners that are known.
-
-    Args:
-      corners: (x, y) in one picture, and where they are in another one.
-      pose: the homography from the one to the other.
-      shape: (height, width) of the one.
-    """
-    here, there = corners
-    cells = np.zeros((-(-shape[0] // _CELL), -(-shape[1] // _CELL), 2), np.float32)
-    known = np.zeros(cells.shape[:2], bool)
-    off = there - path.moved(pose, here)
-    at = (here // _CELL).astype(int)
-    for col, row in np.unique(at, axis=0):
-        inside = off[(at == (col, row)).all(1)]
-        middle = np.median(inside, axis=0)
-        agree = np.linalg.norm(inside - middle, axis=1) < _AGREE
-        if agree.sum() >= max(_FEW, 0.5 * len(inside)):
-            cells[row, col], known[row, col] = inside[agree].mean(0), True
-    size = (cells.shape[1] * _CELL, cells.shape[0] * _CELL)
-    return cv2.resize(spread(cells, known), size)[: shape[0], : shape[1]]
 
 
 def _places(
@@ -346,7 +324,7 @@ def _places(
 
     Args:
       pose: homography from the one to the other.
-      off: what that lacks, from `carried`, in small pictures.
+      off: what that lacks, in small pictures, see `path.widened`.
       scale: of these.
       corner: (x, y) of the window in the one.
       size: its (width, height).
@@ -365,19 +343,6 @@ def _places(
     x = (h[0, 0] * cols + h[0, 1] * rows + h[0, 2]) / depth
     y = (h[1, 0] * cols + h[1, 1] * rows + h[1, 2]) / depth
     return x + small[..., 0] / np.float32(scale), y + small[..., 1] / np.float32(scale)
-
-
-def spread(values: Float32[np.ndarray, "H W 2"], known: np.ndarray) -> Float32[np.ndarray, "H W 2"]:
-    """Values continued from where they are known, by means of ever larger squares."""
-    weight = known.astype(np.float32)[..., None]
-    if min(values.shape[:2]) < 2 or known.all():
-        return values * weight
-    size = tuple(-(-side // 2) for side in values.shape[1::-1])
-    total = cv2.resize(values * weight, size, interpolation=cv2.INTER_AREA)
-    share = cv2.resize(weight, size, interpolation=cv2.INTER_AREA)[..., None]
-    means = spread(total / np.maximum(share, 1e-6), share[..., 0] > 0)
-    coarse = cv2.resize(means, values.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-    return np.where(known[..., None], values, coarse)
 
 
 def _like(mask: Mask, small: np.ndarray) -> Mask:

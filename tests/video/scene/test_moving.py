@@ -117,13 +117,3 @@ def test_several_depths_are_moved_by_what_is_around(wide, tmp_path):
     flat, _ = views(frames, masks, way, tmp_path)
     found, _ = views(frames, masks, way, tmp_path, unexplained=0.5)
     assert error(found, truth, masks) < 0.7 * error(flat, truth, masks)
-
-
-def test_values_are_continued_from_where_they_are_known():
-    rows, cols = np.mgrid[:60, :80].astype(np.float32)
-    values = np.stack([0.1 * cols, 0.05 * rows], -1)
-    known = np.ones((60, 80), bool)
-    known[20:40, 30:50] = False
-    out = moving.spread(np.where(known[..., None], values, 99).astype(np.float32), known)
-    assert np.array_equal(out[known], values[known])
-    assert np.abs(out - values).max() < 0.6
