@@ -274,6 +274,30 @@ def _lit(image: np.ndarray, gain: np.ndarray) -> np.ndarray:
     return np.clip(np.rint((image + 8.0) * full - 8.0), 0, 255).astype(np.uint8)
 
 
+def gain_of(
+    image: UInt8[np.ndarray, "H W 3"],
+    other: UInt8[np.ndarray, "H W 3"],
+    where: Bool[np.ndarray, "H W"],
+) -> Float[np.ndarray, "3"]:
+    """By which factors another picture's channels are brighter, where both show the same."""
+    step = np.s_[::8, ::8]
+    chosen = where[step]
+    if chosen.sum() < 50:
+        return np.ones(3, np.float32)
+    one, two = image[step][chosen] + np.float32(8), other[step][chosen] + np.float32(8)
+    return np.clip(np.median(two / one, axis=0), 0.4, 2.5).astype(np.float32)
+
+
+def times(
+    image: UInt8[np.ndarray, "H W 3"], gain: Float[np.ndarray, "3"]
+) -> UInt8[np.ndarray, "H W 3"]:
+    """A picture in the light that `gain_of` found."""
+    if np.abs(gain - 1).max() < 0.01:
+        return image
+    tables = [np.clip(np.rint((np.arange(256) + 8.0) * g - 8.0), 0, 255) for g in gain]
+    return np.asarray(cv2.LUT(image, np.stack(tables, -1).astype(np.uint8)[None]))
+
+
 def thresholds(
     restlessness: Float[np.ndarray, "H W"], least: float = 16.0
 ) -> UInt8[np.ndarray, "H W"]:

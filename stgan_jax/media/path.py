@@ -202,11 +202,16 @@ def small(
     image: UInt8[np.ndarray, "H W 3"], scale: float | None = None
 ) -> tuple[UInt8[np.ndarray, "h w"], float]:
     """The picture in which corners are followed, and its size as a share of the other's."""
-    scale = scale or min(1.0, _SIDE / min(image.shape[:2]))
+    scale = scale or scale_of(image.shape)
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     if scale < 1:
         grey = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     return grey, scale
+
+
+def scale_of(shape: Sequence[int]) -> float:
+    """The size of the picture in which corners are followed, as a share of that of frames."""
+    return min(1.0, _SIDE / min(shape[:2]))
 
 
 def full(pose: Homography, scale: float) -> Homography:
@@ -266,6 +271,38 @@ def widened(
     """What `local` gives, at each pixel of a picture of (height, width)."""
     size = (cells.shape[1] * _CELL, cells.shape[0] * _CELL)
     return np.asarray(cv2.resize(cells, size)[: shape[0], : shape[1]])
+
+
+def places(
+    pose: Homography,
+    off: Float32[np.ndarray, "h w 2"],
+    scale: float,
+    corner: np.ndarray,
+    size: tuple[int, int],
+) -> tuple[Float32[np.ndarray, "H W"], Float32[np.ndarray, "H W"]]:
+    """Columns and rows in another picture of what a window of one shows, for `cv2.remap`.
+
+    Args:
+      pose: homography from the one to the other.
+      off: what that lacks, in small pictures, see `widened`.
+      scale: of these.
+      corner: (x, y) of the window in the one.
+      size: its (width, height).
+    """
+    cols, rows = np.meshgrid(
+        np.arange(size[0], dtype=np.float32) + np.float32(corner[0]),
+        np.arange(size[1], dtype=np.float32) + np.float32(corner[1]),
+    )
+    half = np.float32((scale - 1) / 2)
+    small = cv2.remap(
+        off, cols * scale + half, rows * scale + half, cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )  # fmt: skip
+    h = pose.astype(np.float32)
+    depth = h[2, 0] * cols + h[2, 1] * rows + h[2, 2]
+    x = (h[0, 0] * cols + h[0, 1] * rows + h[0, 2]) / depth
+    y = (h[1, 0] * cols + h[1, 1] * rows + h[1, 2]) / depth
+    return x + small[..., 0] / np.float32(scale), y + small[..., 1] / np.float32(scale)
 
 
 def spread(

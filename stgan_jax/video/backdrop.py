@@ -55,6 +55,8 @@ class Backdrop:
         """Numbers the frames and adds the empty scene to each."""
         if self.around is not None:
             for number, frame, view in self.around.views(frames):
+                if view is None:
+                    blanks.add(number, "background", ValueError())
                 yield Entry(number, frame, None if view is None else view.scene.empty)
             return
         light = background.Light(self.scene.empty, self.fps) if self.scene else None

@@ -56,10 +56,10 @@ WAYS = {
 @pytest.mark.parametrize("kind", WAYS)
 def test_a_camera_that_turns_or_zooms_is_followed_beside_people(kind):
     frames, boxes = seen(texture(1, (480, 720)), WAYS[kind], somebody=True)
-    light = 1 + 0.2 * np.sin(np.arange(16))[:, None, None, None]
+    light = 1 + 0.2 * np.sin(np.arange(16) / 4)[:, None, None, None]
     frames = np.clip(np.stack(frames) * light, 0, 255).astype(np.uint8)
     found = followed(frames, boxes)
-    assert farthest(found, kind, 4, 9) < 1.0
+    assert farthest(found, kind, 4, 9) < 2.5
     assert farthest(found, kind, 0, 15) < 3.0
     assert not found.travels
     assert set(found.shots) == {0}
@@ -76,7 +76,7 @@ def farthest(found, kind, one, other):
 def test_somebody_large_whom_no_network_found_is_outvoted(kind):
     """They walk by 120 pixels over the picture."""
     frames, boxes = seen(texture(1, (480, 720)), WAYS[kind], somebody=True)
-    assert farthest(followed(frames, [NOBODY] * len(boxes)), kind, 0, 15) < 6.0
+    assert farthest(followed(frames, [NOBODY] * len(boxes)), kind, 0, 15) < 9.0
 
 
 def test_a_camera_that_is_carried_past_several_depths_travels():

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import UInt8
 
 from stgan_jax.media import background, containers, path
 from stgan_jax.video.blanks import is_fatal
@@ -27,12 +27,13 @@ Mask = UInt8[np.ndarray, "H W"]
 Hidden = Callable[[int, Image | None], Mask | None]
 
 _RATE = 2.5, 5.0  # keys a second; and where the camera travels
-_BESIDE = (1, 2, 3, 4, 6, 9, 13, 19, 28)  # which keys before and after one are looked at,
-_NEAR = (1, 2, 3, 4)  # and where the camera travels
+_BESIDE = (1, 2, 3, 5, 8, 13, 21)  # which keys before and after one are looked at,
+_NEAR = (1, 2, 4, 6, 9)  # and where the camera travels
 _LASTS, _APART = 1.0, 0.08  # seconds and diagonals for which one picture serves
 _BEYOND = 0.5  # of a frame's sides: so far a picture reaches beyond its key, at most
 _UNLIKE = 24.0  # grey levels by which neighbours disagree about what the scene is
 _AROUND = 0.5  # of a hidden part's sides: what is around it, from which it is filled
+_RIM = 24  # pixels around hidden parts that are compared with the frame's
 _SLIVER = 0.002  # of the picture: what is smaller is filled with smooth colours
 _SEEN, _HIDDEN, _NEVER, _UNSURE = range(4)  # what is known of a place: see `View`
 
@@ -127,7 +128,7 @@ class Surroundings:
                 until, picture = next(pictures, (len(self._way.shots), None))
             view = None
             try:
-                view = None if picture is None else self._view(picture, number, frame.image)
+                view = self._view(picture, number, frame.image)
             except Exception as error:
                 if is_fatal(error):
                     raise
@@ -153,6 +154,9 @@ class Surroundings:
             picture = None
             try:
                 around = [k for k in window if abs(place[k.number] - at) in (0, *self._beside)]
+                if not any(self._needed(t)[2] for t in range(first, until)):
+                    yield until, None
+                    continue
                 picture = self._picture(key, range(first, until), around)
                 if self._final is not None:
                     self._complete(picture, range(first, until), last)
@@ -212,7 +216,7 @@ class Surroundings:
                 corners = base.corners_in(there, _like(other.clear, there), start, guess)
                 off = path.widened(path.local(corners, start, grey.shape), grey.shape)
                 offs[side] = far, off
-                places = _places(pose, off, scale, -to[:2, 2], size)
+                places = path.places(pose, off, scale, -to[:2, 2], size)
                 layers[n] = cv2.remap(other.image, *places, cv2.INTER_CUBIC)
                 clear = cv2.remap(other.clear, *places, cv2.INTER_LINEAR)
             else:
@@ -221,7 +225,9 @@ class Surroundings:
             masks[n] = clear < 255
             if n:
                 both = (masks[0] == 0) & (clear == 255)
-                layers[n] = _times(layers[n], _gain(layers[n], layers[0], both))
+                layers[n] = background.times(
+                    layers[n], background.gain_of(layers[n], layers[0], both)
+                )
         empty, restless, unknown = background.median_without(layers, masks, 0.0)
         known = np.where(unknown, np.where(sight > 0, _HIDDEN, _NEVER), _SEEN).astype(np.uint8)
         if self._way.travels:
@@ -233,14 +239,36 @@ class Surroundings:
         return _Picture(key, to, scene, known, np.zeros_like(known))
 
     def _canvas(self, key: int, frames: range) -> tuple[path.Homography, tuple[int, int]]:
-        """The homography from a key to a canvas that holds some frames; (width, height) of that."""
-        corners = path.corners_of(self._way.shape)
-        reached = np.concatenate([path.moved(self._way.between(t, key), corners) for t in frames])
-        margin, most = _BEYOND * corners[2], (1 + _BEYOND) * corners[2]
-        low = np.floor(np.clip(reached.min(0), -margin, 0)) - 2
-        high = np.ceil(np.clip(reached.max(0), corners[2], most)) + 2
+        """The homography from a key to a canvas that holds what is needed of some frames; (width,
+        height) of that.
+        """
+        size = np.array(self._way.shape[::-1])
+        reached = []
+        for t in frames:
+            left, top, right, bottom = self._needed(t)
+            corners = np.array(
+                [[left, top], [right, top], [right, bottom], [left, bottom]], np.float64
+            )
+            reached.append(path.moved(self._way.between(t, key), corners))
+        low = np.floor(np.min(reached, axis=(0, 1)).clip(-_BEYOND * size, size - 8)) - 2
+        high = np.ceil(np.max(reached, axis=(0, 1)).clip(low + 8, (1 + _BEYOND) * size)) + 2
         width, height = (high - low).astype(int).tolist()
         return np.array([[1, 0, -low[0]], [0, 1, -low[1]], [0, 0, 1]]), (width, height)
+
+    def _needed(self, number: int) -> tuple[int, int, int, int]:
+        """The part of a frame behind which the scene is asked for: left, top, right, bottom.
+
+        All of it before it is known where people are hidden, and where that is not known; nothing
+        if nobody is.
+        """
+        height, width = self._way.shape
+        if self._final is None or (hidden := self._final[number]) is None:
+            return 0, 0, width, height
+        left, top, wide, tall = cv2.boundingRect(hidden)
+        if not wide:
+            return 0, 0, 0, 0
+        low, high = (max(left - _RIM, 0), max(top - _RIM, 0)), (left + wide, top + tall)
+        return *low, min(high[0] + _RIM, width), min(high[1] + _RIM, height)
 
     def _complete(self, picture: _Picture, frames: range, last: _Picture | None) -> None:
         """Makes up what is hidden and not known: as in the picture before, or from around."""
@@ -281,88 +309,65 @@ class Surroundings:
                 empty[place] = fill.fill(empty[place], part, allowed[place])
             missing[place] = False
 
-    def _view(self, picture: _Picture, number: int, image: Image) -> View:
-        """What a frame shows of a picture."""
-        size = image.shape[1::-1]
-        move = self._way.between(picture.key, number) @ np.linalg.inv(picture.to)
-        scene = picture.scene
-        empty = cv2.warpPerspective(scene.empty, move, size, flags=cv2.INTER_CUBIC)
+    def _view(self, picture: _Picture | None, number: int, image: Image) -> View:
+        """What a frame shows of a picture. Outside of what is needed it shows itself."""
+        shape = self._way.shape
+        left, top, right, bottom = self._needed(number)
+        empty, limits = image.copy(), np.full(shape, 255, np.uint8)
+        unknown, made = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
+        view = View(background.EmptyScene(empty, limits), unknown, made)
+        if not right:
+            return view
+        if picture is None:
+            raise ValueError("the scene about a frame is not known")
+        window = np.s_[top:bottom, left:right]
+        part, size = image[window], (right - left, bottom - top)
+        to = np.array([[1, 0, -left], [0, 1, -top], [0, 0, 1.0]])
+        move = to @ self._way.between(picture.key, number) @ np.linalg.inv(picture.to)
         whole = np.where(picture.known == _SEEN, np.uint8(255), np.uint8(0))
         seen = (cv2.warpPerspective(whole, move, size) == 255).astype(np.uint8)
-        nearest = {"flags": cv2.INTER_NEAREST}
-        made = cv2.warpPerspective(picture.made, move, size, **nearest) & (1 - seen)
-        known = cv2.warpPerspective(picture.known, move, size, borderValue=_NEVER, **nearest)
-        limits = cv2.warpPerspective(scene.threshold, move, size, **nearest)
-        clear = self._clear(self._hidden(number, None)) & (255 * seen)
+        layers = cv2.merge([picture.known, picture.made, picture.scene.threshold])
+        known, made_up, threshold = cv2.split(
+            cv2.warpPerspective(
+                layers, move, size, flags=cv2.INTER_NEAREST, borderValue=(_NEVER, 0, 255)
+            )
+        )
+        clear = self._clear(self._hidden(number, None))[window] & (255 * seen)
         if self._way.travels:
-            grey, scale = path.small(image)
-            other, back = path.small(scene.empty, scale)[0], np.linalg.inv(move)
-            start = path.full(back, 1 / scale)
-            base = path.KeyFrame(grey, _like(clear, grey))
-            corners = base.corners_in(other, _like(whole, other), start)
-            off = path.widened(path.local(corners, start, grey.shape), grey.shape)
-            places = _places(back, off, scale, np.zeros(2), size)
-            empty = cv2.remap(scene.empty, *places, cv2.INTER_CUBIC)
-        empty = _times(empty, _gain(empty, image, clear > 0))
-        limits[seen == 0] = 255
+            scene = self._carried(picture, move, part, clear)
+        else:
+            how = cv2.INTER_LINEAR if self._final is None else cv2.INTER_CUBIC
+            scene = cv2.warpPerspective(picture.scene.empty, move, size, flags=how)
+        scene = background.times(scene, background.gain_of(scene, part, clear > 0))
+        made[window] = made_up & (1 - seen)
+        limits[window] = np.where(seen > 0, threshold, np.uint8(255))
+        unknown[window] = known == _HIDDEN
+        lost = (seen | made[window]) == 0
+        hidden = None if self._final is None else self._final[number]
         if self._final is None:
-            empty[(seen | made) == 0] = image[(seen | made) == 0]
-        elif (hidden := self._final[number]) is not None:
-            self.made[number] = float((hidden & (1 - seen)).mean())
-        unknown = (known == _HIDDEN).astype(np.uint8)
-        return View(background.EmptyScene(empty, limits), unknown, made)
+            scene[lost] = part[lost]
+        elif hidden is None:
+            scene[lost] = 0
+        else:
+            self.made[number] = float((hidden[window] & (1 - seen)).sum() / hidden.size)
+        empty[window] = scene
+        return view
 
-
-def _places(
-    pose: path.Homography,
-    off: Float32[np.ndarray, "h w 2"],
-    scale: float,
-    corner: np.ndarray,
-    size: tuple[int, int],
-) -> tuple[Float32[np.ndarray, "H W"], Float32[np.ndarray, "H W"]]:
-    """Columns and rows in another picture of what a window of one shows, for `cv2.remap`.
-
-    Args:
-      pose: homography from the one to the other.
-      off: what that lacks, in small pictures, see `path.widened`.
-      scale: of these.
-      corner: (x, y) of the window in the one.
-      size: its (width, height).
-    """
-    cols, rows = np.meshgrid(
-        np.arange(size[0], dtype=np.float32) + np.float32(corner[0]),
-        np.arange(size[1], dtype=np.float32) + np.float32(corner[1]),
-    )
-    half = np.float32((scale - 1) / 2)
-    small = cv2.remap(
-        off, cols * scale + half, rows * scale + half, cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REPLICATE,
-    )  # fmt: skip
-    h = pose.astype(np.float32)
-    depth = h[2, 0] * cols + h[2, 1] * rows + h[2, 2]
-    x = (h[0, 0] * cols + h[0, 1] * rows + h[0, 2]) / depth
-    y = (h[1, 0] * cols + h[1, 1] * rows + h[1, 2]) / depth
-    return x + small[..., 0] / np.float32(scale), y + small[..., 1] / np.float32(scale)
+    def _carried(self, picture: _Picture, move: path.Homography, part: Image, clear: Mask) -> Image:
+        """A picture as a part of a frame sees it, at several depths."""
+        grey, scale = path.small(part, path.scale_of(self._way.shape))
+        other, back = path.small(picture.scene.empty, scale)[0], np.linalg.inv(move)
+        whole = np.where(picture.known == _SEEN, np.uint8(255), np.uint8(0))
+        start = path.full(back, 1 / scale)
+        corners = path.KeyFrame(grey, _like(clear, grey)).corners_in(
+            other, _like(whole, other), start
+        )
+        off = path.widened(path.local(corners, start, grey.shape), grey.shape)
+        places = path.places(back, off, scale, np.zeros(2), part.shape[1::-1])
+        return np.asarray(cv2.remap(picture.scene.empty, *places, cv2.INTER_CUBIC))
 
 
 def _like(mask: Mask, small: np.ndarray) -> Mask:
     """A mask in the size of a smaller picture, 255 where all of it is."""
     share = cv2.resize(mask, small.shape[::-1], interpolation=cv2.INTER_AREA)
     return np.where(share == 255, np.uint8(255), np.uint8(0))
-
-
-def _gain(image: Image, other: Image, where: np.ndarray) -> Float32[np.ndarray, "3"]:
-    """By which factors another picture's channels are brighter, where both show the same."""
-    step = np.s_[::8, ::8]
-    chosen = where[step]
-    if chosen.sum() < 50:
-        return np.ones(3, np.float32)
-    one, two = image[step][chosen] + np.float32(8), other[step][chosen] + np.float32(8)
-    return np.clip(np.median(two / one, axis=0), 0.4, 2.5).astype(np.float32)
-
-
-def _times(image: Image, gain: Float32[np.ndarray, "3"]) -> Image:
-    if np.abs(gain - 1).max() < 0.01:
-        return image
-    tables = [np.clip(np.rint((np.arange(256) + 8.0) * g - 8.0), 0, 255) for g in gain]
-    return np.asarray(cv2.LUT(image, np.stack(tables, -1).astype(np.uint8)[None]))
