@@ -13,8 +13,9 @@ from jaxtyping import Float, Int, UInt8
 
 from stgan_jax.media import path
 
-Boxes = Float[np.ndarray, "T 4"] | Int[np.ndarray, "T 4"]
-Views = Float[np.ndarray, "T 3"] | None  # factor and shift, from `Steady`; None: it stands
+Boxes = Float[np.ndarray, "_ 4"] | Int[np.ndarray, "_ 4"]
+# Factor and shift of one frame or of each box's, from `Steady`; None: the camera stands.
+Views = Float[np.ndarray, "_ 3"] | None
 
 
 class Steady:

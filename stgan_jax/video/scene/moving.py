@@ -33,6 +33,7 @@ _LASTS, _APART = 1.0, 0.08  # seconds and diagonals for which one picture serves
 _BEYOND = 0.5  # of a frame's sides: so far a picture reaches beyond its key, at most
 _UNLIKE = 24.0  # grey levels by which neighbours disagree about what the scene is
 _AROUND = 0.5  # of a hidden part's sides: what is around it, from which it is filled
+_OFF = 0.1  # of the contrast of an edge: how much it changes as if by itself
 _RIM = 24  # pixels around hidden parts that are compared with the frame's
 _SLIVER = 0.002  # of the picture: what is smaller is filled with smooth colours
 _SEEN, _HIDDEN, _NEVER, _UNSURE = range(4)  # what is known of a place: see `View`
@@ -232,6 +233,8 @@ class Surroundings:
         known = np.where(unknown, np.where(sight > 0, _HIDDEN, _NEVER), _SEEN).astype(np.uint8)
         if self._way.travels:
             known[(known == _SEEN) & (restless > _UNLIKE)] = _UNSURE
+        edges = cv2.morphologyEx(empty, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)).max(-1)
+        restless += _OFF * edges  # of what is moved by a part of a pixel too far
         limits = background.thresholds(restless)
         limits[known != _SEEN] = 255
         empty[unknown] = 0
