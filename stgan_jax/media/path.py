@@ -61,9 +61,10 @@ class CameraPath:
         cells = self.offs.get(number)
         if cells is None:
             return np.zeros(2)
-        at = place * np.array(cells.shape[1::-1]) / self.shape[::-1] - 0.5
-        inside = np.clip(at, 0, np.array(cells.shape[1::-1]) - 1).astype(np.float32)
-        return cv2.remap(cells, inside[None, :1], inside[None, 1:], cv2.INTER_LINEAR)[0, 0]
+        size = np.array(cells.shape[1::-1])
+        at = (place * size / self.shape[::-1] + 0.5).clip(0.5, size + 0.5).astype(np.float32)
+        ahead = cv2.remap(_continued(cells), at[None, :1], at[None, 1:], cv2.INTER_LINEAR)
+        return np.asarray(ahead[0, 0])
 
 
 class PathFinder:
@@ -269,8 +270,21 @@ def widened(
     cells: Float32[np.ndarray, "R C 2"], shape: Sequence[int]
 ) -> Float32[np.ndarray, "h w 2"]:
     """What `local` gives, at each pixel of a picture of (height, width)."""
-    size = (cells.shape[1] * _CELL, cells.shape[0] * _CELL)
-    return np.asarray(cv2.resize(cells, size)[: shape[0], : shape[1]])
+    around = _continued(cells)
+    wide = cv2.resize(around, (around.shape[1] * _CELL, around.shape[0] * _CELL))
+    return np.asarray(wide[_CELL : _CELL + shape[0], _CELL : _CELL + shape[1]])
+
+
+def _continued(cells: Float32[np.ndarray, "R C 2"]) -> Float32[np.ndarray, "P Q 2"]:
+    """Cells with one more on each side, which go on as the last two do."""
+    for axis in (0, 1):
+        if cells.shape[axis] > 1:
+            ends = [np.take(cells, n, axis) for n in ((0, 1), (-1, -2))]
+            more = [2 * np.take(e, [0], axis) - np.take(e, [1], axis) for e in ends]
+        else:
+            more = [cells, cells]
+        cells = np.concatenate([more[0], cells, more[1]], axis)
+    return cells
 
 
 def places(
@@ -308,16 +322,20 @@ def places(
 def spread(
     values: Float32[np.ndarray, "H W 2"], known: Bool[np.ndarray, "H W"]
 ) -> Float32[np.ndarray, "H W 2"]:
-    """Values continued from where they are known, by means of ever larger squares."""
-    weight = known.astype(np.float32)[..., None]
-    if min(values.shape[:2]) < 2 or known.all():
-        return values * weight
-    size = tuple(-(-side // 2) for side in values.shape[1::-1])
-    total = cv2.resize(values * weight, size, interpolation=cv2.INTER_AREA)
-    share = cv2.resize(weight, size, interpolation=cv2.INTER_AREA)[..., None]
-    means = spread(total / np.maximum(share, 1e-6), share[..., 0] > 0)
-    coarse = cv2.resize(means, values.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-    return np.where(known[..., None], values, coarse)
+    """Values continued along rows, and then along columns, from where they are known.
+
+    What is beside something is about as far away, on a ground and on walls.
+    """
+    out, rows = np.zeros_like(values), np.flatnonzero(known.any(1))
+    if not len(rows):
+        return out
+    for n in (0, 1):
+        for row in rows:
+            cols = np.flatnonzero(known[row])
+            out[row, :, n] = np.interp(np.arange(known.shape[1]), cols, values[row, cols, n])
+        for col in range(known.shape[1]):
+            out[:, col, n] = np.interp(np.arange(known.shape[0]), rows, out[rows, col, n])
+    return out
 
 
 def moved(pose: Homography, points: Float[np.ndarray, "N 2"]) -> Float[np.ndarray, "N 2"]:

@@ -30,6 +30,7 @@ _NOISE = 16  # grey levels that are noise
 _STIRS = 0.002  # share of somebody's pixels that change at least; 0.02 to 0.25 in people
 _SEEN = 60  # height in pixels from which that can be seen
 _RIM = 3  # pixels hidden around what moves
+_ABOUT = 0.15  # of the height: a margin around boxes that are all that is known
 _BORDER = 15  # pixels of an outline's border that may show the scene
 
 
@@ -109,6 +110,8 @@ class Around:
             source.frames, float(source.info.fps), self.camera.way, source.most, self._hidden
         )
         for number, frame, view in around.views(source.frames()):
+            if view is not None:  # elsewhere the frame itself shows whether somebody is there
+                view = view._replace(unknown=view.unknown & self._hidden(number, None))
             yield number, frame.image, view
 
     def _hidden(self, number: int, image: np.ndarray | None) -> UInt8[np.ndarray, "H W"]:
@@ -118,7 +121,8 @@ class Around:
             if number in reach:
                 box = track.at(np.array([number]))[0]
                 if image is None:
-                    top, left, bottom, right = np.maximum(np.round(box), 0).astype(int)
+                    margin = _ABOUT * (box[2] - box[0]) * np.array([-1, -1, 1, 1])
+                    top, left, bottom, right = np.maximum(np.round(box + margin), 0).astype(int)
                     mask[top:bottom, left:right] = 1
                 else:
                     with self._nets.outliner() as outliner:
