@@ -102,7 +102,7 @@ def find_people(options: ClipOptions, folder: Path) -> list[people_scores.Masks]
     """
     source, blanks = ClipSource(folder, options.cut), Blanks()
     samples = source.samples()
-    backdrop.require_still(source, samples)
+    source.moves = backdrop.moves(samples)
     shelf = Shelf(tempfile.gettempdir())
     nets = networks.load(options.models)
     if nets is None:

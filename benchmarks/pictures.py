@@ -1,9 +1,9 @@
 """Draws the pictures of the README and of docs: python benchmarks/pictures.py [--demo=runs/demo]
 
 walkers.png, recorded.png, color_walks.jpg and scenes.jpg from the renderers; retarget.png,
-heads.png and the contact sheet of a rendered scene by the weights in the package; the noise samples
-as `make demo` left them. With --video also vtest.jpg, the same sheet of a real video, without its
-frames.
+heads.png, moving.jpg and the contact sheet of a rendered scene by the weights in the package; the
+noise samples as `make demo` left them. With --video also vtest.jpg, the same sheet of a real video,
+without its frames.
 """
 
 import shutil
@@ -19,6 +19,7 @@ from absl import app, flags
 
 import stgan_jax
 from stgan_jax.data.walkers import color_walks, procedural, recording
+from stgan_jax.data.walkers.moving_scenes import MovingScene
 from stgan_jax.data.walkers.scenes import Scene
 from stgan_jax.methods import catalog
 from stgan_jax.shapes import contour
@@ -74,6 +75,20 @@ def _sheet(video: str) -> np.ndarray:
         return np.asarray(cv2.imread(sheet))
 
 
+def _moving() -> np.ndarray:
+    """Frames of a clip whose camera is carried past people, before (above) and after."""
+    scene = MovingScene("past", 0, 75)
+    before = [frame.image[..., ::-1] for frame in scene]
+    with tempfile.TemporaryDirectory() as folder:
+        source, output = Path(folder) / "in", Path(folder) / "out"
+        source.mkdir()
+        for t, image in enumerate(before):
+            cv2.imwrite(f"{source}/{t:03d}.png", image)
+        stgan_jax.anonymize(source, output, seed=3)
+        after = [np.asarray(cv2.imread(f"{output}/{t:03d}.png")) for t in range(len(before))]
+    return np.vstack([np.hstack([images[t] for t in (15, 35, 55)]) for images in (before, after)])
+
+
 def main(_):
     _FOLDER.mkdir(exist_ok=True)
     ideal = [procedural.silhouettes(*walk, frames=10, fps=10) for walk in _IDEAL]
@@ -97,6 +112,8 @@ def main(_):
     small = cv2.resize(rows[..., ::-1], None, fx=0.75, fy=0.75, interpolation=cv2.INTER_AREA)
     cv2.imwrite(f"{_FOLDER}/color_walks.jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 85])
     shots = [list(Scene(seed, people=3, frames=60))[45].image for seed in (1, 6, 11)]
+    moving = cv2.resize(_moving(), None, fx=0.52, fy=0.52, interpolation=cv2.INTER_AREA)
+    cv2.imwrite(f"{_FOLDER}/moving.jpg", moving, [cv2.IMWRITE_JPEG_QUALITY, 85])
     scene = cv2.resize(np.hstack(shots), None, fx=0.52, fy=0.52, interpolation=cv2.INTER_AREA)
     cv2.imwrite(f"{_FOLDER}/scenes.jpg", scene[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
     with tempfile.TemporaryDirectory() as folder:

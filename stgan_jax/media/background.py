@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 
 Item = TypeVar("Item")
 
@@ -105,10 +105,30 @@ def scene_without(
       or next to nothing: there, the scene is the median of all samples, and its threshold 255.
     """
     _in_one_light(samples)
+    empty, restlessness, unknown = median_without(samples, masks, _LEAST_SHOWN)
+    limits = thresholds(restlessness)
+    limits[unknown] = 255
+    return EmptyScene(empty, limits), unknown.astype(np.uint8)
+
+
+def median_without(
+    samples: UInt8[np.ndarray, "N H W 3"], masks: UInt8[np.ndarray, "N H W"], least: float
+) -> tuple[UInt8[np.ndarray, "H W 3"], Float[np.ndarray, "H W"], Bool[np.ndarray, "H W"]]:
+    """The temporal median of what no mask (0/1) covers.
+
+    Args:
+      samples: frames in one light.
+      masks: 1 where people may be in each.
+      least: share of the samples that must show a place; one of them at least.
+
+    Returns:
+      `(empty, restlessness, unknown)`: the first two as of `median_background`; and where too
+      few samples show the place: there, the former is the median of all, the latter the usual.
+    """
     empty = np.empty(samples.shape[1:], np.uint8)
     restlessness = np.empty(samples.shape[1:3], np.float32)
     shown = len(samples) - masks.sum(0, dtype=np.int64)
-    unknown = shown < max(1, _LEAST_SHOWN * len(samples))
+    unknown = shown < max(1, least * len(samples))
     for row in range(0, len(empty), _BAND):
         band = np.s_[row : row + _BAND]
         values, hidden = samples[:, band], (masks[:, band] > 0) & ~unknown[band]
@@ -116,9 +136,7 @@ def scene_without(
         away = _distance(values, empty[band])[..., None]
         restlessness[band] = _median_of_some(away, hidden)[..., 0]
     restlessness[unknown] = np.median(restlessness)
-    limits = thresholds(restlessness)
-    limits[unknown] = 255
-    return EmptyScene(empty, limits), unknown.astype(np.uint8)
+    return empty, restlessness, unknown
 
 
 def _in_one_light(samples: UInt8[np.ndarray, "N H W 3"]) -> None:
@@ -254,6 +272,30 @@ def _gain(frame: np.ndarray, small: np.ndarray, size: tuple[int, int]) -> np.nda
 def _lit(image: np.ndarray, gain: np.ndarray) -> np.ndarray:
     full = cv2.resize(gain, image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
     return np.clip(np.rint((image + 8.0) * full - 8.0), 0, 255).astype(np.uint8)
+
+
+def gain_of(
+    image: UInt8[np.ndarray, "H W 3"],
+    other: UInt8[np.ndarray, "H W 3"],
+    where: Bool[np.ndarray, "H W"],
+) -> Float[np.ndarray, "3"]:
+    """By which factors another picture's channels are brighter, where both show the same."""
+    step = np.s_[::8, ::8]
+    chosen = where[step]
+    if chosen.sum() < 50:
+        return np.ones(3, np.float32)
+    one, two = image[step][chosen] + np.float32(8), other[step][chosen] + np.float32(8)
+    return np.clip(np.median(two / one, axis=0), 0.4, 2.5).astype(np.float32)
+
+
+def times(
+    image: UInt8[np.ndarray, "H W 3"], gain: Float[np.ndarray, "3"]
+) -> UInt8[np.ndarray, "H W 3"]:
+    """A picture in the light that `gain_of` found."""
+    if np.abs(gain - 1).max() < 0.01:
+        return image
+    tables = [np.clip(np.rint((np.arange(256) + 8.0) * g - 8.0), 0, 255) for g in gain]
+    return np.asarray(cv2.LUT(image, np.stack(tables, -1).astype(np.uint8)[None]))
 
 
 def thresholds(

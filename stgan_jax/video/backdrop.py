@@ -11,9 +11,9 @@ import numpy as np
 from stgan_jax.media import background, camera, containers, pictures
 from stgan_jax.util.errors import InputError
 from stgan_jax.video.blanks import Blanks
-from stgan_jax.video.people import masks
+from stgan_jax.video.people import masks, steady
 from stgan_jax.video.people.shelf import Shelf, Unions
-from stgan_jax.video.scene import fill
+from stgan_jax.video.scene import fill, moving
 from stgan_jax.video.source import ClipOptions, ClipSource
 
 _STILL = 0.012  # of the diagonal: a camera that moves less stands still, as on a bent tripod
@@ -33,23 +33,32 @@ class Backdrop:
     """What is behind the people of a clip.
 
     The empty scene is a picture in changing light, or another clip's frames. It is shown where
-    people are hidden, or everywhere if nobody knows where that is. If the camera moves, it is
-    unknown, and what is around people is shown in their place.
+    people are hidden, or everywhere if nobody knows where that is. If the camera moves, each frame
+    has its own, from those around it; with masks from outside it is unknown, and what is around
+    people is shown in their place.
 
     Attributes:
       scene: the picture and its thresholds, if any.
       fps: frames a second of the clip.
       clip: the clip that shows the empty scene, if any.
       hidden: where people are hidden in each frame; None for everywhere.
+      around: the empty scenes of a camera that moves, if any.
     """
 
     scene: background.EmptyScene | None
     fps: float
     clip: ClipSource | None = None
     hidden: Unions | None = None
+    around: moving.Surroundings | None = None
 
     def entries(self, frames: Iterator[containers.Stamped], blanks: Blanks) -> Iterator[Entry]:
         """Numbers the frames and adds the empty scene to each."""
+        if self.around is not None:
+            for number, frame, view in self.around.views(frames):
+                if view is None:
+                    blanks.add(number, "background", ValueError())
+                yield Entry(number, frame, None if view is None else view.scene.empty)
+            return
         light = background.Light(self.scene.empty, self.fps) if self.scene else None
         others = self.clip.frames() if self.clip else None
         for number, frame in enumerate(frames):
@@ -88,14 +97,31 @@ def blended(frame: np.ndarray, empty: np.ndarray, hide: np.ndarray) -> np.ndarra
     return out
 
 
-def require_still(source: ClipSource, samples: np.ndarray) -> None:
-    """Raises `InputError` if the camera moves."""
-    if camera.motion(samples).displacement > _STILL:
+def moves(samples: np.ndarray) -> bool:
+    """Whether the camera moves."""
+    return camera.motion(samples).displacement > _STILL
+
+
+def check_moving(source: ClipSource, options: ClipOptions) -> None:
+    """Raises `InputError` for what needs a camera that stands."""
+    if options.background:
+        raise InputError(f"{source.path}: the camera moves, so no --background fits all frames")
+    if options.things == "remove":
         raise InputError(
-            f"{source.path}: the camera moves, and only static cameras are supported "
-            "without masks: stabilise the video, cut out a part where the camera stands "
-            "still, or add --masks or a --segmenter"
+            f"{source.path}: the camera moves, so what is behind things is not known everywhere: "
+            "leave --things=remove out"
         )
+
+
+def behind_moving(source: ClipSource, view: steady.Steady, hidden: Unions) -> Backdrop:
+    """The backdrop of a clip whose camera moves, in which people are hidden."""
+    fps = float(source.info.fps)
+
+    def known(number: int, image: np.ndarray | None) -> np.ndarray | None:
+        return hidden[number]
+
+    around = moving.Surroundings(source.frames, fps, view.way, source.most, known, hidden)
+    return Backdrop(None, fps, hidden=hidden, around=around)
 
 
 def without_networks(source: ClipSource, options: ClipOptions) -> Backdrop:
@@ -105,7 +131,11 @@ def without_networks(source: ClipSource, options: ClipOptions) -> Backdrop:
       InputError: the camera moves, or a background that cannot be used.
     """
     samples = source.samples()
-    require_still(source, samples)
+    if moves(samples):
+        raise InputError(
+            f"{source.path}: the camera moves, and people are found before it by networks alone, "
+            "or by --masks or a --segmenter"
+        )
     scene = given_scene(source, options, samples) or background.scene_behind(samples)
     return Backdrop(scene, float(source.info.fps))
 
@@ -140,7 +170,7 @@ def behind_masks(
     fps = float(source.info.fps)
     samples = source.numbered_samples()
     images = np.stack([image for _, image in samples])
-    if camera.motion(images).displacement > _STILL:
+    if moves(images):
         return Backdrop(None, fps, hidden=Unions(shelf, source.shape))
     hidden = np.stack([_people(detector, number, image) for number, image in samples])
     unknown = np.asarray(hidden.all(0)).astype(np.uint8)

@@ -28,7 +28,7 @@ from stgan_jax.video import backdrop as backdrops
 from stgan_jax.video import keys, report
 from stgan_jax.video.backdrop import Backdrop, Entry
 from stgan_jax.video.blanks import Blanks
-from stgan_jax.video.people import anonymizing, finding, masks, networks
+from stgan_jax.video.people import anonymizing, finding, masks, networks, steady
 from stgan_jax.video.people.shelf import Shelf
 from stgan_jax.video.people.sightings import Subject
 from stgan_jax.video.render import compose, sheet, wardrobe
@@ -96,6 +96,7 @@ class _Clip:
         self._shape = self._source.shape
         self._blanks = Blanks()
         self._times = array.array("d")
+        self._camera: steady.Steady | None = None
         self._shelf = Shelf(os.path.dirname(os.path.abspath(output)))
 
     def close(self) -> None:
@@ -145,7 +146,14 @@ class _Clip:
         seconds = time.monotonic() - self._started
         stored = seed if options.store_seed else None
         outcome = report.Outcome(
-            persons, self._times, self._blanks.reasons, found_by, seconds, stored
+            persons,
+            self._times,
+            self._blanks.reasons,
+            found_by,
+            seconds,
+            stored,
+            "still" if self._camera is None else self._camera.verdict,
+            {} if backdrop.around is None else backdrop.around.made,
         )
         result = report.build(source, self._output, options, self._model.alpha, outcome)
         if options.contact_sheet and cells:
@@ -176,7 +184,9 @@ class _Clip:
             detector = masks.ByBackground(backdrop.scene.threshold)
             return self._track(detector, backdrop), backdrop, "difference"
         samples = source.samples()
-        backdrops.require_still(source, samples)
+        source.moves = backdrops.moves(samples)
+        if source.moves:
+            backdrops.check_moving(source, options)
         source.turns = finding.quarter_turns(samples, nets)
         if source.turns:
             tqdm.write(_LYING.format(source.path), file=sys.stderr)
@@ -188,6 +198,10 @@ class _Clip:
         found = finding.find(source, sides, nets, self._shelf, self._blanks, self._progress, scene)
         base = source.info.time_base
         self._times.extend(float(pts * base) for pts in found.stamps)
+        self._camera = found.camera
+        if found.camera is not None:
+            backdrop = backdrops.behind_moving(source, found.camera, found.hidden)
+            return found.subjects, backdrop, "networks"
         hidden = found.hidden if options.things == "keep" else None
         backdrop = Backdrop(found.scene, float(source.info.fps), hidden=hidden)
         return found.subjects, backdrop, "networks"
@@ -226,7 +240,9 @@ class _Clip:
 
     def _anonymize(self, subjects: Sequence[Subject], root: jax.Array) -> list[anonymizing.Person]:
         fps = float(self._source.info.fps)
-        persons = anonymizing.anonymize(subjects, self._shape, fps, root, self._model, self._shelf)
+        persons = anonymizing.anonymize(
+            subjects, self._shape, fps, root, self._model, self._shelf, self._camera
+        )
         return list(tqdm(persons, desc="anonymising", unit="person", total=len(subjects)))
 
     def _entries(self, backdrop: Backdrop) -> Iterator[Entry]:

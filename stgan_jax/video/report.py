@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,9 @@ class Outcome:
       found_by: how people were found: networks, difference, masks or segmenter.
       seconds: how long the work took.
       seed: the seed to be reported, or None.
+      camera: "still", "turns" (or zooms, as in a hand) or "travels" through the scene.
+      made_up: before a camera that moves, frame number -> share of the picture that is hidden and
+        that no frame shows without people.
     """
 
     persons: Sequence[Person]
@@ -31,6 +34,8 @@ class Outcome:
     found_by: str
     seconds: float
     seed: int | None
+    camera: str = "still"
+    made_up: Mapping[int, float] = dataclasses.field(default_factory=dict)
 
 
 def build(
@@ -52,9 +57,11 @@ def build(
     Returns:
       properties of what was read and written; `people`, `Person.row` of each; `covered`, the runs
       of frames in which somebody is not shown: frames, seconds, the box (left, top, right,
-      bottom) that holds them, and why; `blanked_frames`, in which nobody is shown; `exit_code`,
-      3 if there is any of these, or nobody at all, and 0 if not; and the `seed`, if it is to be
-      stored.
+      bottom) that holds them, and why; `made_up`, the runs of frames before a camera that moves in
+      which a part of the scene is made up: frames, seconds and its largest share of the picture;
+      `blanked_frames`, in which nobody is shown; `exit_code`, 3 if anything is in `covered` or
+      `blanked_frames`, or in `made_up` though the camera travels, or nobody at all is there, and 0
+      if not; and the `seed`, if it is to be stored.
     """
     info, times = source.info, outcome.times
     covered = [
@@ -66,6 +73,8 @@ def build(
         {"frame": number, "time": round(times[number], 3), "why": why}
         for number, why in sorted(outcome.blanked.items())
     ]
+    made_up = _made_up(outcome)
+    lost = made_up and outcome.camera == "travels"
     report = {
         "version": 2,
         "input": os.fspath(source.path),
@@ -77,16 +86,30 @@ def build(
         "alpha": alpha,
         "background": "given" if options.background else "found",
         "people_found_by": outcome.found_by,
+        "camera": outcome.camera,
         "color": options.color,
         "face": options.face,
         "seconds": round(outcome.seconds, 2),
         "frames_per_second": round(len(times) / outcome.seconds, 2),
         "people": [person.row(number) for number, person in enumerate(outcome.persons, 1)],
         "covered": covered,
+        "made_up": made_up,
         "blanked_frames": blanks,
-        "exit_code": 3 if covered or blanks or not outcome.persons else 0,
+        "exit_code": 3 if covered or blanks or lost or not outcome.persons else 0,
     }
     return report | ({} if outcome.seed is None else {"seed": outcome.seed})
+
+
+def _made_up(outcome: Outcome) -> list[dict[str, Any]]:
+    """A row for each run of consecutive frames in which something is made up."""
+    numbers = np.array(sorted(n for n, share in outcome.made_up.items() if share > 0), int)
+    rows = []
+    for run in np.split(numbers, np.flatnonzero(np.diff(numbers) > 1) + 1):
+        if len(run):
+            first, last = int(run[0]), int(run[-1])
+            area = max(outcome.made_up[int(n)] for n in run)
+            rows.append(_run((first, last), outcome.times) | {"area": round(area, 5)})
+    return rows
 
 
 def _covered(person: Person, number: int, times: Sequence[float]) -> list[dict[str, Any]]:
@@ -116,14 +139,17 @@ def _row(
 ) -> dict[str, Any]:
     """A row of `covered`; `frames` are the first and the last."""
     top, left, bottom, right = map(int, box)
+    row = {"person": person, **_run(frames, times)}
+    return row | {"box": [left, top, right, bottom], "why": why}
+
+
+def _run(frames: tuple[int, int], times: Sequence[float]) -> dict[str, Any]:
+    """The first and the last of consecutive frames, and when they are shown."""
     return {
-        "person": person,
         "first_frame": frames[0],
         "last_frame": frames[1],
         "from": round(times[frames[0]], 3),
         "to": round(times[frames[1]], 3),
-        "box": [left, top, right, bottom],
-        "why": why,
     }
 
 
@@ -144,10 +170,12 @@ def sentence(report: dict[str, Any]) -> str:
     """A report in a line."""
     covered = sum(row["frames_covered"] for row in report["people"])
     blanked = len(report["blanked_frames"])
+    made_up = max((row["area"] for row in report["made_up"]), default=0.0)
     return (
         f"{report['output']}: {report['frames']} frames in {report['seconds']:.1f} s "
         f"({report['frames_per_second']:.1f} a second), {len(report['people'])} people, "
         f"{covered} sightings covered"
         + ("" if report["people"] else "; nobody was found, so look whether that is so")
+        + (f", up to {made_up:.1%} of a picture made up" if made_up else "")
         + (f", {blanked} frames without people for a failure" if blanked else "")
     )

@@ -131,11 +131,12 @@ class ClipSource:
       info: properties by the header or the first picture.
       is_folder: whether it is a folder of pictures.
       turns: quarter turns anticlockwise by which frames are read; they are written turned back.
+      moves: whether its camera moves, as far as somebody has looked.
     """
 
     def __init__(self, path: str | os.PathLike, cut: containers.Cut):
         """Reads the header. Raises `InputError` if there is none."""
-        self.path, self.cut, self.turns = Path(path), cut, 0
+        self.path, self.cut, self.turns, self.moves = Path(path), cut, 0, False
         self.is_folder = self.path.is_dir()
         self.info = (pictures if self.is_folder else containers).probe(path, cut)
 

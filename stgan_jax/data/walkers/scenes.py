@@ -75,7 +75,7 @@ class Scene:
             [sun.uniform(-0.25, 0.4), sun.choice([-1, 1]) * sun.uniform(0.5, 1.3)]
         )
         self._walks = [
-            _Walk(rng, index, people, frames, size, fps, textured) for index in range(people)
+            Passer(rng, index, people, frames, size, fps, textured) for index in range(people)
         ]
 
     def __iter__(self) -> Iterator[Frame]:
@@ -179,10 +179,29 @@ class DressedWalker:
         return self._hulls[part][t] * self._scale[t] + self._foot[t]
 
 
-class _Walk(DressedWalker):
-    """One person on one straight path across a scene."""
+class Passer(DressedWalker):
+    """One person on one straight path across a scene.
 
-    def __init__(self, rng, index, people, frames, size, fps, textured):
+    Attributes:
+      label: 1 + index.
+      depth: metres from the camera, about.
+    """
+
+    def __init__(self, rng, index, people, frames, size, fps, textured=True, aside=0.0):
+        """Draws the person and the path.
+
+        Many arguments because they are the scene's.
+
+        Args:
+          rng: decides both.
+          index: which person.
+          people: of how many.
+          frames: as of `Scene`.
+          size: as of `Scene`.
+          fps: as of `Scene`.
+          textured: as of `Scene`.
+          aside: metres by which the camera has moved to the right in each frame.
+        """
         who = int(rng.integers(1 << 31))
         person = identity.sample_identity(who)
         condition = identity.CONDITIONS[int(rng.choice(3, p=[0.6, 0.2, 0.2]))]
@@ -196,7 +215,7 @@ class _Walk(DressedWalker):
         velocity = speed * np.array([-np.sin(heading), -np.cos(heading)])  # right, away
         when = frames * rng.uniform(0.35, 0.65)  # the middle of the picture is crossed
         steps = np.arange(frames) - when
-        right = velocity[0] * steps + rng.uniform(-0.4, 0.4)
+        right = velocity[0] * steps + rng.uniform(-0.4, 0.4) - aside
         away = np.maximum(self.depth + velocity[1] * steps, 2.5)
         scale, foot = standpoint(right, away, size)
         view = np.degrees(heading - np.arctan2(right, away))

@@ -16,7 +16,7 @@ from stgan_jax.methods import api
 from stgan_jax.methods.color.atlas import Outfit
 from stgan_jax.shapes import contour, cropping
 from stgan_jax.video.blanks import Blanks, is_fatal
-from stgan_jax.video.people import course, tracking
+from stgan_jax.video.people import course, steady, tracking
 from stgan_jax.video.people.bodies import Bodies
 from stgan_jax.video.people.shelf import Shelf
 from stgan_jax.video.people.sightings import CLEAR, Sightings, Subject
@@ -148,8 +148,11 @@ def anonymize(
     root: jax.Array,
     model: api.Anonymizer,
     shelf: Shelf,
+    camera: steady.Steady | None = None,
 ) -> Iterator[Person]:
     """Anonymises everybody, several people and many frames in one call of the model.
+
+    Many arguments because all of them are the clip's.
 
     Args:
       subjects: the people.
@@ -158,22 +161,28 @@ def anonymize(
       root: key from which everybody's own is derived: no two people share one.
       model: the anonymiser.
       shelf: where the new silhouettes are stored.
+      camera: how it moves; None if it stands.
 
     Yields:
       a person for each subject, in their order. Who cannot be anonymised is hidden.
     """
     waiting: list[_Piece] = []
     done: list[Person] = []
-    above = course.eye([_whole(s.sightings, shape) for s in subjects]) if model.whole else None
+    above = None
+    if model.whole:
+        above = course.eye([_whole(s.sightings, shape, camera) for s in subjects])
     for number, subject in enumerate(subjects):
         table = subject.sightings.table()
         clear = table[:, CLEAR] > 0
         hidden = reasons(subject.sightings, shape, fps)
-        boxes = _steady(table[:, 1:5], table[:, 0], clear)
+        views = _views(subject.sightings, camera)
+        stood = steady.to(views, table[:, 1:5])
+        boxes = _interpolated(stood, table[:, 0], clear)
+        squares = cropping.track_squares(boxes)
         person = Person(
             subject.sightings,
             hidden if subject.why is None else [subject.why] * len(table),
-            cropping.track_squares(boxes),
+            steady.squares(views, squares),
             _nearest(clear),
             shelf,
             np.zeros((len(table), 2), np.int64),
@@ -280,8 +289,14 @@ def _crop(person: Person, i: int) -> UInt8[np.ndarray, "240 240"]:
     return _bridged(cropping.crop_mask(sighting.mask, here))
 
 
-def _steady(
-    boxes: Int[np.ndarray, "T 4"], frames: Int[np.ndarray, " T"], clear: Bool[np.ndarray, " T"]
+def _views(sightings: Sightings, camera: steady.Steady | None) -> Float[np.ndarray, "T 3"] | None:
+    """How the camera saw each sighting, see `Steady.along`; None if it stood."""
+    table = sightings.table()
+    return None if camera is None else camera.along(table[:, 0], table[:, 1:5])
+
+
+def _interpolated(
+    boxes: np.ndarray, frames: Int[np.ndarray, " T"], clear: Bool[np.ndarray, " T"]
 ) -> Float[np.ndarray, "T 4"]:
     """The boxes, interpolated where there is no clear silhouette."""
     if not clear.any():
@@ -289,12 +304,14 @@ def _steady(
     return np.stack([np.interp(frames, frames[clear], side[clear]) for side in boxes.T], 1)
 
 
-def _whole(sightings: Sightings, shape: tuple[int, int]) -> Int[np.ndarray, "N 4"]:
-    """Boxes in which all of somebody is seen."""
+def _whole(
+    sightings: Sightings, shape: tuple[int, int], camera: steady.Steady | None
+) -> np.ndarray:
+    """Boxes (N, 4) in which all of somebody is seen, as they would be if the camera stood."""
     table = sightings.table()
     boxes = table[:, 1:5]
     inside = np.all(boxes[:, :2] > 0, axis=1) & np.all(boxes[:, 2:] < np.array(shape), axis=1)
-    return boxes[inside & (table[:, CLEAR] > 0)]
+    return steady.to(_views(sightings, camera), boxes)[inside & (table[:, CLEAR] > 0)]
 
 
 def _nearest(chosen: Bool[np.ndarray, " T"]) -> Int[np.ndarray, " T"]:

@@ -1,14 +1,14 @@
-"""Finding: who is where in a clip from a static camera, by networks, and the scene without them.
+"""Finding: who is where in a clip, by networks, and the scene without them.
 
 Two passes over the clip, in little memory. The first detects people in some frames and links them;
 from a few frames in which these are outlined comes the empty scene. The second outlines everybody
 in every frame, and follows what else moves: what moves like a person and is claimed by no network
-is covered.
+is covered. If the camera moves, it is followed in the first pass; people are linked, and what moves
+is judged, as if it stood.
 """
 
 import array
 import dataclasses
-import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -18,10 +18,10 @@ from jaxtyping import Bool, Float, UInt8
 
 from stgan_jax.media import background, containers, segmentation, threads
 from stgan_jax.video.blanks import Blanks
-from stgan_jax.video.people import linking, networks, outlining, tracking
+from stgan_jax.video.people import linking, networks, outlining, steady, tracking
 from stgan_jax.video.people.shelf import Shelf, Unions
 from stgan_jax.video.people.sightings import Sightings, Subject
-from stgan_jax.video.scene import emptying
+from stgan_jax.video.scene import emptying, moving
 from stgan_jax.video.source import ClipSource
 
 UNCLAIMED = "moves like a person, but is not recognised as one"
@@ -54,14 +54,16 @@ class Found:
     Attributes:
       subjects: everybody.
       hidden: for each frame, where people are hidden.
-      scene: the scene without them.
+      scene: the scene without them; None if the camera moves.
       stamps: when each frame is shown, in ticks.
+      camera: its way, if it moves.
     """
 
     subjects: list[Subject]
     hidden: Unions
-    scene: background.EmptyScene
+    scene: background.EmptyScene | None
     stamps: Sequence[int]
+    camera: steady.Steady | None = None
 
 
 def find(
@@ -76,7 +78,7 @@ def find(
     """Finds everybody in a clip, and the scene without them.
 
     Args:
-      source: the clip; its camera stands still.
+      source: the clip.
       sides: of the detector's input, see `sides`.
       nets: the networks.
       shelf: where silhouettes are stored.
@@ -93,14 +95,19 @@ def find(
         tracks = [track for track in first.linker.tracks if _is_likely(track)]
         beyond = max(1, round(_BEYOND * float(source.info.fps)))
         calm = np.zeros(source.shape, np.uint8)
-        if scene is None:
-            behind = emptying.empty(numbered, tracks, nets, shelf, len(first.stamps), beyond)
+        within = tracks, nets, shelf, len(first.stamps), beyond
+        behind: emptying.Emptied | emptying.Around
+        if first.camera is not None:
+            tracks = emptying.somebody(numbered, *within)
+            behind = emptying.Around(source, first.camera, tracks, nets, beyond)
+        elif scene is None:
+            behind = emptying.empty(numbered, *within)
         else:
             behind = emptying.Emptied(scene, calm, calm, tracks)
         second = _Outlining(source, nets, blanks, shelf, beyond, behind, first.things)
         with progress("outlining people") as bar:
             subjects = second.run(bar.update)
-        return Found(subjects, second.hidden, behind.scene, first.stamps)
+        return Found(subjects, second.hidden, behind.scene, first.stamps, first.camera)
     finally:
         cv2.setNumThreads(cores)
 
@@ -117,26 +124,39 @@ class _Detecting:
         self._sides = sides
         self._refused: list[tuple[int, np.ndarray]] = []  # boxes that were asked in vain
         self._patience = round(_PATIENCE * fps)
-        self.linker = linking.Linker(fps)
+        self.camera = steady.Steady(source.shape) if source.moves else None
+        self.linker = linking.Linker(fps, self.camera)
         self.stamps = array.array("q")
         self.things: dict[int, Float[np.ndarray, "M 4"]] = {}  # by the frames that are looked at
 
     def run(self, update: Callable[[], Any]) -> Iterator[tuple[int, np.ndarray]]:
         """Numbers and pictures of all frames, while their people are linked."""
         frames = threads.ahead(enumerate(self._source.frames()), self._source.depth)
+        latest = np.zeros((0, 4))
         for number, frame, found in threads.mapped(self._detect, frames, networks.WORKERS):
             update()
             self.stamps.append(frame.pts)
+            latest = latest if found is None else found[0]
+            if self.camera is not None:
+                self.camera.add(frame.image, latest)
             if found is not None:
                 boxes, scores, self.things[number] = found
                 likely = _are_wide(boxes, self._source.shape)
-                boxes, scores = boxes[likely], scores[likely]
-                look_of = functools.partial(linking.looks, frame.image)
-                weak = self.linker.update(number, boxes, scores, look_of)
-                for n in self._outlined(number, frame.image, boxes, weak):
-                    look = look_of(boxes[n : n + 1])[0]
-                    self.linker.begin(number, boxes[n], float(scores[n]), look)
+                self._link(number, frame.image, boxes[likely], scores[likely])
             yield number, frame.image
+
+    def _link(self, number: int, image: np.ndarray, boxes: np.ndarray, scores: np.ndarray) -> None:
+        """Links the boxes of a frame; if the camera moves, as they would be if it stood."""
+        view = None if self.camera is None else self.camera.at(np.array([number]))
+        places = steady.to(view, boxes)
+
+        def look_of(places: np.ndarray) -> np.ndarray:
+            return linking.looks(image, steady.back(view, places))
+
+        weak = self.linker.update(number, places, scores, look_of)
+        for n in self._outlined(number, image, boxes, weak):
+            look = look_of(places[n : n + 1])[0]
+            self.linker.begin(number, places[n], float(scores[n]), look)
 
     def _outlined(
         self, number: int, image: np.ndarray, boxes: np.ndarray, weak: list[int]
@@ -252,12 +272,12 @@ class _Outlining:
         blanks: Blanks,
         shelf: Shelf,
         beyond: int,
-        behind: emptying.Emptied,
+        behind: emptying.Emptied | emptying.Around,
         things: dict[int, Float[np.ndarray, "M 4"]],
     ):
         self._source, self._nets, self._blanks = source, nets, blanks
         self._shelf, self._things = shelf, things
-        self._scene, self._unknown, self._restless, self._tracks = behind
+        self._behind, self._restless, self._tracks = behind, behind.restless, behind.tracks
         self._fps = float(source.info.fps)
         self._reaches = [track.reach(beyond, source.shape) for track in self._tracks]
         pairs = zip(self._tracks, self._reaches, strict=True)
@@ -266,15 +286,10 @@ class _Outlining:
 
     def run(self, update: Callable[[], Any]) -> list[Subject]:
         """Outlines everybody in every frame."""
-        light = background.Light(self._scene.empty, self._fps)
         everybody = [Sightings(self._shelf) for _ in self._tracks]
         others = tracking.Tracker(self._source.shape, tracking.patience(self._fps), self._shelf)
 
-        def lit() -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-            for number, frame in enumerate(self._source.frames()):
-                yield number, frame.image, light.update(frame.image)
-
-        frames = threads.ahead(lit(), self._source.depth)
+        frames = threads.ahead(self._behind.views(self._source), self._source.depth)
         for number, who, people, hide, rest in threads.mapped(
             self._outline, frames, networks.WORKERS
         ):
@@ -283,34 +298,36 @@ class _Outlining:
             for n, person in zip(who, people, strict=True):
                 if person is not None:
                     everybody[n].add(number, person.region, person.joints, person.clear)
-            if rest is not None:
+            if rest is not None and self._behind.judges:
                 others.update(number, rest)
         subjects = [Subject(sightings) for sightings in everybody if len(sightings)]
         for sightings in (track.sightings for track in others.tracks):
-            if _walks(sightings, self._fps) and not self._is_nobody(sightings):
+            if _walks(sightings, self._fps, self._behind.camera) and not self._is_nobody(sightings):
                 subjects.append(Subject(sightings, UNCLAIMED))
                 for sighting in sightings:
                     mask = sighting.on(self._source.shape)
                     self.hidden.join(sighting.frame, outlining.grown(mask, _RIM))
         return subjects
 
-    def _outline(self, item: tuple[int, np.ndarray, np.ndarray]) -> tuple:
-        number, image, empty = item
+    def _outline(self, item: tuple[int, np.ndarray, moving.View | None]) -> tuple:
+        number, image, view = item
         try:
-            moving = segmentation.foreground(image, empty, self._scene.threshold)
+            if view is None:
+                raise ValueError("no empty scene")
+            scene, unknown, _ = view
+            moves = segmentation.foreground(image, scene.empty, scene.threshold)
             who, boxes = self._boxes(number)
             with self._nets.outliner() as outliner:
                 people, little = outlining.outlined(
                     image,
                     boxes,
                     outliner,
-                    moving,
-                    self._unknown,
+                    moves,
+                    unknown,
                     [self._tracks[n].clothes for n in who],
                 )
-            scene = dataclasses.replace(self._scene, empty=empty)
-            hide = outlining.hidden(people, little, image, scene) | self._unknown
-            return number, who, people, hide, moving & ~hide & 1
+            hide = outlining.hidden(people, little, image, scene) | unknown
+            return number, who, people, hide, moves & ~hide & 1
         except Exception as error:
             self._blanks.add(number, "outlining", error)
             return number, [], [], None, None
@@ -346,10 +363,12 @@ class _Outlining:
         return 3 * things > looks or 2 * restless > len(sightings)
 
 
-def _walks(sightings: Sightings, fps: float) -> bool:
+def _walks(sightings: Sightings, fps: float, camera: steady.Steady | None) -> bool:
     """Whether something moves like a person: upright, for a while, and on."""
     table = sightings.table()
     boxes = table[:, 1:5].astype(np.float64)
+    if camera is not None:
+        boxes = steady.to(camera.along(table[:, 0], boxes), boxes)
     heights, widths = (boxes[:, 2:] - boxes[:, :2]).T
     height = float(np.median(heights))
     slender = _SLENDER[0] <= float(np.median(heights / widths)) <= _SLENDER[1]

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Int, UInt8
 from scipy.optimize import linear_sum_assignment
 
-from stgan_jax.video.people import apart
+from stgan_jax.video.people import apart, steady
 
 Box = Float[np.ndarray, "4"]  # top, left, bottom, right, in pixels
 Boxes = Float[np.ndarray, "N 4"]
@@ -53,8 +53,17 @@ class BoxTrack:
       clothes: what they wear, learnt when the empty scene is known.
     """
 
-    def __init__(self, frame: int, box: Box, score: float, look: Float32[np.ndarray, "L"]):
+    def __init__(
+        self,
+        frame: int,
+        box: Box,
+        score: float,
+        look: Float32[np.ndarray, "L"],
+        view: steady.Steady | None = None,
+    ):
+        """Begins with a box. With a `view`, boxes are as if its camera stood."""
         self.frames, self.boxes, self.scores = [frame], [box], [score]
+        self._view = view
         self.look = look
         self.clothes = apart.Clothes()
         self._speed = np.zeros(2)  # of the middle, pixels a frame
@@ -75,7 +84,7 @@ class BoxTrack:
         return self.boxes[-1] + np.tile(self._speed * (frame - self.frames[-1]), 2)
 
     def at(self, numbers: Int[np.ndarray, "T"]) -> Float[np.ndarray, "T 4"]:
-        """Boxes in any frames, interpolated linearly.
+        """Boxes in any frames, in their pixels, interpolated linearly.
 
         Before the person was found, and after, they go on as they moved there.
         """
@@ -87,7 +96,7 @@ class BoxTrack:
             end = _slope(known[::-1][few], boxes[::-1][few])
             inside += np.tile(np.minimum(numbers - known[0], 0)[:, None] * start, 2)
             inside += np.tile(np.maximum(numbers - known[-1], 0)[:, None] * end, 2)
-        return inside
+        return inside if self._view is None else steady.back(self._view.at(numbers), inside)
 
     def reach(self, beyond: int, size: tuple[int, int]) -> range:
         """Frames in which the person may be: `beyond` before and after being found, too.
@@ -98,9 +107,8 @@ class BoxTrack:
           beyond: frames.
           size: (height, width) of the frames.
         """
-        before, after = (
-            beyond * (_LINGERS if _is_at_edge(self.boxes[n], size) else 1) for n in (0, -1)
-        )
+        ends = self.at(np.array([self.frames[0], self.frames[-1]]))
+        before, after = (beyond * (_LINGERS if _is_at_edge(box, size) else 1) for box in ends)
         return range(self.frames[0] - before, self.frames[-1] + after + 1)
 
 
@@ -111,11 +119,11 @@ class Linker:
       tracks: everybody's, in the order of their appearance; also of what was found only once.
     """
 
-    def __init__(self, fps: float):
-        """Takes the frames a second."""
+    def __init__(self, fps: float, view: steady.Steady | None = None):
+        """Takes the frames a second and, if the camera moves, how boxes are freed of that."""
         self.tracks: list[BoxTrack] = []
         self._alive: list[BoxTrack] = []
-        self._fps = fps
+        self._fps, self._view = fps, view
 
     def update(
         self,
@@ -165,7 +173,7 @@ class Linker:
 
     def begin(self, frame: int, box: Box, score: float, look: Float32[np.ndarray, "L"]) -> None:
         """Begins a track."""
-        self._alive.append(BoxTrack(frame, box, score, look))
+        self._alive.append(BoxTrack(frame, box, score, look, self._view))
         self.tracks.append(self._alive[-1])
 
     def _divides(

@@ -1,7 +1,8 @@
-"""The empty scene of a clip from a static camera in which networks found people."""
+"""The empty scene of a clip in which networks found people, and who of these is somebody."""
 
 import dataclasses
 from collections import Counter
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import cv2
@@ -9,9 +10,10 @@ import numpy as np
 from jaxtyping import UInt8
 
 from stgan_jax.media import background, segmentation, threads
-from stgan_jax.video.people import linking, masks, networks, outlining
+from stgan_jax.video.people import linking, masks, networks, outlining, steady
 from stgan_jax.video.people.shelf import Shelf, Slip
-from stgan_jax.video.scene import fill
+from stgan_jax.video.scene import fill, moving
+from stgan_jax.video.source import ClipSource
 
 _ALONG = 0.8  # share of the clip in which somebody is who is there all along
 _GOES = 0.5  # of the height: who goes farther moves
@@ -28,6 +30,8 @@ _NOISE = 16  # grey levels that are noise
 _STIRS = 0.002  # share of somebody's pixels that change at least; 0.02 to 0.25 in people
 _SEEN = 60  # height in pixels from which that can be seen
 _RIM = 3  # pixels hidden around what moves
+_ABOUT = 0.15  # of the height: a margin around boxes that are all that is known
+_BORDER = 15  # pixels of an outline's border that may show the scene
 
 
 class _Sample(NamedTuple):
@@ -55,6 +59,76 @@ class Emptied(NamedTuple):
     restless: UInt8[np.ndarray, "H W"]
     tracks: list[linking.BoxTrack]
 
+    @property
+    def judges(self) -> bool:
+        """Whether it is known what moves besides people."""
+        return True
+
+    @property
+    def camera(self) -> steady.Steady | None:
+        """How the camera moves; it does not."""
+        return None
+
+    def views(self, source: ClipSource) -> Iterator[tuple[int, np.ndarray, moving.View]]:
+        """Number and picture of each frame of the clip, and its empty scene."""
+        light = background.Light(self.scene.empty, float(source.info.fps))
+        for number, frame in enumerate(source.frames()):
+            scene = dataclasses.replace(self.scene, empty=light.update(frame.image))
+            yield number, frame.image, moving.View(scene, self.unknown, self.unknown)
+
+
+class Around:
+    """What is behind people before a camera that moves, as far as their boxes tell who is where.
+
+    Attributes:
+      tracks: everybody's.
+      camera: how it moves.
+      restless: 1 where something moves all along; not known.
+      scene: the one empty scene; there is none.
+      judges: as of `Emptied`: what is passed at several depths only seems to move.
+    """
+
+    scene = None
+
+    def __init__(
+        self,
+        source: ClipSource,
+        camera: steady.Steady,
+        tracks: list[linking.BoxTrack],
+        nets: networks.Networks,
+        beyond: int,
+    ):
+        """Takes the clip, its camera, people, networks, and frames as of `empty`."""
+        self.camera, self.tracks, self._nets = camera, tracks, nets
+        self.restless = np.zeros(source.shape, np.uint8)
+        self.judges = not camera.way.travels
+        self._reaches = [track.reach(beyond, source.shape) for track in tracks]
+
+    def views(self, source: ClipSource) -> Iterator[tuple[int, np.ndarray, moving.View | None]]:
+        """As `Emptied.views`; None for the empty scene where that fails."""
+        around = moving.Surroundings(
+            source.frames, float(source.info.fps), self.camera.way, source.most, self._hidden
+        )
+        for number, frame, view in around.views(source.frames()):
+            if view is not None:  # elsewhere the frame itself shows whether somebody is there
+                view = view._replace(unknown=view.unknown & self._hidden(number, None))
+            yield number, frame.image, view
+
+    def _hidden(self, number: int, image: np.ndarray | None) -> UInt8[np.ndarray, "H W"]:
+        """1 where anybody may be in a frame; about where, without its picture."""
+        mask = np.zeros(self.restless.shape, np.uint8)
+        for track, reach in zip(self.tracks, self._reaches, strict=True):
+            if number in reach:
+                box = track.at(np.array([number]))[0]
+                if image is None:
+                    margin = _ABOUT * (box[2] - box[0]) * np.array([-1, -1, 1, 1])
+                    top, left, bottom, right = np.maximum(np.round(box + margin), 0).astype(int)
+                    mask[top:bottom, left:right] = 1
+                else:
+                    with self._nets.outliner() as outliner:
+                        mask |= outlining.possible(image, box, outliner, both=False)[0]
+        return mask
+
 
 def empty(
     samples: list[tuple[int, np.ndarray]],
@@ -75,6 +149,21 @@ def empty(
       beyond: for how many frames people are looked for before and after being detected.
     """
     return _Emptying(tracks, nets, shelf, frames, beyond).run(samples)
+
+
+def somebody(
+    samples: list[tuple[int, np.ndarray]],
+    tracks: list[linking.BoxTrack],
+    nets: networks.Networks,
+    shelf: Shelf,
+    frames: int,
+    beyond: int,
+) -> list[linking.BoxTrack]:
+    """The tracks that are somebody's, where there is no one empty scene, as the camera moves.
+
+    Arguments as of `empty`.
+    """
+    return _Emptying(tracks, nets, shelf, frames, beyond).somebody(samples)
 
 
 class _Emptying:
@@ -107,8 +196,7 @@ class _Emptying:
             if not more:
                 break
             self.tracks += more
-        alive = [n for n, t in enumerate(self.tracks) if n in certain or _moves(t)]
-        tracks = [self.tracks[n] for n in alive if not self._is_double(n, alive)]
+        tracks = self._alive(certain)
         moves = [
             segmentation.difference(image, scene.empty, scene.threshold) & ~mask & 1
             for image, mask in zip(images, hidden, strict=True)
@@ -120,12 +208,30 @@ class _Emptying:
             self._learn_clothes(self.tracks.index(track), scene)
         return Emptied(scene, unknown, outlining.grown(restless, _RIM), tracks)
 
-    def _learn_clothes(self, n: int, scene: background.EmptyScene) -> None:
+    def somebody(self, samples: list[tuple[int, np.ndarray]]) -> list[linking.BoxTrack]:
+        """The tracks that are somebody's, by outlines alone."""
+        self._shape = samples[0][1].shape[:2]
+        self._samples = [_Sample(number, image, {}, {}) for number, image in samples]
+        list(threads.mapped(self._outline, self._samples, networks.WORKERS))
+        tracks = self._alive(self._certain())
+        for track in tracks:
+            self._learn_clothes(self.tracks.index(track), None)
+        return tracks
+
+    def _alive(self, certain: set[int]) -> list[linking.BoxTrack]:
+        """Whoever is certain or moves, once."""
+        alive = [n for n, t in enumerate(self.tracks) if n in certain or _moves(t)]
+        return [self.tracks[n] for n in alive if not self._is_double(n, alive)]
+
+    def _learn_clothes(self, n: int, scene: background.EmptyScene | None) -> None:
         """Learns what somebody wears from the samples, where nobody else may be."""
         for sample in self._samples:
             if sample.presences.get(n, 0.0) >= outlining.PRESENT:
                 mask = self._shelf.get(sample.slips[n], self._shape)
-                mask &= segmentation.difference(sample.image, scene.empty, scene.threshold)
+                if scene is None:  # without the margin
+                    mask = cv2.erode(mask, np.ones((_BORDER, _BORDER), np.uint8))
+                else:
+                    mask &= segmentation.difference(sample.image, scene.empty, scene.threshold)
                 for m in sample.slips:
                     box = self.tracks[m].at(np.array([sample.number]))[0]
                     if m != n:

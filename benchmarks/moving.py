@@ -1,0 +1,254 @@
+"""How well people are hidden before a camera that moves, in rendered scenes whose pixels and camera
+are known:
+
+    python benchmarks/moving.py --out=FILE.json [--kinds=pan,past] [--pictures=FOLDER]
+
+Prints a table, a row a kind of motion, and writes the figures of each scene to --out; the same
+command goes on where it was stopped. The new bodies are left out of what is written, so that all
+that was behind people can be compared with the truth; how they would have been drawn says how far
+their feet slip. With --clip, of a camera that stands, also whether the same people are found in it
+when hands seem to hold the camera.
+"""
+
+import contextlib
+import json
+import os
+import tempfile
+import time
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import cv2
+import numpy as np
+import people_scores
+from absl import app, flags
+from scipy.optimize import linear_sum_assignment
+from tqdm import tqdm
+
+from stgan_jax.data.walkers.moving_scenes import KINDS, MovingFrame, MovingScene, hand
+from stgan_jax.media import containers, path, pictures
+from stgan_jax.methods import catalog
+from stgan_jax.util import files
+from stgan_jax.util.errors import one_sentence, parse_flags
+from stgan_jax.video import clip
+from stgan_jax.video.people import linking
+from stgan_jax.video.people.anonymizing import Person
+from stgan_jax.video.render import compose, wardrobe
+from stgan_jax.video.source import ClipOptions
+
+_KINDS = flags.DEFINE_list("kinds", list(KINDS), "Which motions.")
+_SEEDS = flags.DEFINE_integer("seeds", 2, "Scenes of each kind.", lower_bound=1)
+_FRAMES = flags.DEFINE_integer("length", 125, "Frames of a scene.", lower_bound=30)
+_SIZE = flags.DEFINE_list("size", ["640", "480"], "Width, height.")
+_PEOPLE = flags.DEFINE_integer("people", 2, "In a scene.", lower_bound=1)
+_MODELS = flags.DEFINE_string("models", None, "The networks' files; by default they are fetched.")
+_PICTURES = flags.DEFINE_string("pictures", None, "Folder for frames before and after.")
+_CLIP = flags.DEFINE_string("clip", None, "A real video of a camera that stands.")
+_OUT = flags.DEFINE_string("out", None, "JSON file to write, and to go on with.")
+
+_CLOSER = 1.1  # by which a clip is enlarged, so that hands do not look beyond it
+_STANCE = 8  # frames that a foot stands at least to be counted
+_LOW = 0.03  # statures above the lowest foot within which one stands
+
+
+def main(_) -> None:
+    with one_sentence():
+        size = int(_SIZE.value[1]), int(_SIZE.value[0])
+        head = {"frames": _FRAMES.value, "size": list(size), "people": _PEOPLE.value}
+        result: dict[str, Any] = {**head, "scenes": {}}
+        if _OUT.value and files.check_output(_OUT.value).exists():
+            result = json.loads(Path(_OUT.value).read_text())
+        cases = [(kind, seed) for kind in _KINDS.value for seed in range(_SEEDS.value)]
+        for kind, seed in tqdm(cases, desc="scenes", unit="scene"):
+            if f"{kind} {seed}" in result["scenes"]:
+                continue
+            scene = MovingScene(kind, seed, _FRAMES.value, size, people=_PEOPLE.value)
+            result["scenes"][f"{kind} {seed}"] = measure(scene, f"{kind}-{seed}")
+            if _OUT.value:
+                with files.replacing(_OUT.value) as beside:
+                    beside.write_text(json.dumps(result, indent=1) + "\n")
+        if _CLIP.value:
+            result["clip"] = in_hands(Path(_CLIP.value), _FRAMES.value)
+            if _OUT.value:
+                with files.replacing(_OUT.value) as beside:
+                    beside.write_text(json.dumps(result, indent=1) + "\n")
+        for name, row in [*result["scenes"].items(), ("clip", result.get("clip"))]:
+            print(name, row)
+
+
+def measure(scene: MovingScene, name: str) -> dict[str, Any]:
+    """Figures of one scene."""
+    truth = list(scene)
+    with tempfile.TemporaryDirectory() as place:
+        source, output = Path(place) / "in", Path(place) / "out"
+        source.mkdir()
+        for t, frame in enumerate(truth):
+            cv2.imwrite(os.fspath(source / f"{t:05d}.png"), frame.image[..., ::-1])
+        started = time.monotonic()
+        persons, report = written(source, output)
+        seconds = time.monotonic() - started
+        shown = [_picture(path) for path in sorted(output.iterdir())]
+    if _PICTURES.value:
+        for t in range(5, len(truth), 20):
+            pair = np.hstack([truth[t].image, shown[t], truth[t].empty])[..., ::-1]
+            pictures.write(Path(_PICTURES.value) / f"{name}-{t:03d}.png", pair)
+    return {
+        **figures(truth, shown),
+        "slip": slip(scene, persons),
+        "found": len(persons),
+        "camera": report.get("camera"),
+        "made_up": report.get("made_up"),
+        "exit_code": report["exit_code"],
+        "covered": sum(row["frames_covered"] for row in report["people"]),
+        "seconds": round(seconds, 1),
+        "load": round(os.getloadavg()[0], 1),
+    }
+
+
+def written(source: Path, output: Path) -> tuple[list[Person], dict[str, Any]]:
+    """Anonymises a folder of frames without drawing anybody; whom it would have drawn."""
+    persons: list[Person] = []
+    bare = mock.patch.object(compose, "compose", lambda canvas, *_: compose.Composed(canvas, []))
+    kept = mock.patch.object(wardrobe, "collect", lambda found, *_: persons.extend(found))
+    options = ClipOptions(models=_MODELS.value, seed=0)
+    with bare, kept, open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
+        report = clip.anonymize_video(source, output, catalog.load(), options=options)
+    return persons, report
+
+
+def figures(truth: list[MovingFrame], shown: list[np.ndarray]) -> dict[str, float]:
+    """What is shown where people were."""
+    error = count = 0.0
+    totals: dict[str, int] = {}
+    for frame, picture in zip(truth, shown, strict=True):
+        people = frame.people > 0
+        away = picture[people].astype(float) - frame.empty[people]
+        error, count = error + float(np.square(away).sum()), count + away.size
+        for key, n in people_scores.pixels(frame.image, picture, frame.empty, frame.people).items():
+            totals[key] = totals.get(key, 0) + int(n)
+    return {"psnr": round(float(10 * np.log10(255**2 / (error / count))), 2), **totals}
+
+
+def in_hands(video: Path, frames: int) -> dict[str, Any]:
+    """Who is found in a clip, and in the same one as if hands had held the camera."""
+    images = [
+        frame.image for _, frame in zip(range(frames), containers.read_stamped(video), strict=False)
+    ]
+    height, width = images[0].shape[:2]
+    rng, fps = np.random.default_rng(0), float(containers.probe(video).fps)
+    turns = np.stack([hand(rng, frames, fps) for _ in range(3)], -1)
+    middle = np.array([[1, 0, -width / 2], [0, 1, -height / 2], [0, 0, 1.0]])
+    lens = np.diag([1.25 * height, 1.25 * height, 1.0])
+    found, reports = [], []
+    for shaken in (False, True):
+        poses = [
+            np.linalg.inv(middle) @ np.diag([_CLOSER, _CLOSER, 1]) @ lens
+            @ cv2.Rodrigues(np.radians(turn) * shaken)[0] @ np.linalg.inv(lens) @ middle
+            for turn in turns
+        ]  # fmt: skip
+        with tempfile.TemporaryDirectory() as place:
+            source = Path(place) / "in.mp4"
+            with containers.video_writer(source, (height, width), Fraction(fps), 12) as append:
+                for image, pose in zip(images, poses, strict=True):
+                    seen = cv2.warpPerspective(image, pose, (width, height), flags=cv2.INTER_CUBIC)
+                    append(seen)
+            persons, report = written(source, Path(place) / "out.mp4")
+        found.append([_places(person, poses) for person in persons])
+        reports.append({name: report[name] for name in ("camera", "seconds", "people")})
+    pairs = np.array([[_shared(a, b) for b in found[1]] for a in found[0]])
+    rows, cols = linear_sum_assignment(-pairs)
+    same = pairs[rows, cols]
+    lengths = [np.array([len(track) for track in tracks]) for tracks in found]
+    return {
+        "frames": len(images), "people": len(found[0]), "people shaken": len(found[1]),
+        "sightings": int(lengths[0].sum()), "sightings shaken": int(lengths[1].sum()),
+        "sightings at one place": _at_one_place(*found),
+        "sightings of the same": int(same.sum()),
+        "people of whom more than half is the same": int((same > 0.5 * lengths[0][rows]).sum()),
+        "covered throughout": [_covered(report) for report in reports],
+        "seconds": [r["seconds"] for r in reports], "camera": [r["camera"] for r in reports],
+        "load": round(os.getloadavg()[0], 1),
+    }  # fmt: skip
+
+
+def _covered(report: dict[str, Any]) -> int:
+    return sum(row["frames_anonymized"] == 0 for row in report["people"])
+
+
+def _at_one_place(tracks: list[dict], others: list[dict]) -> int:
+    """How many boxes of the one have a box of the other, frame by frame, whosever they are."""
+    count = 0
+    for t in sorted({t for track in tracks for t in track}):
+        one, other = (np.array([x[t] for x in some if t in x]) for some in (tracks, others))
+        if len(other):
+            overlaps = linking.overlap(one, other)
+            rows, cols = linear_sum_assignment(-overlaps)
+            count += int((overlaps[rows, cols] > 0.5).sum())
+    return count
+
+
+def _places(person: Person, poses: list[np.ndarray]) -> dict[int, np.ndarray]:
+    """Frame -> box of somebody, in the pixels of the original clip."""
+    out = {}
+    for frame, top, left, bottom, right in person.sightings.table()[:, :5]:
+        corners = np.array([[left, top], [right, bottom]], np.float64)
+        (x, y), (x2, y2) = path.moved(np.linalg.inv(poses[frame]), corners)
+        out[int(frame)] = np.array([y, x, y2, x2])
+    return out
+
+
+def _shared(one: dict[int, np.ndarray], other: dict[int, np.ndarray]) -> int:
+    """In how many frames two tracks are at one place."""
+    both = sorted(set(one) & set(other))
+    return sum(linking.overlap(one[t][None], other[t][None])[0, 0] > 0.5 for t in both)
+
+
+def slip(scene: MovingScene, persons: list[Person]) -> float | None:
+    """How far a standing foot moves over the ground while it stands, in statures, in the mean."""
+    found: list[float] = []
+    for person in persons:
+        if person.bodies is None:
+            continue
+        numbers = person.sightings.table()[:, 0]
+        figures = [person.bodies.new(i) for i in range(len(numbers))]
+        feet = np.array([[_sole(f, side) for side in "LR"] for f in figures])
+        tall = np.array([figure.scale for figure in figures])
+        ground = np.array(
+            [scene.on_the_ground(int(t), place) for t, place in zip(numbers, feet, strict=True)]
+        )
+        scale = tall * np.array([_zoom(scene, int(t)) for t in numbers])
+        for foot in (0, 1):
+            stands = feet[:, foot, 0] > feet[:, 1 - foot, 0]
+            stands &= np.array([reason is None for reason in person.hidden])
+            for run in _runs(stands & np.isfinite(scale)):
+                inner = run[len(run) // 5 : len(run) - len(run) // 5]
+                if len(run) >= _STANCE:
+                    way = ground[inner[-1], foot] - ground[inner[0], foot]
+                    found.append(float(np.linalg.norm(way) / scale[inner].mean()))
+    return round(float(np.mean(found)), 4) if found else None
+
+
+def _sole(figure, side: str) -> np.ndarray:
+    """Where a foot touches the ground: (row, col)."""
+    heel, ball = figure.spheres[f"heel_{side}"], figure.spheres[f"ball_{side}"]
+    return np.array([max(heel[0] + heel[3], ball[0] + ball[3]), (heel[1] + ball[1]) / 2])
+
+
+def _zoom(scene: MovingScene, t: int) -> float:
+    """How much smaller a frame's pixels are in the wide picture."""
+    return float(1 / np.cbrt(np.linalg.det(scene.views[t])) ** 1.5)
+
+
+def _runs(where: np.ndarray) -> list[np.ndarray]:
+    at = np.flatnonzero(where)
+    return [run for run in np.split(at, np.flatnonzero(np.diff(at) > 1) + 1) if len(run)]
+
+
+def _picture(path: Path) -> np.ndarray:
+    return np.ascontiguousarray(pictures.read(path)[..., ::-1])
+
+
+if __name__ == "__main__":
+    app.run(main, flags_parser=parse_flags)
