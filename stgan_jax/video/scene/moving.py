@@ -140,9 +140,7 @@ class Surroundings:
         groups, window, last = self._groups(), deque[_Key](), None
         numbers = set(self._keys)
         coming = (
-            _Key(n, frame.image, self._clear(self._hidden(n, frame.image)))
-            for n, frame in enumerate(self._frames())
-            if n in numbers
+            self._key(n, frame.image) for n, frame in enumerate(self._frames()) if n in numbers
         )
         reach = max(self._beside, default=0)
         place = {number: i for i, number in enumerate(self._keys)}
@@ -181,6 +179,16 @@ class Surroundings:
         ends = [group[0] for group in starts[1:]] + [len(way.shots)]
         for group, end in zip(starts, ends, strict=True):
             yield group[0], group[len(group) // 2], end
+
+    def _key(self, number: int, image: Image) -> _Key:
+        """A key; one in which people are not known shows nothing."""
+        hidden = None
+        try:
+            hidden = self._hidden(number, image)
+        except Exception as error:
+            if is_fatal(error):
+                raise
+        return _Key(number, image, self._clear(hidden))
 
     def _clear(self, hidden: Mask | None) -> Mask:
         if hidden is None:
@@ -249,10 +257,10 @@ class Surroundings:
         reached = []
         for t in frames:
             left, top, right, bottom = self._needed(t)
-            corners = np.array(
-                [[left, top], [right, top], [right, bottom], [left, bottom]], np.float64
-            )
-            reached.append(path.moved(self._way.between(t, key), corners))
+            corners = [[left, top], [right, top], [right, bottom], [left, bottom]]
+            if right:
+                pose = self._way.between(t, key)
+                reached.append(path.moved(pose, np.array(corners, np.float64)))
         low = np.floor(np.min(reached, axis=(0, 1)).clip(-_BEYOND * size, size - 8)) - 2
         high = np.ceil(np.max(reached, axis=(0, 1)).clip(low + 8, (1 + _BEYOND) * size)) + 2
         width, height = (high - low).astype(int).tolist()
