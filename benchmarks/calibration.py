@@ -5,7 +5,7 @@
 
 Prints the table that launch/build_data.py prints (`gei.calibration`), and what `gait_numbers` finds
 of 40 people's unprotected normal walks, all numbers together and each alone, by the view. Without
---data_dir `synthetic_walkers` are rendered here, three views in some 15 minutes on a busy core.
+--data_dir `synthetic_walkers` are rendered here, three views in half an hour on a busy core.
 """
 
 import concurrent.futures

@@ -461,3 +461,12 @@ def test_gei_distances_by_brute_force(strangers):
     images = [np.round(255 * some.frames(i).mean(0)) / 255 for i in range(4)]
     expected = [[np.sqrt(np.sum((p - g) ** 2)) for g in images[:3]] for p in images]
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_partial_least_squares_of_images_that_are_alike_is_finite():
+    two = np.random.default_rng(0).random((2, 30))
+    subjects = np.array([1, 1, 2, 2, 3, 3])
+    for images in (two[[0, 0, 1, 1, 0, 1]] - two.mean(0), np.zeros((6, 30))):
+        found = zheng.reduction(images, subjects, 5)
+        assert found.shape == (30, 5)
+        assert np.isfinite(found).all()

@@ -110,11 +110,17 @@ def reduction(
     axes, coordinates = np.linalg.qr(images.T.astype(np.float64))
     # Centred images span one dimension less than there are.
     count = min(components, len(images) - 1, images.shape[1])
+    out = np.zeros((images.shape[1], count))
+    # Images that are alike span fewer dimensions; the rest of the features is 0.
+    count = min(count, int(np.linalg.matrix_rank(coordinates)))
+    if not count:
+        return out
     with warnings.catch_warnings():
         # Directions that explain equally much never separate: any of them will do.
         warnings.simplefilter("ignore", ConvergenceWarning)
         model = PLSRegression(count, scale=False).fit(coordinates.T, labels)
-    return axes @ model.x_rotations_
+    out[:, :count] = axes @ model.x_rotations_
+    return out
 
 
 @dataclasses.dataclass(frozen=True)

@@ -165,7 +165,7 @@ def test_joints_come_with_each_clear_outline(walking):
             assert joints.shape == (33, 3)
             assert 0 <= joints[:, 2].min() <= joints[:, 2].max() <= 1
             size = np.tile(sighting.box[2:] - sighting.box[:2], 2)
-            low, high = np.split(sighting.box + 0.3 * size * [-1, -1, 1, 1], 2)
+            low, high = np.split(sighting.box + 0.5 * size * [-1, -1, 1, 1], 2)
             places = joints[joints[:, 2] > 0.5, :2]
             assert len(places) > 10
             assert ((places >= low) & (places <= high)).all()

@@ -24,7 +24,7 @@ BACKENDS = [
 @pytest.fixture(scope="module")
 def scene():
     """Two people apart from each other, and each one's true mask."""
-    frame = list(Scene(0, people=2, frames=40, size=(360, 480)))[20]
+    frame = list(Scene(0, people=2, frames=40, size=(360, 480)))[19]
     return frame.image, [frame.people == number for number in (1, 2)]
 
 
