@@ -54,7 +54,7 @@ def main(_):
         walks = Walks.of_dataset(_DATASET.value, _DATA_DIR.value, views, _CONDITIONS.value)
         methods += published.from_flags(_PUBLISHED.value, walks)
         methods = methods[shares.in_shares(_JOBS.value, _SHARE.value)]
-        known = _CACHE.value, _DATASET.value, run.Instruments(catalog.gait_reader(), *scorers)
+        known = _CACHE.value, walks.dataset, run.Instruments(catalog.gait_reader(), *scorers)
         figures, pictures = run.evaluate(methods, walks, settings, *known)
         if not _SHARE.value:
             print(report.write(_OUT.value, {**figures, "study": opinions}, pictures))

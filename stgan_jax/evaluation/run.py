@@ -112,7 +112,7 @@ def evaluate(
       settings: what to measure.
       cache: folder of trained recognisers and of figures, which the same version uses again: an
         evaluation that was stopped goes on.
-      dataset: name of the walks' dataset, for the report.
+      dataset: name and version of the walks' dataset, for the report.
       instruments: networks that measure.
 
     Returns:

@@ -44,6 +44,7 @@ class Walks:
     Attributes:
       names: name of each walk.
       subject, condition, repetition, view: the same as arrays.
+      dataset: its name and version.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Walks:
         names: Sequence[WalkName],
         sources: Mapping[str, "ExampleSource"],
         rows: Int[np.ndarray, " N"] | None = None,
+        dataset: str = "",
     ):
         """Takes the walks' names, and for each codec a source of their contours.
 
@@ -58,8 +60,9 @@ class Walks:
           names: of each walk.
           sources: by codec.
           rows: which of the sources' examples each walk is; all of them by default.
+          dataset: its name and version.
         """
-        self.names, self._sources = names, sources
+        self.names, self._sources, self.dataset = names, sources, dataset
         self._rows = np.arange(len(names)) if rows is None else rows
         self.subject, self.condition, self.repetition, self.view = (
             np.array([getattr(name, field) for name in names])
@@ -93,7 +96,7 @@ class Walks:
             codec: feed.sequence_source(sequences, frames=FRAMES, codec=codec)
             for codec in contour.CODECS
         }
-        walks = cls(sequences.walks, sources)
+        walks = cls(sequences.walks, sources, dataset=f"{dataset} {sequences.version}")
         if lacking := set(conditions) - set(walks.condition):
             raise InputError(f"{dataset}: holds no walk of condition {min(lacking)!r}")
         return walks.only(np.isin(walks.condition, conditions)) if conditions else walks
@@ -172,7 +175,8 @@ class Walks:
     def only(self, mask: Bool[np.ndarray, " N"]) -> "Walks":
         """Some of the walks."""
         index = np.flatnonzero(mask)
-        return Walks([self.names[i] for i in index.tolist()], self._sources, self._rows[index])
+        names = [self.names[i] for i in index.tolist()]
+        return Walks(names, self._sources, self._rows[index], self.dataset)
 
     def silhouettes(
         self, method: Anonymizer, index: Int[np.ndarray, " M"], seed: int

@@ -45,6 +45,7 @@ def config_of(name):
 def assert_holds(people, folder, metadata):
     assert list(metadata["sequences"]) == [f"s{s:03d}" for s in range(1, people + 1)]
     sequences = built.Sequences("synthetic_walkers/demo", folder, range(1, 125))
+    assert sequences.version == str(synthetic_walkers.SyntheticWalkers.VERSION)
     assert len(sequences) == people * 3 * 10
     assert {walk.view for walk in sequences.walks} == {0, 54, 90}
     assert len({walk.name for walk in sequences.walks}) == 10

@@ -59,6 +59,7 @@ class Sequences:
 
     Attributes:
       walks: the name of each, in a fixed order.
+      version: the dataset's.
     """
 
     def __init__(
@@ -94,6 +95,7 @@ class Sequences:
                 f"{data_dir}: {dataset} is not built there: run python launch/build_data.py "
                 f"--dataset={dataset}{source} --data_dir={data_dir}"
             )
+        self.version = str(builder.version)
         stored = builder.info.metadata["sequences"]
         splits = [f"s{subject:03d}" for subject in subjects if f"s{subject:03d}" in stored]
         everything = [
