@@ -17,7 +17,9 @@ _Knees = Mapping[str, Float[np.ndarray, "T 3"]]
 _SIDES = (("L", 1.0), ("R", -1.0))
 
 
-def head(spheres: _Spheres, p: Identity, top: np.ndarray, nod: np.ndarray, phase) -> None:
+def head(
+    spheres: _Spheres, p: Identity, top: np.ndarray, nod: np.ndarray, phase: np.ndarray
+) -> None:
     """A head of 0.13 statures, narrower than deep, and what is on it.
 
     Args:

@@ -187,7 +187,17 @@ class Passer(DressedWalker):
       depth: metres from the camera, about.
     """
 
-    def __init__(self, rng, index, people, frames, size, fps, textured=True, aside=0.0):
+    def __init__(
+        self,
+        rng: np.random.Generator,
+        index: int,
+        people: int,
+        frames: int,
+        size: tuple[int, int],
+        fps: float,
+        textured: bool = True,
+        aside: float | Float[np.ndarray, " T"] = 0.0,
+    ):
         """Draws the person and the path.
 
         Many arguments because they are the scene's.

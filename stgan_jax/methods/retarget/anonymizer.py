@@ -33,9 +33,9 @@ class RetargetOptions:
     Attributes:
       alpha: share of the new identity, 0 to 1. 0 draws the own body, as far as silhouettes show
         it, 1 leaves nothing of it, in between are identities in between.
-      in_step: draws each frame's pose as it is read and when it was recorded. By default all that
-        is kept of a walk's time is whether somebody walks: steps begin when the key decides
-        (`gait.start`) and follow each other as the new person's do.
+      in_step: draws each frame's pose as it is read and when it was recorded, and a bag or a coat.
+        By default all that is kept of a walk's time is whether somebody walks: steps begin when the
+        key decides (`gait.start`) and follow each other as the new person's do.
       turn: by how many degrees at most a walker is drawn turned, as the key decides, 0 to 30.
       manner: how far the new person's way of walking is from the mean one, as a share of people's
         spread, 0 to 1, see `identity.sample_identity`.
@@ -211,6 +211,7 @@ class RetargetAnonymizer(Anonymizer):
         share = jax.random.uniform(jax.random.fold_in(key, 0x7B), minval=-1.0, maxval=1.0)
         published = walk.turned(options.turn * float(share))
         if not options.in_step:
+            published = published._replace(condition="nm")  # who has a bag is known by it
             if track.pitch is not None:
                 published = published._replace(pitch=track.pitch)
             cadence = _cadence(Walker(person, published).stride, person, published, track)
