@@ -13,16 +13,17 @@ class Blanks:
 
     Attributes:
       reasons: frame number -> why.
-      first: the first failure.
+      first: the failure of the earliest frame, and its number.
     """
 
     def __init__(self):
         self.reasons: dict[int, str] = {}
-        self.first: Exception | None = None
+        self.first: tuple[int, Exception] | None = None
 
     def add(self, number: int, stage: str, error: Exception) -> None:
         """Notes a frame and the stage that failed; raises an error that is fatal."""
         if is_fatal(error):
             raise error
-        self.first = self.first or error
+        if self.first is None or number < self.first[0]:  # threads fail in any order
+            self.first = number, error
         self.reasons.setdefault(number, f"{stage} failed ({type(error).__name__})")

@@ -126,8 +126,9 @@ class _Clip:
         seed = keys.random_seed() if options.seed is None else options.seed
         subjects, backdrop, found_by = self._find()
         if not subjects and found_by != "networks":  # difference misses who does not move
-            if len(self._blanks.reasons) == len(self._times):
-                raise InputError(f"{source.path}: every frame failed: {self._blanks.first}")
+            first = self._blanks.first
+            if first and len(self._blanks.reasons) == len(self._times):
+                raise InputError(f"{source.path}: every frame failed: {first[1]}")
             raise InputError(f"{source.path}: no walking person found, nothing to anonymise")
         persons = self._anonymize(subjects, keys.root(seed))
         if options.color == "atlas" and not options.silhouettes_only:

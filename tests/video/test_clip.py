@@ -222,7 +222,7 @@ def test_masks_that_do_not_fit_are_refused(source, truth, model, tmp_path):
     for folder, word in (
         (few, "5 masks for 30 frames"),
         (tmp_path / "none", "no such folder"),
-        (shape, "every frame failed: .*png: is not of the frames' shape"),
+        (shape, "every frame failed: .*0.png: is not of the frames' shape"),
     ):
         with pytest.raises(InputError, match=word):
             clip.anonymize_video(

@@ -165,10 +165,13 @@ def test_joints_come_with_each_clear_outline(walking):
             assert joints.shape == (33, 3)
             assert 0 <= joints[:, 2].min() <= joints[:, 2].max() <= 1
             size = np.tile(sighting.box[2:] - sighting.box[:2], 2)
-            low, high = np.split(sighting.box + 0.5 * size * [-1, -1, 1, 1], 2)
-            places = joints[joints[:, 2] > 0.5, :2]
-            assert len(places) > 10
-            assert ((places >= low) & (places <= high)).all()
+            assert (joints[:, 2] > 0.5).sum() > 10
+            # A hand that the body hides is guessed, and may be a little farther away.
+            hands = np.isin(np.arange(33), range(15, 23))
+            for chosen, margin in ((~hands, 0.3), (hands, 0.5)):
+                low, high = np.split(sighting.box + margin * size * [-1, -1, 1, 1], 2)
+                places = joints[chosen & (joints[:, 2] > 0.5), :2]
+                assert ((places >= low) & (places <= high)).all()
             rows = (joints[:, 0] - sighting.box[0]) / size[0]
             assert rows[0] < 0.25 < rows[[23, 24]].mean() < 0.7 < rows[[27, 28]].mean()
             count += 1
