@@ -60,14 +60,18 @@ def anonymize(
     todo, left = inputs.plan(names, output, many=len(names) > 1)
     alone = len(todo) == 1 and len(names) == 1 and todo[0].source == Path(names[0])
     single = (options.masks, options.contact_sheet, options.preview, options.background)
-    if any(single) and len(todo) > 1:
-        raise InputError("masks, a background, a preview or a contact sheet go with one input")
+    decided = options.decisions is not None and os.fspath(options.decisions) != "beside"
+    if (any(single) or decided) and len(todo) > 1:
+        raise InputError(
+            "masks, a background, a preview, a contact sheet or a file of decisions go with one "
+            "input"
+        )
     report_file = None if isinstance(report_to, bool) else report_to
     if report_file:
         files.check_output(report_file)
     _check_written(todo, (report_file, options.preview, options.contact_sheet))
     if alone:
-        _check_input(todo[0], overwrite)
+        check_input(todo[0], overwrite)
     loaded = isinstance(checkpoint, api.Anonymizer)
     model = checkpoint if isinstance(checkpoint, api.Anonymizer) else catalog.load(checkpoint)
     model = model.with_options(**options.of_model)
@@ -130,7 +134,7 @@ def _check_written(todo: list[Job], paths: Sequence[str | os.PathLike | None]) -
         taken.add(written)
 
 
-def _check_input(job: Job, overwrite: bool) -> None:
+def check_input(job: Job, overwrite: bool) -> None:
     """Raises `InputError` early, before a model is loaded."""
     if job.kind == "clip" and job.output.exists() and not overwrite:
         raise InputError(f"{job.output}: is there already; --overwrite replaces it")

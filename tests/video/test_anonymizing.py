@@ -140,7 +140,7 @@ def test_who_is_not_upright_is_covered_and_not_drawn(pose, tmp_path):
     assert person.hidden == [reason] * 30
     assert (person.slips[:, 1] > 0).all() == is_drawn
     assert bool(model.lengths) == is_drawn
-    assert person.row(1)["frames_anonymized"] == 30 * is_drawn
+    assert person.row()["frames_anonymized"] == 30 * is_drawn
 
 
 def test_a_moment_does_not_make_somebody_sit(tmp_path):
