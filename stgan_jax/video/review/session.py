@@ -204,6 +204,8 @@ class Session:
                 self._blanked[number] = blanks.reasons[number]
             self.progress = done, len(todo)
             update()
+            if self._stopped:
+                return
         for number in todo:
             self._signatures[number] = mended.signatures[number]
         found = moments.doubtful(

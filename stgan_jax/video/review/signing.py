@@ -27,7 +27,7 @@ def refusal(session: Session) -> str | None:
 def _unseen(session: Session) -> str | None:
     seen = set(session.record.seen)
     unseen = sum(moment.name not in seen for moment in session.rendered.moments)
-    return f"{unseen} doubtful moments have not been looked at." if unseen else None
+    return f"Doubtful moments that nobody has looked at: {unseen}." if unseen else None
 
 
 def sign(session: Session, who: str, output: Path, settings: Mapping[str, Any]) -> Path:
