@@ -21,7 +21,7 @@ SUFFIX = ".decisions.json"
 MOST = 10_000  # decisions of a clip, and key frames of a box
 _SAME = 0.5  # intersection over union from which a track is the one that was decided about
 
-Decision = Mapping[str, Any]
+Decision = Any  # by its "do", with what `_FIELDS` asks for, once it is checked
 Corners = tuple[int, int, int, int]  # left, top, right, bottom in pixels, as in the report
 
 # What each decision has to say, and what it may say.

@@ -156,14 +156,14 @@ def test_who_was_missed_is_gone_and_what_was_nobody_is_as_it_was(
     why = {row["why"] for row in report["mended"]["covered"]}
     assert why == {"covered by decision", "no clear outline"}
     top, left, bottom, right = reviewed.PLACE
-    changed = 0
+    changed, missed_before = 0, []
     for number, frame in enumerate(frames):
         before, after = (
             pictures.read(tmp_path / name / f"{number:03d}.png")[..., ::-1]
             for name in ("plain", "mended")
         )
         person = (frame.people == 2) & (far(frame.image, scene.background) > 30)
-        assert (far(before, frame.image)[person] < 8).mean() > 0.5
+        missed_before.append((far(before, frame.image)[person] < 8).mean())
         assert (far(after, frame.image)[person] < 8).sum() == 0
         assert (far(after, scene.background)[frame.people > 0] < 40).mean() > 0.99
         place = np.s_[top:bottom, left:right]
@@ -171,6 +171,7 @@ def test_who_was_missed_is_gone_and_what_was_nobody_is_as_it_was(
         changed += int((far(before, frame.image)[place] > 8).any())
         assert np.ptp(after[:20, :30], axis=(0, 1)).max() * (number >= 3) == 0
     assert changed > 15
+    assert np.mean(missed_before) > 0.5
 
 
 def test_who_stood_all_the_while_is_taken_out_of_the_scene(missed, model, tmp_path, monkeypatch):

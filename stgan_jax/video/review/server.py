@@ -295,12 +295,15 @@ def _private(folder: Path) -> Iterator[Path]:
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
         raise InputError(f"{folder}: is in the way of the review, remove it")
     folder.chmod(0o700)
-    with files.locked(folder, "the clip is reviewed"):
-        frames = folder / "frames"
-        shutil.rmtree(frames, ignore_errors=True)
-        frames.mkdir()
-        try:
-            yield frames
-        finally:
+    frames = folder / "frames"
+    try:
+        with files.locked(folder, "the clip is reviewed"):
             shutil.rmtree(frames, ignore_errors=True)
-    folder.rmdir()
+            frames.mkdir()
+            try:
+                yield frames
+            finally:
+                shutil.rmtree(frames, ignore_errors=True)
+    finally:
+        with contextlib.suppress(OSError):  # another process uses it
+            folder.rmdir()

@@ -124,7 +124,7 @@ class Session:
     def _store(self, **changes: Any) -> None:
         record = dataclasses.replace(self.record, **changes)
         record.save(self._path)
-        self.record = record
+        self.record, self.error = record, None
         self._lock.notify_all()
 
     # --- rendering ---------------------------------------------------------------------------
