@@ -17,7 +17,7 @@ from stgan_jax.video.source import ClipOptions
 
 SIZE = (240, 320)
 FOUND, FALSE = 1, 2  # the numbers of the tracks
-PLACE = np.array([4, 200, 46, 240])  # of the false one: top, left, bottom, right
+PLACE = np.array([4, 284, 46, 318])  # of the false one: top, left, bottom, right
 
 
 def scene(frames=24, seed=4):
