@@ -208,12 +208,14 @@ def test_batches_take_the_files_beside_the_clips(source, model, tmp_path):
     folder.mkdir()
     for name in ("a.mkv", "b.mkv"):
         shutil.copy(source, folder / name)
-    work = reviewed.work_on(folder / "a.mkv", tmp_path / "x.mkv", model, people="difference")
+    options = {"people": "difference", "color": "nearest", "end": 0.6}
+    work = reviewed.work_on(folder / "a.mkv", tmp_path / "x.mkv", model, **options)
     made = ({"do": "cover", "track": 1},)
     Record(work.basis.footage, made).save(folder / "a.mkv.decisions.json")
     work.close()
+    (folder / "a_anonymized_signed.json").touch()
     result = stgan_jax.anonymize(
-        folder, tmp_path / "out", checkpoint=model, decisions="beside", people="difference", seed=1
+        folder, tmp_path / "out", checkpoint=model, decisions="beside", seed=1, **options
     )
     assert result["left"] == []
     one, other = result["files"]

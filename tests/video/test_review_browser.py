@@ -92,7 +92,7 @@ def decided(page, session, count):
     """Waits until so many decisions are made and rendered, and shown."""
     expect(page.locator("#decisions li")).to_have_count(count)
     session.wait()
-    expect(page.locator("#status")).not_to_contain_text("Rendering")
+    expect(page.locator("#status")).not_to_contain_text("Working")
     assert len(session.record.decisions) == count
 
 

@@ -36,7 +36,6 @@ from stgan_jax.video.source import ClipOptions
 
 BODY_LENGTH = 65_536  # bytes: a box with a few hundred key frames
 NAME_LENGTH = 200
-_COOKIE = "review"
 _HERE = Path(__file__).parent
 _TEMPLATES = web.templates(_HERE / "templates")
 
@@ -88,10 +87,11 @@ class _Pages:
 
     def __init__(self, session: Session, token: str, sign: Callable[[str], Path]):
         self._session, self._token, self._sign = session, token, sign
+        self._cookie = f"review-{secrets.token_hex(4)}"  # several reviews may share a host
         self._signed: tuple[str, Any] | None = None
 
     def _check(self, request: Request) -> None:
-        given = request.cookies.get(_COOKIE, "")
+        given = request.cookies.get(self._cookie, "")
         if not secrets.compare_digest(given.encode(), self._token.encode()):
             raise HTTPException(401, "Please open the link that the command printed.")
 
@@ -100,7 +100,7 @@ class _Pages:
         if not secrets.compare_digest(token.encode(), self._token.encode()):
             raise HTTPException(401, "This link is of another review.")
         response = RedirectResponse("/", 303)
-        response.set_cookie(_COOKIE, token, httponly=True, samesite="strict")
+        response.set_cookie(self._cookie, token, httponly=True, samesite="strict")
         return response
 
     def home(self, request: Request) -> Response:

@@ -75,7 +75,7 @@
     listDecisions();
     draw();
     if (state.error) say(state.error, true);
-    else if (state.busy) say(`Rendering ${state.progress[0]} of ${state.progress[1]} frames ...`);
+    else if (state.busy) say(`Working: ${state.progress[0]} of ${state.progress[1]} frames rendered ...`);
     else if (state.signed) say(`Signed off: ${state.signed}`);
     else say(state.refusal || "Everything doubtful has been seen.");
   }
@@ -112,6 +112,15 @@
     return kept.get(name);
   }
 
+  // The decoded picture itself: the browser may keep none, and would ask for another once more.
+  function put(side, image) {
+    const old = $(side);
+    if (old === image) return;
+    old.removeAttribute("id");
+    Object.assign(image, { id: side, alt: side, draggable: false });
+    old.replaceWith(image);
+  }
+
   async function show(number) {
     frame = Math.min(Math.max(number, 0), frames - 1);
     const wanted = frame;
@@ -125,8 +134,8 @@
       return;
     }
     if (wanted !== frame) return;
-    $("original").src = pair[0].src;
-    $("result").src = pair[1].src;
+    put("original", pair[0]);
+    put("result", pair[1]);
     shown = wanted;
     $("views").dataset.shown = shown;
     draw();
@@ -266,12 +275,13 @@
 
   // --- the time line ------------------------------------------------------------------------
 
-  const LANE = 14;
+  const lane = () => Math.max(5, Math.min(14, Math.floor(220 / (tracks.length + 1))));
   function draw() {
     overlay();
+    const tall = lane();
     const canvas = $("timeline");
     const ratio = window.devicePixelRatio || 1;
-    canvas.style.height = `${Math.min(240, 24 + LANE * (tracks.length + 1))}px`;
+    canvas.style.height = `${24 + tall * (tracks.length + 1)}px`;
     const { width: wide, height: high } = canvas.getBoundingClientRect();
     canvas.width = wide * ratio;
     canvas.height = high * ratio;
@@ -279,24 +289,24 @@
     pen.scale(ratio, ratio);
     pen.font = "11px system-ui, sans-serif";
     const at = (number) => 28 + (number / frames) * (wide - 32);
-    const block = (first, last, row, tall, fill) => {
+    const block = (first, last, row, thick, fill) => {
       pen.fillStyle = fill;
-      pen.fillRect(at(first), row, Math.max(2, at(last + 1) - at(first)), tall);
+      pen.fillRect(at(first), row, Math.max(2, at(last + 1) - at(first)), thick);
     };
     for (const one of state.moments) {
-      block(one.first, one.last, 4, LANE - 4, one.seen ? "#e3b1b0" : colour("doubtful"));
+      block(one.first, one.last, 4, tall - 3, one.seen ? "#e3b1b0" : colour("doubtful"));
     }
     tracks.forEach((track, i) => {
-      const row = 4 + LANE * (i + 1);
+      const row = 4 + tall * (i + 1);
       pen.fillStyle = track.number === chosen ? "#b36b00" : "#333";
-      pen.fillText(String(track.number), 6, row + 9);
+      if (tall > 9 || track.number === chosen) pen.fillText(String(track.number), 6, row + 9);
       for (const [first, last, why] of track.runs) {
         const fill = track.how === "leave" ? "left" : why === null ? "drawn" : "covered";
-        block(first, last, row, LANE - 4, colour(fill));
+        block(first, last, row, tall - 3, colour(fill));
       }
       for (const one of state.moments) {
         if (!one.seen && one.tracks.includes(track.number)) {
-          block(one.first, one.last, row + LANE - 5, 3, colour("doubtful"));
+          block(one.first, one.last, row + tall - 4, 2, colour("doubtful"));
         }
       }
     });
@@ -307,7 +317,7 @@
   function seek(event) {
     const { left, width: wide, top } = $("timeline").getBoundingClientRect();
     show(Math.floor(((event.clientX - left - 28) / (wide - 32)) * frames));
-    const row = Math.floor((event.clientY - top - 4) / LANE) - 1;
+    const row = Math.floor((event.clientY - top - 4) / lane()) - 1;
     if (event.type === "pointerdown" && tracks[row]) choose(tracks[row].number);
   }
   $("timeline").addEventListener("pointerdown", seek);
