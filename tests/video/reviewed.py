@@ -20,7 +20,7 @@ FOUND, FALSE = 1, 2  # the numbers of the tracks
 PLACE = np.array([4, 284, 46, 318])  # of the false one: top, left, bottom, right
 
 
-def scene(frames=24, seed=4):
+def scene(frames=14, seed=4):
     return Scene(seed, people=2, frames=frames, size=SIZE)
 
 
