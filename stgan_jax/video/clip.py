@@ -278,13 +278,15 @@ class ClipWork:
         """
         presence = compose.Presence(persons)
         plain, last = self._options.silhouettes_only, max(only or (), default=0)
+        bare = dataclasses.replace(backdrop, shown=None)  # where something failed, nothing is left
 
         def paint(work: tuple[Entry, list[compose.Present]]):
             entry, present = work
             number, frame, empty = entry
             try:
                 failed = number in blanks.reasons
-                canvas = np.zeros_like(frame.image) if plain else backdrop.canvas(entry)
+                behind = bare if failed else backdrop
+                canvas = np.zeros_like(frame.image) if plain else behind.canvas(entry)
                 if failed and empty is not None and not plain:
                     canvas = empty.copy()
                 if failed:
