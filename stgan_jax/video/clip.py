@@ -18,7 +18,7 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from stgan_jax.media import containers, pictures, streams, threads
+from stgan_jax.media import containers, pictures, stabilizing, streams, threads
 from stgan_jax.media.sound import Audio
 from stgan_jax.methods import api
 from stgan_jax.methods.color.anonymizer import Recolorer
@@ -136,12 +136,16 @@ class _Clip:
             wardrobe.collect(persons, source.frames(), fps, options.face)
         cells = compose.sheet_cells(persons) if options.contact_sheet else {}
         preview = compose.Preview()
+        steadied = None
+        if options.stabilize and self._camera is not None:
+            steadied = stabilizing.Stabilizer(self._camera.way, float(source.info.fps))
         with source.writer(self._output, options) as append:
             for number, frame, composed in self._compose(persons, backdrop):
                 for present, why in composed.failed:
                     present.person.hidden[present.i] = why
-                append(dataclasses.replace(frame, image=composed.image))
-                preview.add(composed.image)
+                image = composed.image if steadied is None else steadied(number, composed.image)
+                append(dataclasses.replace(frame, image=image))
+                preview.add(image)
                 for cell in cells.get(number, ()):
                     cell.fill(frame.image, composed.image)
         seconds = time.monotonic() - self._started
@@ -155,6 +159,7 @@ class _Clip:
             stored,
             "still" if self._camera is None else self._camera.verdict,
             {} if backdrop.around is None else backdrop.around.made,
+            1.0 if steadied is None else steadied.zoom,
         )
         result = report.build(source, self._output, options, self._model.alpha, outcome)
         if options.contact_sheet and cells:

@@ -40,6 +40,7 @@ class ClipOptions:
         "difference" takes whatever moves for people, and nothing is fetched.
       things: what moves and is no person: "keep" shows it, unless it touches somebody; "remove"
         shows the empty scene in its place, as is always done without networks and with masks.
+      stabilize: steadies a camera that moves; the frames are enlarged by up to 1.2.
       models: folder with the networks' files; None for the user's cache, which is filled.
       masks: folder with a PNG for every frame, whose values are people's ids, 0 nobody.
       segmenter: ONNX file, see `masks.Segmenter`.
@@ -66,6 +67,7 @@ class ClipOptions:
     face: str = "blur"
     people: str = "networks"
     things: str = "keep"
+    stabilize: bool = False
     models: str | os.PathLike | None = None
     masks: str | os.PathLike | None = None
     segmenter: str | os.PathLike | None = None
@@ -101,6 +103,11 @@ class ClipOptions:
             raise InputError("--alpha must be from 0 to 1")
         if self.models and self.people == "difference":
             raise InputError("--people=difference uses no networks: leave --models out")
+        if self.stabilize and (self.masks or self.segmenter or self.people == "difference"):
+            raise InputError(
+                "--stabilize follows the camera around people that networks find: leave out "
+                "--masks, --segmenter and --people=difference, or --stabilize"
+            )
         if self.masks and self.segmenter:
             raise InputError("--masks and --segmenter exclude each other")
         if self.seed is not None and not 0 <= self.seed < 1 << keys.BITS:
