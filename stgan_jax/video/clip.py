@@ -54,8 +54,7 @@ def anonymize_video(
     """Anonymises everybody who walks in a video, or in a folder of its frames.
 
     The output shows the scene with the anonymised people in it: the original people are covered
-    by what is behind them, also who could not be anonymised. If the camera moves, which needs
-    masks, they are covered by what is around them.
+    by what is behind them, also who could not be anonymised.
 
     Args:
       source: the video, or a folder of pictures.
@@ -228,9 +227,14 @@ class _Clip:
                 for (number, frame, _), mask in threads.mapped(detect, entries, detector.workers):
                     bar.update()
                     self._times.append(float(frame.pts * self._source.info.time_base))
-                    if backdrop.hidden is not None:
-                        backdrop.hidden.add(mask)
+                    if backdrop.hidden is not None and self._camera is not None:
+                        wide = None if mask is None else backdrops.widened(mask)
+                        backdrop.hidden.add(wide)
+                        self._camera.add(frame.image, masks.boxes(wide))
                     yield number, frame.image, mask
+
+        if self._source.moves:
+            self._camera = steady.Steady(self._shape)
 
         subjects = anonymizing.track_people(
             detected(),
@@ -242,6 +246,9 @@ class _Clip:
         )
         if isinstance(detector, masks.FromFiles) and self._options.cut.whole:
             detector.check(len(self._times))
+        if self._camera is not None and backdrop.hidden is not None:
+            moving = backdrops.behind_moving(self._source, self._camera, backdrop.hidden)
+            backdrop.around = moving.around
         return subjects
 
     def _anonymize(self, subjects: Sequence[Subject], root: jax.Array) -> list[anonymizing.Person]:

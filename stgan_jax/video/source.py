@@ -103,11 +103,6 @@ class ClipOptions:
             raise InputError("--alpha must be from 0 to 1")
         if self.models and self.people == "difference":
             raise InputError("--people=difference uses no networks: leave --models out")
-        if self.stabilize and (self.masks or self.segmenter or self.people == "difference"):
-            raise InputError(
-                "--stabilize follows the camera around people that networks find: leave out "
-                "--masks, --segmenter and --people=difference, or --stabilize"
-            )
         if self.masks and self.segmenter:
             raise InputError("--masks and --segmenter exclude each other")
         if self.seed is not None and not 0 <= self.seed < 1 << keys.BITS:

@@ -214,13 +214,14 @@ class RetargetAnonymizer(Anonymizer):
         published = walk.turned(options.turn * float(share))
         if not options.in_step:
             published = published._replace(condition="nm")  # who has a bag is known by it
-            cadence: Float[np.ndarray, " T"] | float = person.cadence / track.fps
+            usual = person.cadence / track.fps
+            cadence: Float[np.ndarray, " T"] | float = usual
             if track.pitch is not None:
                 published = published._replace(pitch=track.pitch)
             if track.steps is not None:
                 stride = Walker(person, published).stride
                 published = published._replace(view=walk.view, near=track.near)
-                view, speed = _over_ground(track.steps, published, cadence * stride)
+                view, speed = _over_ground(track.steps, published, usual * stride)
                 published = published._replace(view=view)
                 cadence = np.clip(speed / stride, 0.0, _FASTEST / track.fps)
             published = published.in_cadence(cadence, gait.start(key))
