@@ -36,8 +36,7 @@ class Backdrop:
 
     The empty scene is a picture in changing light, or another clip's frames. It is shown where
     people are hidden, or everywhere if nobody knows where that is. If the camera moves, each frame
-    has its own, from those around it; with masks from outside it is unknown, and what is around
-    people is shown in their place.
+    has its own, from those around it.
 
     Attributes:
       scene: the picture and its thresholds, if any.
@@ -202,7 +201,8 @@ def behind_masks(
     fps = float(source.info.fps)
     samples = source.numbered_samples()
     images = np.stack([image for _, image in samples])
-    if moves(images):
+    if moves(images):  # see `behind_moving`, once it is known how
+        source.moves = True
         return Backdrop(None, fps, hidden=Unions(shelf, source.shape))
     hidden = np.stack([_people(detector, number, image) for number, image in samples])
     unknown = np.asarray(hidden.all(0)).astype(np.uint8)
@@ -213,11 +213,15 @@ def behind_masks(
 def _people(detector: masks.Detector, number: int, image: np.ndarray) -> np.ndarray:
     """1 where people are in a sample, with a margin; everywhere if the detector fails."""
     try:
-        mask = (detector(number, image, None) > 0).astype(np.uint8)
+        return widened(detector(number, image, None))
     except Exception:
         return np.ones(image.shape[:2], np.uint8)
-    margin = max(3, image.shape[0] // 60 | 1)
-    return cv2.dilate(mask, np.ones((margin, margin), np.uint8))
+
+
+def widened(mask: np.ndarray) -> np.ndarray:
+    """1 where a mask from outside is not 0, and in a margin around that."""
+    margin = max(3, mask.shape[0] // 60 | 1)
+    return cv2.dilate((mask > 0).astype(np.uint8), np.ones((margin, margin), np.uint8))
 
 
 def _from_path(path: str | os.PathLike, source: ClipSource) -> Backdrop:

@@ -90,6 +90,11 @@ def _add_video_flags(add) -> None:
     add("--start", type=float, default=0.0, help="Seconds at which to start.")
     add("--end", type=float, help="Seconds at which to end.")
     add("--max_resolution", type=int, help="Scale down to so many pixels on the shorter side.")
+    add(
+        "--stabilize",
+        action="store_true",
+        help="Steady a camera that moves: frames are enlarged by up to 1.2, and their edges cut.",
+    )
     add("--preview", help="PNG to write: a few frames of the result.")
     add("--contact_sheet", help="PNG to write, before and after. It shows the original people.")
 

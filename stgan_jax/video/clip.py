@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from stgan_jax.media import containers, pictures, streams, threads
+from stgan_jax.media import containers, pictures, stabilizing, streams, threads
 from stgan_jax.media.sound import Audio
 from stgan_jax.methods import api
 from stgan_jax.methods.color.anonymizer import Recolorer
@@ -50,8 +50,7 @@ def anonymize_video(
     """Anonymises everybody who walks in a video, or in a folder of its frames.
 
     The output shows the scene with the anonymised people in it: the original people are covered
-    by what is behind them, also who could not be anonymised. If the camera moves, which needs
-    masks, they are covered by what is around them.
+    by what is behind them, also who could not be anonymised.
 
     Args:
       source: the video, or a folder of pictures.
@@ -178,11 +177,14 @@ class ClipWork:
         self.check(plan)
         mended = self._mending.mended(plan)
         drawn = {t: s for t, s in mended.subjects.items() if t.how != "leave"}
-        new = {}
-        for track, subject in drawn.items():  # each alone: nobody else changes them
-            if track not in self._persons:
-                model = self._model.with_options(alpha=track.alpha)
-                [new[track]] = self._anonymize([subject], model)
+        new: dict[decisions.Planned, anonymizing.Person] = {}
+        for alpha in {track.alpha for track in drawn}:
+            model = self._model.with_options(alpha=alpha)
+            todo = [t for t in drawn if t.alpha == alpha and t not in self._persons]
+            # Nobody else changes them: what is computed together is so person by person.
+            for group in [todo] if model.whole else [[track] for track in todo]:
+                persons = self._anonymize([drawn[track] for track in group], model)
+                new.update(zip(group, persons, strict=True))
         self._dress(list(new.values()))
         self._persons.update(new)
         return [self._persons[track] for track in drawn], mended
@@ -211,15 +213,19 @@ class ClipWork:
         blanks = self.blanks.copy()
         cells = compose.sheet_cells(persons) if options.contact_sheet else {}
         preview = compose.Preview()
+        camera = self.basis.camera
+        steadied = None
+        if options.stabilize and camera is not None:
+            steadied = stabilizing.Stabilizer(camera.way, float(source.info.fps))
         bar = search.progress(source, "writing", len(self.basis.times))
         with source.writer(self._output, options) as append, bar:
             for (number, frame, _), composed in self.frames(persons, backdrop, blanks):
                 bar.update()
-                append(dataclasses.replace(frame, image=composed.image))
-                preview.add(composed.image)
+                image = composed.image if steadied is None else steadied(number, composed.image)
+                append(dataclasses.replace(frame, image=image))
+                preview.add(image)
                 for cell in cells.get(number, ()):
                     cell.fill(frame.image, composed.image)
-        camera = self.basis.camera
         outcome = report.Outcome(
             persons,
             self.basis.times,
@@ -229,6 +235,7 @@ class ClipWork:
             self._seed if options.store_seed else None,
             "still" if camera is None else camera.verdict,
             {} if backdrop.around is None else backdrop.around.made,
+            1.0 if steadied is None else steadied.zoom,
             made,
         )
         result = report.build(source, self._output, options, self._model.alpha, outcome)

@@ -27,6 +27,7 @@ class Outcome:
       camera: "still", "turns" (or zooms, as in a hand) or "travels" through the scene.
       made_up: before a camera that moves, frame number -> share of the picture that is hidden and
         that no frame shows without people.
+      enlarged: by how much, to steady the camera; 1 if it was not.
       decisions: what a person decided, if anybody did.
     """
 
@@ -38,6 +39,7 @@ class Outcome:
     seed: int | None
     camera: str = "still"
     made_up: Mapping[int, float] = dataclasses.field(default_factory=dict)
+    enlarged: float = 1.0
     decisions: Sequence[Decision] | None = None
 
 
@@ -86,6 +88,7 @@ def build(
         "background": "given" if options.background else "found",
         "people_found_by": outcome.found_by,
         "camera": outcome.camera,
+        "enlarged": round(outcome.enlarged, 4),
         "color": options.color,
         "face": options.face,
         "seconds": round(outcome.seconds, 2),

@@ -134,6 +134,7 @@ class _Search:
     def _tracked(self, detector: masks.Detector, backdrop: Backdrop, found_by: str) -> Basis:
         """The first pass: detects people in each frame and tracks them."""
         source, blanks = self._source, self._blanks
+        camera = steady.Steady(source.shape) if source.moves else None
 
         def detect(entry: Entry) -> tuple[Entry, masks.Mask | None]:
             try:
@@ -148,8 +149,10 @@ class _Search:
                 for (number, frame, _), mask in threads.mapped(detect, entries, detector.workers):
                     bar.update()
                     self._times.append(float(frame.pts * source.info.time_base))
-                    if backdrop.hidden is not None:
-                        backdrop.hidden.add(mask)
+                    if backdrop.hidden is not None and camera is not None:
+                        wide = None if mask is None else backdrops.widened(mask)
+                        backdrop.hidden.add(wide)
+                        camera.add(frame.image, masks.boxes(wide))
                     yield number, frame.image, mask
 
         fps = float(source.info.fps)
@@ -162,7 +165,9 @@ class _Search:
             if blanks.first and len(blanks.reasons) == len(self._times):
                 raise InputError(f"{source.path}: every frame failed: {blanks.first[1]}")
             raise InputError(f"{source.path}: no walking person found, nothing to anonymise")
-        return Basis(source, subjects, backdrop, self._times, found_by, self._given)
+        if camera is not None and backdrop.hidden is not None:
+            backdrop.around = backdrops.behind_moving(source, camera, backdrop.hidden).around
+        return Basis(source, subjects, backdrop, self._times, found_by, self._given, camera)
 
     def _progress(self, what: str) -> tqdm:
         return progress(self._source, what, len(self._times))

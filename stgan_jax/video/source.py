@@ -40,6 +40,7 @@ class ClipOptions:
         "difference" takes whatever moves for people, and nothing is fetched.
       things: what moves and is no person: "keep" shows it, unless it touches somebody; "remove"
         shows the empty scene in its place, as is always done without networks and with masks.
+      stabilize: steadies a camera that moves; the frames are enlarged by up to 1.2.
       models: folder with the networks' files; None for the user's cache, which is filled.
       masks: folder with a PNG for every frame, whose values are people's ids, 0 nobody.
       segmenter: ONNX file, see `masks.Segmenter`.
@@ -68,6 +69,7 @@ class ClipOptions:
     face: str = "blur"
     people: str = "networks"
     things: str = "keep"
+    stabilize: bool = False
     models: str | os.PathLike | None = None
     masks: str | os.PathLike | None = None
     segmenter: str | os.PathLike | None = None

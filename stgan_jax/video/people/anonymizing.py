@@ -157,23 +157,26 @@ def anonymize(
       model: the anonymiser.
       shelf: where the new silhouettes are stored.
       camera: how it moves; None if it stands.
-      everybody: by whose boxes the camera's height is told; by default `subjects`.
+      everybody: who may be before somebody, and by whom the camera's height is told; by default
+        `subjects`.
 
     Yields:
       a person for each subject, in their order. Who cannot be anonymised is hidden.
     """
     waiting: list[_Piece] = []
     done: list[Person] = []
-    above = None
+    people = [s.sightings for s in (subjects if everybody is None else everybody)]
+    ways, above = [], None
     if model.whole:
-        people = subjects if everybody is None else everybody
-        above = course.eye([_whole(s.sightings, shape, camera) for s in people])
+        ways = course.ways([s.sightings for s in subjects], shape, camera, people)
+        every = ways if everybody is None else course.ways(people, shape, camera)
+        above = course.eye([way.places[way.whole] for way in every])
     for number, subject in enumerate(subjects):
         place = number if subject.place is None else subject.place
         table = subject.sightings.table()
         clear = table[:, CLEAR] > 0
         hidden = reasons(subject.sightings, shape, fps)
-        views = _views(subject.sightings, camera)
+        views = steady.views(table, camera)
         stood = steady.to(views, table[:, 1:5])
         boxes = _interpolated(stood, table[:, 0], clear)
         squares = cropping.track_squares(boxes)
@@ -190,7 +193,10 @@ def anonymize(
         key = jax.random.fold_in(key, subject.body) if subject.body else key
         if model.whole:
             if None in person.hidden:
-                _anonymize_whole(person, key, model, course.track(boxes, fps, shape, above))
+                way = ways[number].places
+                track = course.track(way, fps, shape, above)
+                places = steady.places(views, course.smoothed(way, fps))
+                _anonymize_whole(person, key, model, track, places)
         else:
             for piece in _pieces(person, key, _PIECE - 2 * model.context):
                 waiting.append(piece)
@@ -250,7 +256,11 @@ def _store(person: Person, sightings: range, silhouettes: Iterable[np.ndarray]) 
 
 
 def _anonymize_whole(
-    person: Person, key: jax.Array, model: api.Anonymizer, track: api.Course
+    person: Person,
+    key: jax.Array,
+    model: api.Anonymizer,
+    track: api.Course,
+    places: Float[np.ndarray, "T 3"],
 ) -> None:
     """Anonymises a walk from end to end; if that fails, the person is not shown."""
 
@@ -267,7 +277,7 @@ def _anonymize_whole(
     try:
         if model.draws:
             drawn = model.bodies(crops, len(person.hidden), key, track)
-            person.bodies = Bodies(drawn, person.squares)
+            person.bodies = Bodies(drawn, person.squares, places, track.fps)
             return
         for sightings, silhouettes in model.in_pieces(crops, len(person.hidden), key, track):
             _store(person, sightings, silhouettes)
@@ -289,12 +299,6 @@ def _crop(person: Person, i: int) -> UInt8[np.ndarray, "240 240"]:
     return _bridged(cropping.crop_mask(sighting.mask, here))
 
 
-def _views(sightings: Sightings, camera: steady.Steady | None) -> Float[np.ndarray, "T 3"] | None:
-    """How the camera saw each sighting, see `Steady.along`; None if it stood."""
-    table = sightings.table()
-    return None if camera is None else camera.along(table[:, 0], table[:, 1:5])
-
-
 def _interpolated(
     boxes: np.ndarray, frames: Int[np.ndarray, " T"], clear: Bool[np.ndarray, " T"]
 ) -> Float[np.ndarray, "T 4"]:
@@ -302,16 +306,6 @@ def _interpolated(
     if not clear.any():
         return boxes.astype(np.float64)
     return np.stack([np.interp(frames, frames[clear], side[clear]) for side in boxes.T], 1)
-
-
-def _whole(
-    sightings: Sightings, shape: tuple[int, int], camera: steady.Steady | None
-) -> np.ndarray:
-    """Boxes (N, 4) in which all of somebody is seen, as they would be if the camera stood."""
-    table = sightings.table()
-    boxes = table[:, 1:5]
-    inside = np.all(boxes[:, :2] > 0, axis=1) & np.all(boxes[:, 2:] < np.array(shape), axis=1)
-    return steady.to(_views(sightings, camera), boxes)[inside & (table[:, CLEAR] > 0)]
 
 
 def _nearest(chosen: Bool[np.ndarray, " T"]) -> Int[np.ndarray, " T"]:

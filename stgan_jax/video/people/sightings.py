@@ -10,7 +10,7 @@ from jaxtyping import Float32, Int, UInt8
 from stgan_jax.media.segmentation import Box, Region
 from stgan_jax.video.people.shelf import Shelf, Slip
 
-CLEAR = 8  # column of `Sightings.table`
+CLEAR, MIDDLE = 8, 11  # columns of `Sightings.table`
 _JOINTS = (33, 3)
 
 
@@ -56,9 +56,9 @@ class Sighting:
 
 
 class Sightings(Sequence[Sighting]):
-    """A sequence of sightings in 88 bytes each; a `Sighting` is built on access."""
+    """A sequence of sightings in 96 bytes each; a `Sighting` is built on access."""
 
-    _WIDTH = 11
+    _WIDTH = 12
 
     def __init__(self, shelf: Shelf):
         self._shelf = shelf
@@ -74,7 +74,10 @@ class Sightings(Sequence[Sighting]):
         """Appends a sighting and stores its silhouette and joints."""
         slip = self._shelf.put(region.mask)
         other = (0, 0) if joints is None else self._shelf.put_numbers(joints)
-        self._rows.extend((frame, *map(int, region.box), region.area, *slip, int(clear), *other))
+        columns = region.mask.sum(0)
+        middle = region.box[1] + columns @ np.arange(0.5, len(columns)) / max(columns.sum(), 1)
+        box = map(int, region.box)
+        self._rows.extend((frame, *box, region.area, *slip, int(clear), *other, round(middle)))
 
     def part(self, first: int, last: int) -> "Sightings":
         """The sightings from frame `first` to `last`."""
@@ -120,7 +123,9 @@ class Sightings(Sequence[Sighting]):
         if not -len(self) <= index < len(self):
             raise IndexError(index)
         at = index % len(self) * self._WIDTH
-        frame, *box, area, offset, length, clear, joints, size = self._rows[at : at + self._WIDTH]
+        frame, *box, area, offset, length, clear, joints, size, _ = self._rows[
+            at : at + self._WIDTH
+        ]
         slip, other = (offset, length), (joints, size)
         return Sighting(frame, np.array(box), area, self._shelf, slip, bool(clear), other)
 
@@ -129,11 +134,11 @@ class Sightings(Sequence[Sighting]):
         part = self._rows[start * self._WIDTH : stop * self._WIDTH]
         return np.array(part, np.int64).reshape(-1, self._WIDTH)[:, 1:5]
 
-    def table(self) -> Int[np.ndarray, "T 11"]:
+    def table(self) -> Int[np.ndarray, "T 12"]:
         """A row for each sighting.
 
-        Frame, top, left, bottom, right, area, the silhouette's slip, whether it is clear, and the
-        joints' slip.
+        Frame, top, left, bottom, right, area, the silhouette's slip, whether it is clear, the
+        joints' slip, and the column of the silhouette's centre of mass.
         """
         return np.array(self._rows, np.int64).reshape(-1, self._WIDTH)
 
