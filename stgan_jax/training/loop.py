@@ -85,7 +85,8 @@ def _train(
         experiment = prepare(settings)
         refuse_many_devices(experiment, mode)
         held = experiment.source.everything() if settings.hold else None
-        program = parallel.compiled(experiment.step, settings.batch_size, mode, held)
+        step = experiment.chosen_step()
+        program = parallel.compiled(step, settings.batch_size, mode, held)
         state = parallel.same_everywhere(experiment.start(settings.seed))
         state = program.put_state(writer.restore(state) or state)
         first = int(program.one(state.step))
@@ -220,7 +221,7 @@ def refuse_many_devices(experiment: Experiment, mode: str) -> None:
     """Raises `InputError` if the compiler would have to share kernels over devices."""
     if experiment.one_device and mode == "jit" and jax.device_count() > 1:
         raise InputError(
-            f"convolution=pallas is for one device or --parallel=pmap, and there are "
+            f"{experiment.one_device} is for one device or --parallel=pmap, and there are "
             f"{jax.device_count()}: leave it out, or let this process see one alone"
         )
 
