@@ -114,12 +114,12 @@ class RunSettings:
         """What the step adds to the paper's."""
         return StepOptions(getattr(self, "r1", 0.0), self.ema, self.accumulate)
 
-    def update_rule(self, rate: float, beta1: float = 0.9) -> optax.GradientTransformation:
+    def update_rule(self, rate: Any, beta1: float = 0.9) -> optax.GradientTransformation:
         """The optimiser with its schedule and clipping; the rate may be traced."""
         if self.rates_for_batch:
             ratio = self.batch_size / self.rates_for_batch
             rate = rate * (ratio if self.optimizer == "sgd" else ratio**0.5)
-        schedule: Any = rate
+        schedule = rate
         if self.schedule != "constant" or self.warmup_steps:
             rest = max(self.steps - self.warmup_steps, 1)
             after = {
