@@ -27,9 +27,11 @@ from absl import flags
 from jax.experimental import topologies
 from tqdm import tqdm
 
-from stgan_jax.methods import catalog
+from stgan_jax.methods import weights
 from stgan_jax.methods.color.anonymizer import Recolorer
 from stgan_jax.methods.retarget import networks
+from stgan_jax.methods.retarget.anonymizer import RetargetAnonymizer
+from stgan_jax.methods.silhouette.settings import SilhouetteSettings
 from stgan_jax.training import plan
 from stgan_jax.training.state import inference_params
 from stgan_jax.util import errors, files
@@ -159,15 +161,15 @@ def videos() -> list[Program]:
         return nets.gen.apply, (params, noise, noise)
 
     def retarget():
-        model = catalog.load("retarget")
+        model = RetargetAnonymizer.load()
         cells = networks.to_cells(np.zeros((96, 240, 240), np.uint8))[None]
         return model.settings.nets().apply, (inference_params(model.params), cells)
 
     def silhouette():
-        model = catalog.load("silhouette")
-        people = np.shape(model.params["people"]["mean"])
-        given = np.zeros((64, 80, 80), np.int8), np.zeros((1, *people), np.float32)
-        return model._run_plain, (inference_params(model.params), *given)
+        settings, params = weights.load_as("silhouette", SilhouetteSettings)
+        people = np.shape(params["people"]["mean"])
+        given = np.zeros((1, 64, 80, 80), np.float32), np.zeros((1, *people), np.float32)
+        return settings.nets().generate, (inference_params(params), *given)
 
     def color():
         model = Recolorer.load("color")
