@@ -75,8 +75,8 @@ def roofline(reports: Sequence[tuple[str, Report]]) -> Iterable[str]:
         axis.loglog(roof, [min(matrix, copies * x) / 1e9 for x in roof], "k-", lw=1)
         for key, piece in pieces.items():
             reached = piece["flops"] / piece["seconds"] / 1e9
-            axis.plot(each[key], reached, "o")
-            axis.annotate(key, (each[key], reached), fontsize=8, xytext=(5, -3), **_POINTS)
+            axis.plot(each[key], reached, "o", label=key)
+        axis.legend(fontsize=8)
         axis.set(xlabel="operations a byte", ylabel="GFLOP/s", title=name)
     yield _image("roofline", figure)
     head = ("piece", "GFLOP", "MB", "floor, ms", "measured, ms", "distance")
@@ -170,7 +170,8 @@ def ways(reports: Sequence[tuple[str, Report]]) -> Iterable[str]:
 
 def scaling(reports: Sequence[tuple[str, Report]]) -> Iterable[str]:
     """Seconds a step and sequences a second by the batch; by devices where there are several."""
-    figure, axes = _figure(3, 4.2, 3.4)
+    several = any(report["parts"]["scaling"]["by_devices"] for _, report in reports)
+    figure, axes = _figure(3 if several else 2, 4.2, 3.4)
     rows = []
     for name, report in reports:
         part = report["parts"]["scaling"]
@@ -188,12 +189,13 @@ def scaling(reports: Sequence[tuple[str, Report]]) -> Iterable[str]:
             )
             for batch, x in zip(batches, each, strict=True)
         ]
-        devices = sorted(map(int, part["by_devices"])) or [1]
-        rates = [part["by_devices"].get(str(n), each[-1])["sequences_per_second"] for n in devices]
-        axes[2].plot(devices, rates, "o-", label=name)
+        if several:
+            devices = sorted(map(int, part["by_devices"]))
+            rates = [part["by_devices"][str(n)]["sequences_per_second"] for n in devices]
+            axes[2].plot(devices, rates, "o-", label=name)
+            axes[2].set(xlabel="devices", ylabel="sequences a second", ylim=(0, None))
     axes[0].set(xlabel="batch", ylabel="seconds a step")
     axes[1].set(xlabel="batch", ylabel="sequences a second")
-    axes[2].set(xlabel="devices", ylabel="sequences a second", ylim=(0, None))
     axes[0].legend(fontsize=8)
     yield _image("scaling", figure)
     head = ("machine", "batch", "seconds a step", "sequences a second", "temporary memory")
@@ -218,9 +220,6 @@ def _machines(reports: Sequence[Report], names: Sequence[str]) -> str:
     keys = list(dict.fromkeys(key for report in reports for key in report["machine"]))
     rows = [(key, *(str(report["machine"].get(key, "")) for report in reports)) for key in keys]
     return _table(("", *names), rows)
-
-
-_POINTS: dict[str, Any] = {"textcoords": "offset points"}
 
 
 def _figure(columns: int, width: float, height: float) -> tuple[Figure, list[Axes]]:

@@ -32,9 +32,9 @@ def parts(peers: Sequence[str], runs: int, only: Sequence[str]) -> list[Part]:
     if peers:
         every.append(("peers", [*step, f"--peer={','.join(peers)}"]))
     every += [(f"ways {way}", [*step, f"--peer={way}"]) for way in _WAYS]
+    every += [("sweep", ["sweep.py", "--lanes=8"]), ("scaling", ["scaling.py", "--most=256"])]
     pieces = ["roofline.py", f"--runs={runs}"]
     every += [(f"ways {way}, pieces", [*pieces, f"--convolution={way}"]) for way in _WAYS]
-    every += [("sweep", ["sweep.py", "--lanes=8"]), ("scaling", ["scaling.py", "--most=256"])]
     every += [("codec", ["codec.py"])]
     unknown = set(only) - {name.split()[0] for name, _ in every}
     if unknown:

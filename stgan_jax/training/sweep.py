@@ -105,8 +105,10 @@ def _prepared_once(prepare: Prepare) -> Prepare:
 
 
 def _sweep(prepare: Prepare, lanes: list[Lane], workdir: Path, at_once: int) -> bool:
-    last = lanes[0].settings.steps
-    if all(lane.diverged.exists() or last in checkpoint.saved_steps(lane.folder) for lane in lanes):
+    if all(
+        lane.diverged.exists() or lane.settings.steps in checkpoint.saved_steps(lane.folder)
+        for lane in lanes
+    ):
         print(f"{workdir}: trained to its end already")
     else:
         rounds = _rounds(prepare, lanes, workdir, at_once)
@@ -142,8 +144,8 @@ def _rounds(prepare: Prepare, lanes: list[Lane], workdir: Path, at_once: int) ->
         size = min(most, -(-len(group) // count // devices) * devices)
         rounds += [group[i : i + size] for i in range(0, len(group), size)]
     with files.replacing(path) as beside:
-        plan = {"rounds": [[lane.name for lane in each] for each in rounds]}
-        beside.write_text(json.dumps(plan, indent=1) + "\n")
+        kept = {"rounds": [[lane.name for lane in each] for each in rounds]}
+        beside.write_text(json.dumps(kept, indent=1) + "\n")
     return rounds
 
 
