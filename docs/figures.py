@@ -311,84 +311,6 @@ def leaderboard() -> str:
     return table((*head, "fused, ignorant", "walks", "networks"), (cells(*row) for row in rows))
 
 
-def _result(name: str) -> dict:
-    return json.loads((BENCHMARKS / "results" / name).read_text())
-
-
-def plan_table(part: str, head: str) -> str:
-    """What programs take on devices that were not there: `part` of results/plan.json."""
-    devices = _result("plan.json")["devices"]
-    rows: dict[str, list[str]] = {}
-    for device in devices.values():
-        for one in device[part]:
-            least = f"{one['flops'] / 1e9:,.1f}", f"{one['bytes'] / 1e6:,.0f}"
-            cells = rows.setdefault(str(one["of"]), [*least])
-            if one["temporary_bytes"] is None:
-                cells.append("does not fit")
-                continue
-            memory = " + ".join(
-                f"{one[name] / 1e6:,.0f}" for name in ("argument_bytes", "temporary_bytes")
-            )
-            fits = "" if one["fits"] else ", **too much**"
-            cells.append(f"{memory} MB{fits}; {1e3 * one['floor_seconds']:.3g} ms")
-    return table((head, "GFLOP", "MB", *devices), ([of, *cells] for of, cells in rows.items()))
-
-
-def _report() -> dict:
-    return _result("report_cpu.json")
-
-
-def report_machine() -> str:
-    """Where the recorded report of benchmarks/run.py was measured."""
-    machine = _report()["machine"]
-    names = ("device", "cpu", "cores", "load_average", "python", "jax", "jaxlib", "flax", "torch")
-    return table(("", ""), ((name, machine[name]) for name in names if name in machine))
-
-
-def report_pieces() -> str:
-    """Each piece of the step, its floor and its distance from it."""
-    rows = [
-        (
-            name,
-            f"{x['flops'] / 1e9:.3f}",
-            f"{x['bytes'] / 1e6:.1f}",
-            f"{1e3 * x['floor']:.3g}",
-            f"{1e3 * x['seconds']:.3g}",
-            f"{x['distance']:.1f}",
-        )
-        for name, x in _report()["parts"]["roofline"]["pieces"].items()
-    ]
-    return table(("piece", "GFLOP", "MB", "floor, ms", "measured, ms", "distance"), rows)
-
-
-def report_ratios() -> str:
-    """Peers, our own ways to convolve, and single steps beside lanes."""
-    rows = []
-    for part in _report()["parts"].values():
-        for name, (low, high) in part.get("intervals", {}).items():
-            seconds = (part["seconds"][each]["median"] for each in name.split(" / "))
-            row = name, part["ratios"][name], f"{low:.2f} to {high:.2f}"
-            processor = part["ratios"].get(f"{name}, processor time", "")
-            times = ", ".join(f"{each:.3f}" for each in seconds)
-            rows.append((row[0], f"{row[1]:.2f}", row[2], number(processor, 2), times))
-    head = ("of", "ratio", "95 % interval", "by processor time", "seconds of both")
-    return table(head, rows)
-
-
-def report_scaling() -> str:
-    """Seconds a step and sequences a second by the batch."""
-    rows = [
-        (
-            batch,
-            f"{x['seconds']['median']:.3f}",
-            f"{x['sequences_per_second']:.1f}",
-            f"{x['temporary_bytes'] / 1e6:,.0f} MB",
-        )
-        for batch, x in _report()["parts"]["scaling"]["by_batch"].items()
-    ]
-    return table(("batch", "seconds a step", "sequences a second", "temporary memory"), rows)
-
-
 TABLES: dict[str, Callable[[], str]] = {
     "hard-scenes": hard_scenes,
     "real-clips": real_clips,
@@ -410,11 +332,4 @@ TABLES: dict[str, Callable[[], str]] = {
     "linear-mix-views": linear_mix_views,
     "leaderboard": leaderboard,
     "step-time": step_time_table,
-    "plan-step": partial(plan_table, "step", "batch"),
-    "plan-sweep": partial(plan_table, "sweep", "lanes, batch 8"),
-    "plan-videos": partial(plan_table, "videos", "network"),
-    "report-machine": report_machine,
-    "report-pieces": report_pieces,
-    "report-ratios": report_ratios,
-    "report-scaling": report_scaling,
 }
