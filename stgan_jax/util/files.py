@@ -20,6 +20,12 @@ def local(path: str | os.PathLike) -> Path:
     return Path(name)
 
 
+def cache(name: str) -> Path:
+    """A folder of the user's cache: below XDG_CACHE_HOME, by default ~/.cache."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "stgan_jax" / name
+
+
 @contextlib.contextmanager
 def locked(folder: str | os.PathLike, doing: str) -> Iterator[None]:
     """Keeps other processes from the same work in a folder; ends with the process, however it ends.

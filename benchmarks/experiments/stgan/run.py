@@ -83,7 +83,7 @@ def _trained(seed: int) -> list[Anonymizer]:
     for name, settings, texts in runs:
         alphas = [float(text) for text in texts]
         folder = out / name.replace(" ", "_") / f"seed={seed}"
-        sweep.sweep(settings, catalog.prepare, alphas, [seed], folder)
+        sweep.sweep(settings, catalog.prepare, {"alpha": alphas}, [seed], folder)
         for alpha in alphas:
             model = catalog.load(folder / f"alpha={alpha:g},seed={seed}")
             models.append(model.named(f"{name} {alpha:g}"))
