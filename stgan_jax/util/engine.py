@@ -2,10 +2,13 @@
 
 import contextlib
 import json
+import os
 import shlex
 import signal
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor
 from typing import Any, NamedTuple
@@ -109,9 +112,17 @@ def _local() -> FnApiRunner:
 
 
 def serve() -> None:
-    """A process on this machine, as the runner starts it; ends when that does."""
+    """A process on this machine, as the runner starts it; ends when that does, however it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process stops them
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     sdk_worker_main.main([])
+    os._exit(0)  # threads may be at work still, and could not end it
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.2)
+    os._exit(1)
 
 
 class _Work(beam.DoFn):

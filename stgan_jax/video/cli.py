@@ -167,7 +167,7 @@ def archive(arguments: Sequence[str] | None = None) -> None:
         values, of_beam = _archive_parser().parse_known_intermixed_args(words)
         _check_jobs(values.jobs)
         options = _clip_options(values)
-        logging.getLogger().setLevel(logging.ERROR)  # Beam says what it could do with more packages
+        logging.getLogger().setLevel(logging.CRITICAL)  # what goes wrong is said once
         from stgan_jax.util.engine import Runner
         from stgan_jax.video import walks
         from stgan_jax.video.archive import run, summary
