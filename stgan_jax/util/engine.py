@@ -46,6 +46,13 @@ class Runner(NamedTuple):
     jobs: int = 1
     flags: Sequence[str] = ()
 
+    @classmethod
+    def of_flags(cls, jobs: int, flags: Sequence[str]) -> "Runner":
+        """The runner that --runner=NAME among the flags says."""
+        named = [flag.removeprefix("--runner=") for flag in flags if flag.startswith("--runner=")]
+        others = [flag for flag in flags if not flag.startswith("--runner=")]
+        return cls(named[-1] if named else LOCAL, jobs, others)
+
 
 def run(
     make: Callable[[], Callable[[Any], Any]],
