@@ -104,7 +104,7 @@ def _each(todo: list[Job], run: Callable[[Job], dict[str, Any]], alone: bool) ->
             full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
             if full or (alone and isinstance(error, InputError | OSError)):
                 raise
-            text = reason(job, error)
+            text = reason(job.source, error)
             if alone:
                 raise InputError(f"{text} (--debug shows where)") from error
             results.append({"input": os.fspath(job.source), "error": text, "exit_code": 2})
@@ -137,10 +137,10 @@ def one_clip(
         return _clip(job, model, overwrite, report_beside, options)
 
 
-def reason(job: Job, error: Exception) -> str:
-    """Why a job failed, in a sentence."""
+def reason(source: str | os.PathLike, error: Exception) -> str:
+    """Why an input failed, in a sentence."""
     known = isinstance(error, InputError | OSError)
-    return str(error) if known else f"{job.source}: {errors.unexpected(error)}"
+    return str(error) if known else f"{source}: {errors.unexpected(error)}"
 
 
 @contextlib.contextmanager

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from stgan_jax.util.engine import Runner
-from stgan_jax.video.inputs import Left
 
 _SHOWN = 20  # lines on the screen about what failed and what is left
 
@@ -13,7 +12,7 @@ _SHOWN = 20  # lines on the screen about what failed and what is left
 def build(
     paths: tuple[str, str],
     rows: Sequence[dict[str, Any]],
-    left: Sequence[Left],
+    left: Sequence[dict[str, str]],
     runner: Runner,
     seconds: float,
 ) -> dict[str, Any]:
@@ -24,7 +23,7 @@ def build(
       rows: of each clip or walk `input`, `output`, `exit_code`, and `error`, or `frames`, and of a
         clip `seconds`, `people`, `sightings`, `covered` and `blanked`; `skipped` if it was complete
         before; `retried`, why it was tried again.
-      left: what of the input is neither.
+      left: what of the input is neither, `path` and `why`.
       runner: where it was done.
       seconds: how long this call took.
 
@@ -54,7 +53,7 @@ def build(
         "seconds": round(seconds, 2),
         "frames_per_second": round(sum(row["frames"] for row in new) / seconds, 2),
         "failures": [{"why": why, "clips": count} for why, count in whys.most_common()],
-        "left": [{"path": str(one.path), "why": one.why} for one in left],
+        "left": list(left),
         "files": sorted(rows, key=lambda row: row["input"]),
         "exit_code": 2 if 2 in codes else 3 if 3 in codes else 0,
     }

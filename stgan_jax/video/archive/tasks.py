@@ -16,7 +16,6 @@ from apache_beam.io.filesystems import FileSystems
 
 from stgan_jax.util.errors import InputError
 from stgan_jax.video import inputs, walks
-from stgan_jax.video.inputs import Left
 
 _BUNDLE = 2**26  # bytes of input that one process takes at a time, if there is enough for all
 _LEAST_BUNDLES = 64
@@ -88,8 +87,8 @@ def locks(output: str) -> Path:
     return Path(tempfile.gettempdir(), f"stgan_jax-locks-{name}")
 
 
-def plan(source: str, output: str) -> tuple[list[Task], list[Left]]:
-    """The clips and walks of an archive, and what of it is none of them.
+def plan(source: str, output: str) -> tuple[list[Task], list[dict[str, str]]]:
+    """The clips and walks of an archive, and what of it is none of them: `path` and `why`.
 
     Args:
       source: a folder, a file or a pattern, see `inputs.plan`; on a remote file system its videos
@@ -101,25 +100,24 @@ def plan(source: str, output: str) -> tuple[list[Task], list[Left]]:
     """
     if is_remote(source):
         return _remote(source, output)
-    jobs, left = inputs.plan([source], None if is_remote(output) else output, many=True)
+    jobs, others = inputs.plan([source], None if is_remote(output) else output, many=True)
+    left = [{"path": os.fspath(one.path), "why": one.why} for one in others]
     tasks = []
     for job in jobs:
         target = os.fspath(job.output)
         if is_remote(output):
             if job.source.is_dir():
                 why = "a folder of pictures or walks: those are written to local folders alone"
-                left.append(Left(job.source, why))
+                left.append({"path": os.fspath(job.source), "why": why})
                 continue
             base = Path(source) if os.path.isdir(source) else inputs.literal(Path(source))[0]
             target = join(output, *job.output.relative_to(base).parts)
         if job.kind == "clip":
             tasks.append(Task(os.fspath(job.source), target, size=_size(job.source)))
             continue
-        beside: list[dict[str, str]] = []
-        for name in walks.find(job.source, job.output, beside):
+        for name in walks.find(job.source, job.output, left):
             size = _size(job.source / name)
             tasks.append(Task(os.fspath(job.source), target, name, size))
-        left += [Left(Path(row["path"]), row["why"]) for row in beside]
     return tasks, left
 
 
@@ -131,7 +129,7 @@ def _size(path: Path) -> int:
         return sum(entry.stat().st_size for entry in entries if entry.is_file())
 
 
-def _remote(source: str, output: str) -> tuple[list[Task], list[Left]]:
+def _remote(source: str, output: str) -> tuple[list[Task], list[dict[str, str]]]:
     """The videos that a pattern on a remote file system finds, or in and below a folder, or one."""
     for pattern in (source,) if _MAGIC & set(source) else (join(source, "**"), source):
         [found] = FileSystems.match([pattern])
@@ -145,7 +143,8 @@ def _remote(source: str, output: str) -> tuple[list[Task], list[Left]]:
         if one.path.endswith("/") or not inputs.is_input(Path(name)):
             continue
         if name.suffix.lower() not in inputs.VIDEOS:
-            left.append(Left(one.path, "no video by its name: only those are taken from there"))
+            why = "no video by its name: only those are taken from there"
+            left.append({"path": one.path, "why": why})
             continue
         target = join(output, *name.parent.parts, inputs.beside(Path(name)).name)
         if target in tasks:

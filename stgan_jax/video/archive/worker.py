@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import jax
 from apache_beam.io.filesystem import CompressionTypes
@@ -94,8 +94,7 @@ class Worker:
                     row = where | _figures(self._walk(task) if task.walk else self._clip(task))
                     return row | ({"retried": reasons} if reasons else {})
                 except Exception as error:
-                    job = Job(Path(where["input"]), Path(where["output"]), "clip")
-                    reasons.append(batch.reason(job, error))
+                    reasons.append(batch.reason(where["input"], error))
                     if isinstance(error, InputError):
                         break
         print(f"error: {reasons[-1]}", file=sys.stderr, flush=True)
@@ -186,7 +185,7 @@ def _here(task: Task) -> Iterator[Job]:
         store(io.BytesIO((json.dumps(about, indent=2) + "\n").encode()), task.report)
 
 
-def store(data: IO[bytes], path: str) -> None:
+def store(data: io.BufferedIOBase, path: str) -> None:
     """Writes a file on any file system; it appears complete or not at all."""
     folder, name = os.path.split(path)
     with contextlib.suppress(OSError):  # it is there
