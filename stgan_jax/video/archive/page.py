@@ -4,18 +4,21 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from stgan_jax.video.archive.summary import why
+
 _STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto;
   padding: 0 1rem; }
 h1 { margin-bottom: 0; } p.where { color: #555; margin-top: .2rem; }
-.tiles { display: flex; flex-wrap: wrap; gap: .8rem; margin: 1.2rem 0; }
-.tiles div { background: #f2f2f2; border-radius: .4rem; padding: .6rem 1rem; min-width: 7rem; }
+.tiles { display: grid; grid-template-columns: repeat(auto-fill, minmax(10rem, 1fr)); gap: .8rem;
+  margin: 1.2rem 0; }
+.tiles div { background: #f2f2f2; border-radius: .4rem; padding: .6rem 1rem; }
 .tiles b { display: block; font-size: 1.6rem; font-weight: 600; }
 .tiles .bad { background: #fbe3e1; } .tiles .warn { background: #fff3cd; }
 table { border-collapse: collapse; margin: 1rem 0; width: 100%; }
 th, td { border-bottom: 1px solid #ddd; padding: .25rem .6rem; text-align: right; }
-th:first-child, td:first-child { text-align: left; overflow-wrap: anywhere; }
-td.why { text-align: left; } thead { background: #f2f2f2; }
+th:first-child, td:first-child { text-align: left; overflow-wrap: anywhere; min-width: 14rem; }
+.why { text-align: left; } thead { background: #f2f2f2; }
 tr.bad td { background: #fbe3e1; } tr.warn td { background: #fff9e5; }
 """
 _COUNTS = "frames", "people", "sightings", "covered", "blanked", "seconds"
@@ -51,7 +54,7 @@ def page(result: Mapping[str, Any]) -> str:
 <h2>Every clip</h2>
 <table><thead><tr><th>input</th>{"".join(f"<th>{name}</th>" for name in _COUNTS)}<th></th></tr>
 </thead><tbody>
-{"".join(map(_row, result["files"]))}</tbody></table>
+{"".join(_row(row, result["input"]) for row in result["files"])}</tbody></table>
 </html>
 """
 
@@ -67,19 +70,20 @@ def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[Any]]) -> st
     body = "".join(
         f'<tr><td>{_text(row[0])}</td><td class="why">{_text(row[1])}</td></tr>\n' for row in rows
     )
-    heads = "".join(f"<th>{name}</th>" for name in head)
+    heads = "".join(f'<th class="why">{name}</th>' for name in head)
     return f"""<h2>{title}</h2>
 <table><thead><tr>{heads}</tr></thead><tbody>
 {body}</tbody></table>"""
 
 
-def _row(row: Mapping[str, Any]) -> str:
+def _row(row: Mapping[str, Any], folder: str) -> str:
     kind = {0: "", 3: "warn"}.get(row["exit_code"], "bad")
+    name = row["input"].removeprefix(folder.rstrip("/") + "/")
     cells = "".join(f"<td>{row.get(name, '')}</td>" for name in _COUNTS)
-    notes = [row["error"]] if "error" in row else []
-    notes += [f"tried again after: {why}" for why in row.get("retried", ())]
+    notes = [why(row)] if "error" in row else []
+    notes += [f"tried again after: {text}" for text in row.get("retried", ())]
     notes += ["there already"] if "skipped" in row else []
     return (
-        f'<tr class="{kind}"><td>{_text(row["input"])}</td>{cells}'
+        f'<tr class="{kind}"><td>{_text(name)}</td>{cells}'
         f'<td class="why">{_text("; ".join(notes))}</td></tr>\n'
     )

@@ -1,7 +1,7 @@
 """What became of an archive, in figures."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stgan_jax.util.engine import Runner
@@ -34,7 +34,7 @@ def build(
     """
     complete = [row for row in rows if "error" not in row]
     new = [row for row in complete if "skipped" not in row]
-    whys = Counter(_why(row) for row in rows if "error" in row)
+    whys = Counter(why(row) for row in rows if "error" in row)
     codes = {row["exit_code"] for row in rows} | ({3} if left else set())
     names = "frames", "people", "sightings", "covered", "blanked"
     return {
@@ -52,14 +52,15 @@ def build(
         **{name: sum(row.get(name, 0) for row in complete) for name in names},
         "seconds": round(seconds, 2),
         "frames_per_second": round(sum(row["frames"] for row in new) / seconds, 2),
-        "failures": [{"why": why, "clips": count} for why, count in whys.most_common()],
+        "failures": [{"why": text, "clips": count} for text, count in whys.most_common()],
         "left": list(left),
         "files": sorted(rows, key=lambda row: row["input"]),
         "exit_code": 2 if 2 in codes else 3 if 3 in codes else 0,
     }
 
 
-def _why(row: dict[str, Any]) -> str:
+def why(row: Mapping[str, Any]) -> str:
+    """The reason of a failure, without the clip's name."""
     return row["error"].removeprefix(f"{row['input']}: ")
 
 

@@ -3,6 +3,7 @@
 import html.parser
 import json
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -11,12 +12,15 @@ from concurrent.futures import BrokenExecutor
 from pathlib import Path
 
 import clips
+import numpy as np
 import pytest
 from apache_beam.io.filesystem import CompressionTypes, FileMetadata
 from apache_beam.io.localfilesystem import LocalFileSystem
 
+from stgan_jax.data.walkers import procedural
 from stgan_jax.data.walkers.scenes import Scene
 from stgan_jax.methods import catalog
+from stgan_jax.shapes import gei
 from stgan_jax.util import engine
 from stgan_jax.util.errors import InputError
 from stgan_jax.video import batch, source
@@ -209,6 +213,23 @@ def test_clips_are_read_from_and_written_to_other_file_systems(clip, tmp_path, h
         assert clips.levels(copied) == clips.levels(tmp_path / "out" / made[0])
     with pytest.raises(InputError, match="holds no videos"):
         anonymize("toy://nothing", "toy://out")
+
+
+def test_walks_of_datasets_are_tasks_of_their_own(tmp_path, here):
+    walk = gei.normalize(procedural.silhouettes(90, 90, frames=4), 64, 64) * np.uint8(255)
+    for name, value in {"001/a": walk, "001/b": walk, "002/bad": {}}.items():
+        path = tmp_path / "in" / f"{name}.pkl"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(pickle.dumps(value))
+    for done, there in ((2, 0), (0, 2)):
+        result = anonymize(tmp_path / "in", tmp_path / "out")
+        assert result["clips"] == {"all": 3, "done": done, "there_already": there, "failed": 1}
+    assert result["failures"][0]["clips"] == 1
+    [dataset] = (tmp_path / "out").glob("*_anonymized")
+    assert names(dataset) == {"001/a.pkl", "001/b.pkl"}
+    first, second = (pickle.loads((dataset / f"001/{n}.pkl").read_bytes()) for n in "ab")
+    assert first.shape == walk.shape
+    assert (first != second).any()  # each walk has its own noise
 
 
 def test_bundles_hold_every_task_once_and_about_as_many_bytes():
