@@ -11,6 +11,7 @@ each. A stopped benchmark goes on, part by part, where the same command is run a
 import json
 import os
 import random
+import resource
 import shutil
 import signal
 import statistics
@@ -174,12 +175,15 @@ def _timed(work: Path, jobs: int) -> dict[str, Any]:
     started = time.monotonic()
     memory: list[tuple[int, float]] = []  # complete clips, MB of the largest process
     seen: list[tuple[float, int]] = []
+    used: dict[int, float] = {}
     with open(work / f"timed-{jobs}.log", "w") as log:
         process = subprocess.Popen(_command(str(folder), output, jobs), stdout=log, stderr=log)
         while process.poll() is None:
             count = len(_reports(output)) if output.exists() else 0
             seen.append((time.monotonic() - started, count))
-            sizes = [size for child in _workers(process.pid) if (size := _megabytes(child))]
+            children = _workers(process.pid)
+            used |= {child: own for child in children if (own := _processor_seconds(child))}
+            sizes = [size for child in children if (size := _megabytes(child))]
             if sizes and count:
                 memory.append((count, max(sizes)))
             time.sleep(0.2)
@@ -197,6 +201,7 @@ def _timed(work: Path, jobs: int) -> dict[str, Any]:
         "seconds": round(seconds, 2),
         "clips_per_second": _TIMED.value / seconds,
         "warm_clips_per_second": 0.8 * _TIMED.value / (high - low),
+        "processor_seconds_per_clip": sum(used.values()) / _TIMED.value,
         "megabytes_by_quarter": [round(statistics.median(q)) if q else None for q in quarters],
     }
 
@@ -211,12 +216,21 @@ def _megabytes(pid: int) -> float:
     return int(found[0]) / 1024 if found else 0.0
 
 
+def _processor_seconds(pid: int) -> float:
+    """Of all threads of a process until now."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def _looped(work: Path) -> dict[str, Any]:
     """Seconds for some clips, each by a command of its own."""
     output = work / "looped"
     shutil.rmtree(output, ignore_errors=True)
     output.mkdir()
-    started = time.monotonic()
+    started, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
     for number in range(_LOOPED.value):
         name = f"{number:04d}.mp4"
         command = [sys.executable, _LAUNCH / "anonymize.py", work / "in" / name, "--seed=0"]
@@ -224,9 +238,13 @@ def _looped(work: Path) -> dict[str, Any]:
         done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
         if done.returncode not in (0, 3):
             raise InputError(f"{name}: {done.stderr.strip().splitlines()[-1]}")
-    seconds = time.monotonic() - started
-    return {"clips": _LOOPED.value, "seconds": round(seconds, 2)} | {
-        "clips_per_second": _LOOPED.value / seconds
+    seconds, after = time.monotonic() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return {
+        "clips": _LOOPED.value,
+        "seconds": round(seconds, 2),
+        "clips_per_second": _LOOPED.value / seconds,
+        "processor_seconds_per_clip": used / _LOOPED.value,
     }
 
 
