@@ -59,7 +59,7 @@ class Worker:
     def __init__(self, order: Order):
         """Loads the model, onto a device that no other worker of this machine has taken."""
         self._order = order
-        _take_device(order)
+        _take_device(order.platform)
         model = catalog.load(order.checkpoint).with_options(**order.options.of_model)
         model.require_video()
         self._model = model
@@ -117,14 +117,14 @@ class Worker:
         return {"frames": frames}
 
 
-def _take_device(order: Order) -> None:
-    """Computes on the CPU, or on the first device that no other process of this run has."""
-    if order.platform == "cpu":
+def _take_device(platform: str) -> None:
+    """Computes on the CPU, or on the first device that no other worker of this user has."""
+    if platform == "cpu":
         jax.config.update("jax_platforms", "cpu")
         return
     devices = jax.local_devices()
     for device in devices:
-        path = Path(tempfile.gettempdir(), f"stgan_jax-{order.run}-{device.id}")
+        path = Path(tempfile.gettempdir(), f"stgan_jax-{os.getuid()}-device-{device.id}")
         if _TAKEN.enter_context(files.held(path)) is not None:
             jax.config.update("jax_default_device", device)
             return

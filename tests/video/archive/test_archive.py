@@ -7,11 +7,13 @@ import pickle
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from concurrent.futures import BrokenExecutor
 from pathlib import Path
 
 import clips
+import jax
 import numpy as np
 import pytest
 from apache_beam.io.filesystem import CompressionTypes, FileMetadata
@@ -24,7 +26,7 @@ from stgan_jax.shapes import gei
 from stgan_jax.util import engine
 from stgan_jax.util.errors import InputError
 from stgan_jax.video import batch, source
-from stgan_jax.video.archive import page, run, summary, tasks
+from stgan_jax.video.archive import page, run, summary, tasks, worker
 from stgan_jax.video.archive.tasks import Task
 
 ROOT = Path(__file__).parents[3]
@@ -213,6 +215,36 @@ def test_clips_are_read_from_and_written_to_other_file_systems(clip, tmp_path, h
         assert clips.levels(copied) == clips.levels(tmp_path / "out" / made[0])
     with pytest.raises(InputError, match="holds no videos"):
         anonymize("toy://nothing", "toy://out")
+
+
+def test_workers_share_devices_and_have_two_clips_at_once_there(clip, tmp_path, here, monkeypatch):
+    taken, most, running = [], [], []
+    monkeypatch.setattr(jax.config, "update", lambda name, value: taken.append(value))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    real = batch.one_clip
+
+    def counted(job, *rest, **options):
+        running.append(job)
+        most.append(len(running))
+        time.sleep(0.05)
+        result = real(job, *rest, **options)
+        running.remove(job)
+        return result
+
+    monkeypatch.setattr(batch, "one_clip", counted)
+    written = {}
+    for platform in ("cpu", "gpu", "gpu"):
+        out = tmp_path / f"{platform}{len(written)}"
+        bundle = [Task(str(clip), str(out / f"{n}.mp4")) for n in range(4)]
+        order = worker.Order(None, DIFFERENCE, 1, 0, "run", tmp_path / "locks", platform)
+        most.clear()
+        rows = worker.Worker(order)(bundle)
+        assert max(most) == (1 if platform == "cpu" else 2)
+        assert [row["output"] for row in rows] == [task.output for task in bundle]
+        written[out.name] = [clips.levels(path) for path in sorted(out.glob("*.mp4"))]
+    worker._TAKEN.close()
+    assert taken == ["cpu", *jax.local_devices()[:2]]
+    assert written["cpu0"] == written["gpu1"] == written["gpu2"]
 
 
 def test_walks_of_datasets_are_tasks_of_their_own(tmp_path, here):
