@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
-from apache_beam.options.pipeline_options import PipelineOptions, _BeamArgumentParser
+from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.worker import sdk_worker_main
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
@@ -149,15 +149,10 @@ class _Work(beam.DoFn):
 
 def check(flags: Sequence[str]) -> None:
     """Raises `InputError` for a flag that no part of Beam knows."""
-    parser = _BeamArgumentParser(allow_abbrev=False, add_help=False, conflict_handler="resolve")
-    classes = list(PipelineOptions.__subclasses__())
-    for one in classes:
-        classes += one.__subclasses__()
-        if "_add_argparse_args" in vars(one):
-            one._add_argparse_args(parser)
-    _, unknown = parser.parse_known_args(list(flags))
-    if unknown:
-        raise InputError(f"{unknown[0]}: neither a flag of this command nor one of Beam's")
+    options = PipelineOptions(list(flags))
+    known, every = (options.get_all_options(retain_unknown_options=keep) for keep in (False, True))
+    if unknown := sorted(every.keys() - known.keys()):
+        raise InputError(f"--{unknown[0]}: neither a flag of this command nor one of Beam's")
 
 
 def _remove(folder: str) -> None:

@@ -59,9 +59,8 @@ def anonymize(
     output = None if output is None else files.local(output)
     todo, left = inputs.plan(names, output, many=len(names) > 1)
     alone = len(todo) == 1 and len(names) == 1 and todo[0].source == Path(names[0])
-    single = (options.masks, options.contact_sheet, options.preview, options.background)
-    if any(single) and len(todo) > 1:
-        raise InputError("masks, a background, a preview or a contact sheet go with one input")
+    if len(todo) > 1:
+        refuse_of_one_input(options)
     report_file = None if isinstance(report_to, bool) else report_to
     if report_file:
         files.check_output(report_file)
@@ -101,8 +100,7 @@ def _each(todo: list[Job], run: Callable[[Job], dict[str, Any]], alone: bool) ->
         try:
             results.append(run(job))
         except Exception as error:
-            full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-            if full or (alone and isinstance(error, InputError | OSError)):
+            if is_full(error) or (alone and isinstance(error, InputError | OSError)):
                 raise
             text = reason(job.source, error)
             if alone:
@@ -135,6 +133,17 @@ def one_clip(
     """
     with _prepared(job):
         return _clip(job, model, overwrite, report_beside, options)
+
+
+def refuse_of_one_input(options: ClipOptions) -> None:
+    """Raises `InputError` for options that cannot hold for many clips."""
+    if options.masks or options.contact_sheet or options.preview or options.background:
+        raise InputError("masks, a background, a preview or a contact sheet go with one input")
+
+
+def is_full(error: Exception) -> bool:
+    """Whether a disk or a quota is full, so that nothing more can be written."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def reason(source: str | os.PathLike, error: Exception) -> str:

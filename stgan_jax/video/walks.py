@@ -159,9 +159,14 @@ def processes(jobs: int | None) -> int:
     return (os.cpu_count() or 1) if platform_name() == "cpu" else jax.local_device_count()
 
 
+def chosen_device() -> Any:
+    """The device, or its platform's name, that this process is told to use; None for any."""
+    return getattr(jax.config, "jax_default_device")  # noqa: B009 (its stub lacks it)
+
+
 def platform_name() -> str:
     """Where this process computes: cpu, gpu or tpu."""
-    chosen = getattr(jax.config, "jax_default_device")  # noqa: B009 (its stub lacks it)
+    chosen = chosen_device()
     return jax.default_backend() if chosen is None else getattr(chosen, "platform", str(chosen))
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from stgan_jax.methods import catalog
 from stgan_jax.util import engine, files
 from stgan_jax.util.engine import Runner
-from stgan_jax.video import keys, walks
+from stgan_jax.video import batch, keys, walks
 from stgan_jax.video.archive import page, summary, tasks
 from stgan_jax.video.archive.tasks import Task
 from stgan_jax.video.archive.worker import Order, Worker, store
@@ -56,12 +56,15 @@ def anonymize(
     options = options or ClipOptions()
     runner = runner or Runner(jobs=walks.processes(None))
     engine.check(runner.flags)
+    batch.refuse_of_one_input(options)
     # What fails for every clip fails here.
     catalog.load(checkpoint).with_options(**options.of_model).require_video()
     if not tasks.is_remote(output):
         Path(output).mkdir(parents=True, exist_ok=True)
         files.check_output(Path(output, "archive.json"))
     todo, left = tasks.plan(source, output)
+    # Other machines compute where they can, unless it is said.
+    here = runner.name == engine.LOCAL or walks.chosen_device() is not None
     order = Order(
         checkpoint,
         options,
@@ -69,7 +72,7 @@ def anonymize(
         retries,
         secrets.token_hex(8),
         tasks.locks(output),
-        walks.platform_name(),
+        walks.platform_name() if here else None,
     )
     print(f"{len(todo)} clips and walks", file=sys.stderr)
     rows = _rows(order, todo, runner, tasks.join(output, f".rows-{order.run}"))

@@ -41,7 +41,7 @@ class Order:
       retries: how often a clip is tried again, unless it is the clip that cannot be used.
       run: a name of this call, by which it knows what its own lost processes have left.
       locks: folder of the locks.
-      platform: where to compute: cpu, gpu or tpu.
+      platform: where to compute: cpu, gpu or tpu; None for what each machine has.
     """
 
     checkpoint: str | None
@@ -50,7 +50,7 @@ class Order:
     retries: int
     run: str
     locks: Path
-    platform: str
+    platform: str | None
 
 
 class Worker:
@@ -59,13 +59,14 @@ class Worker:
     def __init__(self, order: Order):
         """Loads the model, onto a device that no other worker of this machine has taken."""
         self._order = order
-        _take_device(order.platform)
+        platform = order.platform or walks.platform_name()
+        _take_device(platform)
         model = catalog.load(order.checkpoint).with_options(**order.options.of_model)
         model.require_video()
         self._model = model
         # What decodes and writes the one computes the other's people meanwhile. On a CPU all the
         # cores are busy as it is.
-        self._at_once = 1 if order.platform == "cpu" else 2
+        self._at_once = 1 if platform == "cpu" else 2
         self._turn = threading.Lock()
 
     def __call__(self, bundle: Sequence[Task]) -> list[dict[str, Any]]:
@@ -95,7 +96,7 @@ class Worker:
                     return row | ({"retried": reasons} if reasons else {})
                 except Exception as error:
                     reasons.append(batch.reason(where["input"], error))
-                    if isinstance(error, InputError):
+                    if isinstance(error, InputError) or batch.is_full(error):
                         break
         print(f"error: {reasons[-1]}", file=sys.stderr, flush=True)
         earlier = {"retried": reasons[:-1]} if len(reasons) > 1 else {}
