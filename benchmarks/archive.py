@@ -32,7 +32,7 @@ from stgan_jax.util.errors import InputError, one_sentence, parse_flags
 
 _WORKDIR = flags.DEFINE_string("workdir", "runs/archive", "Folder of clips, outputs and state.")
 _CLIPS = flags.DEFINE_integer("clips", 500, "All of them.", lower_bound=40)
-_TIMED = flags.DEFINE_integer("timed", 200, "Of them, by one process and by two.", lower_bound=20)
+_TIMED = flags.DEFINE_integer("timed", 400, "Of them, by one process and by two.", lower_bound=20)
 _LOOPED = flags.DEFINE_integer("looped", 10, "Of them, by a command each.", lower_bound=1)
 _KILLS = flags.DEFINE_integer("kills", 10, "How often the archive is killed.", lower_bound=0)
 _PEOPLE = flags.DEFINE_string("people", "difference", "How people are found: or networks.")
@@ -114,27 +114,25 @@ def _killed(work: Path) -> dict[str, Any]:
     good = _CLIPS.value - _CLIPS.value // _BROKEN
     complete: dict[str, int] = {}
     kills, changed, victims = [], 0, []
+    step = max(1, 2 * good // (_KILLS.value + 3))
     with open(work / "killed.log", "w") as log:
         for number in range(_KILLS.value + 1):
-            process = subprocess.Popen(_command(f"{work}/in", output, 2), stdout=log, stderr=log)
-            enough = len(complete) + rng.randint(0, max(1, 2 * good // (_KILLS.value + 2)))
-            while process.poll() is None and (
-                number == _KILLS.value or len(_reports(output)) < min(enough, good - 1)
-            ):
-                time.sleep(0.05)
-            if process.poll() is None:
-                time.sleep(rng.random())
-                workers = _workers(process.pid)
-                # The command, and every third time one of its processes, which it goes on without.
-                victim = rng.choice(workers) if number % 3 == 2 and workers else process.pid
-                os.kill(victim, signal.SIGKILL)
-                victims.append("process" if victim != process.pid else "command")
-                if victim != process.pid:
-                    while process.poll() is None and len(_reports(output)) < good - 1:
-                        time.sleep(0.05)
-                    process.kill()
-                process.wait()
             kills.append(len(complete))
+            process = subprocess.Popen(_command(f"{work}/in", output, 2), stdout=log, stderr=log)
+            if number == _KILLS.value:
+                process.wait()
+            # Every third time one of its processes first, which it goes on without.
+            elif number % 3 == 2 and _reached(
+                process, output, len(complete) + rng.randint(1, step)
+            ):
+                os.kill(rng.choice(_workers(process.pid)), signal.SIGKILL)
+                victims.append(f"a process at {len(_reports(output))}")
+            if process.poll() is None:
+                _reached(process, output, len(_reports(output)) + rng.randint(0, step))
+                time.sleep(rng.random())
+                process.kill()
+                victims.append(f"the command at {len(_reports(output))}")
+                process.wait()
             now = _reports(output)
             changed += sum(now.get(name) != when for name, when in complete.items())
             complete = now
@@ -155,6 +153,14 @@ def _killed(work: Path) -> dict[str, Any]:
         "failed_with_reasons": summary["failures"],
         "as_expected": made == sorted(wanted) and not changed and not short and listed,
     }
+
+
+def _reached(process: subprocess.Popen, output: Path, count: int) -> bool:
+    """Waits until so many clips are complete; whether that was before the command ended."""
+    good = _CLIPS.value - _CLIPS.value // _BROKEN
+    while process.poll() is None and len(_reports(output)) < min(count, good - 1):
+        time.sleep(0.05)
+    return process.poll() is None
 
 
 def _workers(pid: int) -> list[int]:
@@ -190,9 +196,9 @@ def _timed(work: Path, jobs: int) -> dict[str, Any]:
     seconds = time.monotonic() - started
     if process.returncode not in (0, 3) or len(_reports(output)) != _TIMED.value:
         raise InputError(f"{work}/timed-{jobs}.log: says what failed")
-    quarters = [
-        [size for count, size in memory if i <= 4 * (count - 1) / _TIMED.value < i + 1]
-        for i in range(4)
+    eighths = [
+        [size for count, size in memory if i <= 8 * (count - 1) / _TIMED.value < i + 1]
+        for i in range(8)
     ]
     # From a tenth of the clips to nine tenths: without starts and ends.
     low, high = (next(s for s, n in seen if n >= share * _TIMED.value) for share in (0.1, 0.9))
@@ -202,7 +208,7 @@ def _timed(work: Path, jobs: int) -> dict[str, Any]:
         "clips_per_second": _TIMED.value / seconds,
         "warm_clips_per_second": 0.8 * _TIMED.value / (high - low),
         "processor_seconds_per_clip": sum(used.values()) / _TIMED.value,
-        "megabytes_by_quarter": [round(statistics.median(q)) if q else None for q in quarters],
+        "megabytes_by_eighth": [round(statistics.median(q)) if q else None for q in eighths],
     }
 
 
