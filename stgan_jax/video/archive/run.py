@@ -59,10 +59,10 @@ def anonymize(
     batch.refuse_of_one_input(options)
     # What fails for every clip fails here.
     catalog.load(checkpoint).with_options(**options.of_model).require_video()
+    todo, left = tasks.plan(source, output)
     if not tasks.is_remote(output):
         Path(output).mkdir(parents=True, exist_ok=True)
         files.check_output(Path(output, "archive.json"))
-    todo, left = tasks.plan(source, output)
     # Other machines compute where they can, unless it is said.
     here = runner.name == engine.LOCAL or walks.chosen_device() is not None
     order = Order(

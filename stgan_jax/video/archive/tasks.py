@@ -1,6 +1,7 @@
 """What an archive consists of: clips and walks, here or on any file system that Beam knows."""
 
 import dataclasses
+import glob
 import hashlib
 import heapq
 import json
@@ -19,7 +20,6 @@ from stgan_jax.video import inputs, walks
 
 _BUNDLE = 2**26  # bytes of input that one process takes at a time, if there is enough for all
 _LEAST_BUNDLES = 64
-_MAGIC = frozenset("*?[")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,10 +96,14 @@ def plan(source: str, output: str) -> tuple[list[Task], list[dict[str, str]]]:
       output: the folder of outputs, in which the tree of folders is kept.
 
     Raises:
-      InputError: there is nothing, or two inputs with one output.
+      InputError: there is nothing, the output is the input, or two inputs have one output.
     """
     if is_remote(source):
         return _remote(source, output)
+    if not (os.path.exists(source) or glob.has_magic(source)):
+        raise InputError(f"{source}: no such file or folder")
+    if os.path.isdir(source) and os.path.exists(output) and os.path.samefile(source, output):
+        raise InputError(f"{output}: is the input, name another folder")
     jobs, others = inputs.plan([source], None if is_remote(output) else output, many=True)
     left = [{"path": os.fspath(one.path), "why": one.why} for one in others]
     tasks = []
@@ -131,7 +135,7 @@ def _size(path: Path) -> int:
 
 def _remote(source: str, output: str) -> tuple[list[Task], list[dict[str, str]]]:
     """The videos that a pattern on a remote file system finds, or in and below a folder, or one."""
-    for pattern in (source,) if _MAGIC & set(source) else (join(source, "**"), source):
+    for pattern in (source,) if glob.has_magic(source) else (join(source, "**"), source):
         [found] = FileSystems.match([pattern])
         base = re.split(r"[*?[]", pattern)[0].rpartition("/")[0]
         if found.metadata_list:

@@ -25,12 +25,13 @@ from stgan_jax.methods import catalog
 from stgan_jax.shapes import gei
 from stgan_jax.util import engine
 from stgan_jax.util.errors import InputError
-from stgan_jax.video import batch, source
+from stgan_jax.video import batch
 from stgan_jax.video.archive import page, run, summary, tasks, worker
 from stgan_jax.video.archive.tasks import Task
+from stgan_jax.video.source import ClipOptions
 
 ROOT = Path(__file__).parents[3]
-DIFFERENCE = source.ClipOptions(people="difference", seed=1)
+DIFFERENCE = ClipOptions(people="difference", seed=1)
 
 
 @pytest.fixture(scope="module")
@@ -305,6 +306,20 @@ def test_the_summary_is_a_page_that_says_it_all():
     shown.feed(page.page(result))
     for word in ("n.txt", "no video", "cut", "tried again after: x", "<b>", "a.mp4"):
         assert word in shown.text
+
+
+def test_what_cannot_be_begun_is_said(tmp_path, here):
+    (tmp_path / "in").mkdir()
+    for source, output, why in (
+        ("none", "out", "none: no such file or folder"),
+        ("in", "in", "in: is the input"),
+        ("in", "out", "in: holds no videos"),
+    ):
+        with pytest.raises(InputError, match=why):
+            anonymize(tmp_path / source, tmp_path / output)
+    with pytest.raises(InputError, match="go with one input"):
+        run.anonymize("in", "out", ClipOptions(masks="masks"))
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
 
 
 def test_flags_of_nobody_are_refused():
