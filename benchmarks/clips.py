@@ -208,6 +208,34 @@ def damaged(data: bytes, seed: int) -> bytes:
     return out.tobytes()
 
 
+def broken(folder: Path, source: Path) -> list[Path]:
+    """Writes ten files that no video can be made of, each for another reason; `source` is good."""
+    data = source.read_bytes()
+    noise = np.random.default_rng(0).bytes(len(data))
+    grey = np.full((64, 64, 3), 128, np.uint8)
+    contents = {
+        "empty.mp4": b"",
+        "text.mp4": b"no video\n" * 99,
+        "noise.avi": noise,
+        "start.mp4": data[: len(data) // 2],  # without what an .mp4 has at its end
+        "zeros.mov": bytes(len(data)),
+        "archive.mkv": b"PK\x03\x04" + noise,
+        "overwritten.mp4": noise[:2048] + data[2048:],
+    }
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    paths = [folder / name for name in contents]
+    paths += [write(folder / "nobody.mp4", [grey] * 12), write(folder / "picture.mp4", [grey])]
+    with av.open(str(folder / "sound.mp4"), "w") as container:
+        track = container.add_stream("aac", rate=48_000)
+        track.codec_context.layout = "mono"
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
+        frame.sample_rate = 48_000
+        container.mux(track.encode(frame))
+        container.mux(track.encode(None))
+    return [*paths, folder / "sound.mp4"]
+
+
 def times(path):
     """Seconds at which the frames of a video are shown."""
     with av.open(str(path)) as container:

@@ -29,35 +29,34 @@ _DETECTOR = flags.DEFINE_list("detector", [], "For frame scores: ONNX, or Darkne
 _DETECTOR_INPUT = flags.DEFINE_list("detector_input", ["0", "640"], "Its class 'person', its side.")
 _ACTION = flags.DEFINE_string("action", None, "For video scores: ONNX, takes clips.")
 _ACTION_INPUT = flags.DEFINE_list("action_input", ["0", "16", "112"], "Walking, frames, side.")
-_JOBS = flags.DEFINE_integer("jobs", 1, "Processes that share the checkpoints.")
-_SHARE = flags.DEFINE_string("share", "", "2/3: only fills --cache, for the second third.")
+_JOBS = flags.DEFINE_integer("jobs", 1, "Processes that share the figures.", lower_bound=1)
+_BEAM = flags.DEFINE_list("beam", [], "Apache Beam's flags, for other machines: --runner=...,...")
 _STUDY = flags.DEFINE_string("study", None, "A report of study.py, to be added to this one.")
 
 
 def main(_):
     with one_sentence():
-        from stgan_jax.evaluation import detectors, published, report, run, shares  # slow to load
-        from stgan_jax.evaluation.walks import Walks
-        from stgan_jax.methods import baselines, catalog, peers
+        from stgan_jax.evaluation import cells, report, run  # slow to load
         from stgan_jax.study import report as study
 
         chosen = _RECOGNIZERS.value, _ATTACKS.value
         settings = run.settings(_QUICK.value, *chosen, _SEED.value, _NETWORKS.value)
         frames = numbers("--detector_input", _DETECTOR_INPUT.value)
         clips = numbers("--action_input", _ACTION_INPUT.value)
-        scorers = detectors.from_flags(_DETECTOR.value, frames, _ACTION.value, clips)
+        views = numbers("--views", _VIEWS.value)
         opinions = study.load(_STUDY.value) if _STUDY.value else None
         report.check(_OUT.value)
-        methods = catalog.load_all(_CHECKPOINT.value) + peers.named(_PEERS.value)
-        methods += [baselines.LinearMix(_MIX.value, 0.3)] if _MIX.value else []
-        views = numbers("--views", _VIEWS.value)
-        walks = Walks.of_dataset(_DATASET.value, _DATA_DIR.value, views, _CONDITIONS.value)
-        methods += published.from_flags(_PUBLISHED.value, walks)
-        methods = methods[shares.in_shares(_JOBS.value, _SHARE.value)]
-        known = _CACHE.value, walks.dataset, run.Instruments(catalog.gait_reader(), *scorers)
+        load = cells.Compared(
+            *(_DATASET.value, _DATA_DIR.value, views, _CONDITIONS.value),
+            *(_CHECKPOINT.value, _MIX.value, _PEERS.value, _PUBLISHED.value),
+            *(_DETECTOR.value, frames, _ACTION.value, clips),
+        )
+        where = settings, _CACHE.value, _JOBS.value, _BEAM.value
+        several = _JOBS.value > 1 or _BEAM.value
+        methods, walks, instruments = cells.fill(load, *where) if several else load()
+        known = _CACHE.value, walks.dataset, instruments
         figures, pictures = run.evaluate(methods, walks, settings, *known)
-        if not _SHARE.value:
-            print(report.write(_OUT.value, {**figures, "study": opinions}, pictures))
+        print(report.write(_OUT.value, {**figures, "study": opinions}, pictures))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Int
 from tqdm import tqdm
 
 from stgan_jax.evaluation import attacks, fusion, gaits, numbers, recognizers
@@ -89,6 +88,33 @@ class Attackers:
             }
         return out
 
+    def pieces(self, method: Anonymizer, attack_names: Sequence[str]) -> list[tuple[str, int]]:
+        """What of a method's walks these attacks need: parts, and numbers of blocks in them."""
+        needed = ["probes"]
+        for part, known in zip(("training", "gallery"), range(2), strict=True):
+            if method is self._plain or any(ATTACKS[name][known] for name in attack_names):
+                needed.append(part)
+        own = self._gaits(method)
+        return [(part, number) for part in needed for number in range(own.blocks(part))]
+
+    def prepare(self, method: Anonymizer, part: str, number: int) -> None:
+        """Anonymises one block of a part's walks, into the cache."""
+        self._gaits(method).block(part, number)
+
+    def learns(self, method: Anonymizer, attack_names: Sequence[str]) -> bool:
+        """Whether recognisers learn from a method's walks in one of these attacks."""
+        return method is self._plain or any(ATTACKS[name][0] for name in attack_names)
+
+    def train(self, method: Anonymizer, name: str) -> None:
+        """Trains a recogniser on a method's walks, into the cache."""
+        self._recognizer(name, apart(self._gaits(method)["training"])[0])
+
+    def _recognizer(self, name: str, learnt: AlignedGaits) -> recognizers.Recognizer:
+        settings = self._settings
+        return recognizers.cached(
+            self._cache.folder, name, learnt, settings.seed, settings.of(name)
+        )
+
     def _figures(self, own: "_MethodGaits", name: str, attack: str) -> dict[str, Any]:
         across = self._settings.across_views
         if name == fusion.NAME:
@@ -120,9 +146,7 @@ class Attackers:
         gallery, probes = knows["gallery"], (plain if attack == "clean" else own)["probes"]
         learnt, weighing = apart(learns["training"])
         settings = self._settings
-        recognizer = recognizers.cached(
-            self._cache.folder, name, learnt, settings.seed, settings.of(name)
-        )
+        recognizer = self._recognizer(name, learnt)
         match = functools.partial(attacks.matching, across_views=settings.across_views)
         parts = {}
         if isinstance(recognizer, recognizers.InParts):
@@ -209,13 +233,17 @@ class _MethodGaits:
 
     def __getitem__(self, part: str) -> AlignedGaits:
         if part not in self._gaits:
-            index = np.flatnonzero(self._parts[part].mask)
-            blocks = [self._block(part, index[i : i + _KEPT]) for i in range(0, len(index), _KEPT)]
+            blocks = [self.block(part, number) for number in range(self.blocks(part))]
             self._gaits[part] = gaits.joined(blocks)
         return self._gaits[part]
 
-    def _block(self, part: str, index: Int[np.ndarray, " B"]) -> AlignedGaits:
+    def blocks(self, part: str) -> int:
+        """How many files of the cache a part takes."""
+        return -(-int(self._parts[part].mask.sum()) // _KEPT)
+
+    def block(self, part: str, number: int) -> AlignedGaits:
         """Some of a part's walks, from the cache if they are there."""
+        index = np.flatnonzero(self._parts[part].mask)[number * _KEPT :][:_KEPT]
         seed = self._parts[part].seed
         what = "to learn from" if part == "training" else part
         read = [numbers.VERSION, self._reader.digest] if self._reader else []

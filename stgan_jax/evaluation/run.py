@@ -96,6 +96,68 @@ class Instruments(NamedTuple):
 NO_INSTRUMENTS = Instruments()
 
 
+class Evaluation:
+    """Figures of methods, each computed when it is asked for, and kept in the cache.
+
+    Attributes:
+      compared: the methods, the unprotected walks first.
+      walks: those that all of them have.
+    """
+
+    def __init__(
+        self,
+        methods: Sequence[Anonymizer],
+        walks: Walks,
+        settings: EvaluationSettings,
+        cache: str | os.PathLike,
+        dataset: str = "",
+        instruments: Instruments = NO_INSTRUMENTS,
+    ):
+        """See `evaluate`."""
+        self._settings, self._instruments = settings, instruments
+        self.walks = walks = published.common(walks, methods)
+        self._parts = walks.parts(settings.seed)
+        self.compared = _plain_first(methods)
+        self._cache = Cache(
+            cache, [__version__, report.VERSION, dataset, walks.digest(), settings.seed]
+        )
+        reads = [name for name in settings.recognizers if recognizers.KINDS[name].reads]
+        if reads and instruments.reader is None:
+            raise InputError(f"{reads[0]} needs a reader of gaits: give one, or leave it out")
+        chosen = AttackSettings(
+            settings.recognizers, settings.across_views, settings.size, settings.seed
+        )
+        reader = instruments.reader if reads else None
+        self.attackers = Attackers(
+            self.compared[0], walks, self._parts, self._cache, chosen, reader
+        )
+
+    def recovery(self, method: Anonymizer) -> dict[str, Any] | None:
+        """See `recovery.attack`; None if there is nothing to learn from, or none is wanted."""
+        count = self._settings.recovery_walks
+        if not count or _missing(method).get("training") == "all":
+            return None
+        return recovery.attack(method, self.walks, self._parts, self._cache, count)
+
+    def naturalness(
+        self, methods: Sequence[Anonymizer]
+    ) -> tuple[list[dict[str, Any]], dict[str, UInt8[np.ndarray, "_ _"]]]:
+        """See `naturalness.compare`; the first method leaves walks as they are."""
+        return naturalness.compare(
+            methods,
+            self.walks,
+            self._parts,
+            self._cache,
+            self._settings.natural_walks,
+            self._instruments.detector,
+            self._instruments.action,
+        )
+
+    def counts(self) -> dict[str, int]:
+        """How many walks there are in each part."""
+        return {n: int(self._parts[n].mask.sum()) for n in ("training", "gallery", "probes")}
+
+
 def evaluate(
     methods: Sequence[Anonymizer],
     walks: Walks,
@@ -121,42 +183,30 @@ def evaluate(
     Raises:
       InputError: too few people or walks for a figure, or two methods of one name.
     """
-    reader, detector, action = instruments
-    walks = published.common(walks, methods)
-    parts = walks.parts(settings.seed)
-    compared = _plain_first(methods)
-    known = Cache(cache, [__version__, report.VERSION, dataset, walks.digest(), settings.seed])
+    evaluation = Evaluation(methods, walks, settings, cache, dataset, instruments)
+    compared, walks = evaluation.compared, evaluation.walks
     rows = [
         {name: getattr(method, name) for name in ("name", "kind", "alpha", "codec", "digest")}
         for method in compared
     ]
     for row, method in zip(rows, compared, strict=True):
-        row["missing"] = dict(getattr(method, "missing", {}))
-
-    reads = [name for name in settings.recognizers if recognizers.KINDS[name].reads]
-    if reads and reader is None:
-        raise InputError(f"{reads[0]} needs a reader of gaits: give one, or leave it out")
-    chosen = AttackSettings(
-        settings.recognizers, settings.across_views, settings.size, settings.seed
-    )
-    attackers = Attackers(compared[0], walks, parts, known, chosen, reader if reads else None)
+        row["missing"] = _missing(method)
     for row, method in zip(rows, compared, strict=True):
-        row["privacy"] = attackers.figures(method, _possible(method, settings.attacks))
-
-    if settings.recovery_walks:
-        for row, method in zip(rows, compared, strict=True):
-            if row["missing"].get("training") == "all":
-                continue  # nothing to learn from
-            row["recovery"] = recovery.attack(method, walks, parts, known, settings.recovery_walks)
-
-    natural, pictures = naturalness.compare(
-        compared, walks, parts, known, settings.natural_walks, detector, action
-    )
+        names = possible(method, settings.attacks)
+        for name in sorted(set(settings.attacks) - set(names)):
+            gone = " and ".join(role for role, n in row["missing"].items() if n == "all")
+            print(f"{method.name}: no {name} attack, as its tree has no walk of the {gone}")
+        row["privacy"] = evaluation.attackers.figures(method, names)
+    for row, method in zip(rows, compared, strict=True):
+        if (recovered := evaluation.recovery(method)) is not None:
+            row["recovery"] = recovered
+    natural, pictures = evaluation.naturalness(compared)
     for row, figures in zip(rows, natural, strict=True):
         row["naturalness"] = figures
 
     training, test = walks.roles()
     learnt, weighing = split(training)
+    detector, action = instruments.detector, instruments.action
     return {
         "version": report.VERSION,
         "protocol": PROTOCOL,
@@ -164,7 +214,7 @@ def evaluate(
         "views": walks.views(),
         "frames": FRAMES,
         "subjects": {"recognizers": list(learnt), "weighing": list(weighing), "test": list(test)},
-        "walks": {name: int(parts[name].mask.sum()) for name in ("training", "gallery", "probes")},
+        "walks": evaluation.counts(),
         "recognizers": list(settings.recognizers),
         "size": settings.size,
         "attacks": list(settings.attacks),
@@ -175,15 +225,14 @@ def evaluate(
     }, pictures
 
 
-def _possible(method: Anonymizer, names: Sequence[str]) -> Sequence[str]:
-    """The attacks for which a method has walks; a line says which are left out."""
-    if not isinstance(method, Published):
-        return names
-    possible = method.attacks(names)
-    for name in sorted(set(names) - set(possible)):
-        gone = " and ".join(role for role, count in method.missing.items() if count == "all")
-        print(f"{method.name}: no {name} attack, as its tree has no walk of the {gone}")
-    return possible
+def _missing(method: Anonymizer) -> dict[str, Any]:
+    """Which walks a method lacks that was published elsewhere."""
+    return dict(getattr(method, "missing", {}))
+
+
+def possible(method: Anonymizer, names: Sequence[str]) -> Sequence[str]:
+    """The attacks for which a method has walks."""
+    return method.attacks(names) if isinstance(method, Published) else names
 
 
 def _plain_first(methods: Sequence[Anonymizer]) -> list[Anonymizer]:

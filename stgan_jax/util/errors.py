@@ -69,7 +69,7 @@ def _sentence(error: Exception) -> str:
     if isinstance(error, ModuleNotFoundError) and not str(error.name).startswith("stgan_jax"):
         return (
             f"{error.name} is not installed: "
-            "pip install 'stgan-jax[train,evaluate,study]' brings it"
+            "pip install 'stgan-jax[train,evaluate,study,archive]' brings it"
         )
     if isinstance(error, MemoryError | BrokenExecutor):
         return "memory ran out, or a process was killed: try fewer --jobs, or smaller inputs"

@@ -21,43 +21,76 @@ def local(path: str | os.PathLike) -> Path:
     return Path(name)
 
 
+def cache(name: str) -> Path:
+    """A folder of the user's cache: below XDG_CACHE_HOME, by default ~/.cache."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "stgan_jax" / name
+
+
 @contextlib.contextmanager
-def locked(folder: str | os.PathLike, doing: str) -> Iterator[None]:
-    """Keeps other processes from the same work in a folder; ends with the process, however it ends.
+def held(path: str | os.PathLike, wait: bool = False) -> Iterator[int | None]:
+    """Holds a lock that is a file; it ends with the process, however that ends.
 
     Args:
-      folder: exists; the lock is a file in it, which is removed in the end.
+      path: of the lock, in a folder that exists. The file is removed in the end, and left by a
+        process that is killed.
+      wait: for whoever holds it.
+
+    Yields:
+      the open file, which may be read and written; None if another process holds it.
+
+    Raises:
+      OSError: it cannot be written.
+    """
+    path = Path(path)
+    while True:
+        lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            if os.path.exists(path) and os.path.samestat(os.stat(path), os.fstat(lock)):
+                break  # not that of a process that has just ended
+        except BlockingIOError:
+            os.close(lock)
+            yield None
+            return
+        except OSError:  # a file system without locks
+            break
+        os.close(lock)
+    try:
+        yield lock
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(lock)
+
+
+@contextlib.contextmanager
+def locked(folder: str | os.PathLike, doing: str) -> Iterator[None]:
+    """Keeps other processes from the same work in a folder, see `held`.
+
+    Args:
+      folder: exists; the lock is a file in it.
       doing: what is done there, for the sentence, as "is trained in".
 
     Raises:
       InputError: another process does it.
     """
     path = Path(folder) / ".lock"
-    while True:
+    with contextlib.ExitStack() as stack:
         try:
-            lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+            lock = stack.enter_context(held(path))
         except OSError as error:
             raise InputError(f"{folder}: cannot write there ({error.strerror})") from error
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.path.exists(path) and os.path.samestat(os.stat(path), os.fstat(lock)):
-                break  # not that of a process that has just ended
-        except BlockingIOError as error:
-            other = os.pread(lock, 20, 0).decode() or "another"
-            os.close(lock)
+        if lock is None:
+            other = "another"
+            with contextlib.suppress(OSError):  # it may have ended
+                other = path.read_text() or other
             raise InputError(
                 f"{folder}: {doing} by another process ({other}): wait for it, end it, or name "
                 "another folder"
-            ) from error
-        except OSError:  # a file system without locks
-            break
-        os.close(lock)
-    try:
+            )
+        os.ftruncate(lock, 0)
         os.pwrite(lock, str(os.getpid()).encode(), 0)
         yield
-    finally:
-        path.unlink(missing_ok=True)
-        os.close(lock)
 
 
 _OF_SYSTEMS = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir"})

@@ -4,7 +4,7 @@ import contextlib
 import errno
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,13 +59,8 @@ def anonymize(
     output = None if output is None else files.local(output)
     todo, left = inputs.plan(names, output, many=len(names) > 1)
     alone = len(todo) == 1 and len(names) == 1 and todo[0].source == Path(names[0])
-    single = (options.masks, options.contact_sheet, options.preview, options.background)
-    decided = options.decisions is not None and os.fspath(options.decisions) != "beside"
-    if (any(single) or decided) and len(todo) > 1:
-        raise InputError(
-            "masks, a background, a preview, a contact sheet or a file of decisions go with one "
-            "input"
-        )
+    if len(todo) > 1:
+        refuse_of_one_input(options)
     report_file = None if isinstance(report_to, bool) else report_to
     if report_file:
         files.check_output(report_file)
@@ -79,9 +74,10 @@ def anonymize(
 
     def run(job: Job) -> dict[str, Any]:
         if job.kind == "clip":
-            return _clip(job, model, overwrite, report_to is True, options)
+            return one_clip(job, model, options, overwrite, report_beside=report_to is True)
         source = model if loaded or walks.processes(jobs) == 1 else checkpoint
-        return _dataset(job, source, overwrite, jobs, options)
+        with _prepared(job):
+            return _dataset(job, source, overwrite, jobs, options)
 
     results = _each(todo, run, alone)
     rows = [{"path": os.fspath(one.path), "why": one.why} for one in left]
@@ -99,28 +95,83 @@ def _each(todo: list[Job], run: Callable[[Job], dict[str, Any]], alone: bool) ->
     """The result of each job; a job that fails has an `error`, and raises if it is `alone`."""
     results = []
     for job in tqdm(todo, desc="all", unit="file", disable=len(todo) < 2):
-        files.sweep(job.output)
         if len(todo) > 1:
             tqdm.write(os.fspath(job.source))
-        folders = (job.output.parent, *job.output.parent.parents) if job.in_tree else ()
-        created = [folder for folder in folders if not folder.exists()]
         try:
-            if created:
-                created[0].mkdir(parents=True)
             results.append(run(job))
         except Exception as error:
-            with contextlib.suppress(OSError):  # not empty: another input's
-                for folder in created:
-                    folder.rmdir()
-            full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-            known = isinstance(error, InputError | OSError)
-            if full or (alone and known):
+            if is_full(error) or (alone and isinstance(error, InputError | OSError)):
                 raise
-            text = str(error) if known else f"{job.source}: {errors.unexpected(error)}"
+            text = reason(job.source, error)
             if alone:
                 raise InputError(f"{text} (--debug shows where)") from error
             results.append({"input": os.fspath(job.source), "error": text, "exit_code": 2})
     return results
+
+
+def one_clip(
+    job: Job,
+    model: api.Anonymizer,
+    options: ClipOptions,
+    overwrite: bool = False,
+    report_beside: bool = False,
+) -> dict[str, Any]:
+    """Anonymises a clip of many: what a batch and an archive do with each.
+
+    Args:
+      job: its input and output. Folders of a tree are created, and removed if it fails.
+      model: the anonymiser.
+      options: how it is anonymised.
+      overwrite: replaces an output that is there, which otherwise is `skipped`.
+      report_beside: writes the report beside the output.
+
+    Returns:
+      the report of `clip.anonymize_video`, or that it was `skipped`.
+
+    Raises:
+      Exception: whatever goes wrong, see `reason`; nothing is written then.
+    """
+    with _prepared(job):
+        return _clip(job, model, overwrite, report_beside, options)
+
+
+def refuse_of_one_input(options: ClipOptions) -> None:
+    """Raises `InputError` for options that cannot hold for many clips."""
+    single = options.masks, options.contact_sheet, options.preview, options.background
+    decided = options.decisions is not None and os.fspath(options.decisions) != "beside"
+    if any(single) or decided:
+        raise InputError(
+            "masks, a background, a preview, a contact sheet or a file of decisions go with one "
+            "input"
+        )
+
+
+def is_full(error: Exception) -> bool:
+    """Whether a disk or a quota is full, so that nothing more can be written."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def reason(source: str | os.PathLike, error: Exception) -> str:
+    """Why an input failed, in a sentence."""
+    known = isinstance(error, InputError | OSError)
+    return str(error) if known else f"{source}: {errors.unexpected(error)}"
+
+
+@contextlib.contextmanager
+def _prepared(job: Job) -> Iterator[None]:
+    """Clears away what a killed process left, and makes the output's folders, for a job's work."""
+    files.sweep(job.output)
+    folders = (job.output.parent, *job.output.parent.parents) if job.in_tree else ()
+    created = [folder for folder in folders if not folder.exists()]
+    try:
+        if created:
+            created[0].mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):  # not empty: another input's
+            for folder in created:
+                folder.rmdir()
+        raise
 
 
 def _check_written(todo: list[Job], paths: Sequence[str | os.PathLike | None]) -> None:

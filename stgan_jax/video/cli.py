@@ -13,6 +13,7 @@ where it is mended and signed off; a file of that name is ./review.
 import argparse
 import dataclasses
 import io
+import logging
 import os
 import signal
 import sys
@@ -44,11 +45,39 @@ def _parser() -> argparse.ArgumentParser:
     add("--jobs", type=int, help="Processes for datasets. Default: one a core, or one a GPU.")
     add("--device", choices=["auto", "cpu", "gpu", "tpu"], default="auto", help="Where to compute.")
     add("--debug", action="store_true", help="Show where an error comes from.")
+    _add_flags_of_clips(parser)
+    one = parser.add_argument_group("one input").add_argument
+    one("--masks", help="Folder with a PNG for each frame: people's ids, 0 is nobody.")
+    one("--background", help="Picture of the empty scene; with masks also a video of it.")
+    one("--preview", help="PNG to write: a few frames of the result.")
+    one("--contact_sheet", help="PNG to write, before and after. It shows the original people.")
+    _add_review_flags(parser.add_argument_group("review").add_argument)
+    return parser
+
+
+def _archive_parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        "archive.py",
+        description="Anonymises thousands of clips by several processes, or by many machines.",
+        epilog="All other flags are Apache Beam's, as a runner takes them.",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("input", metavar="IN", help="Folder, file or pattern, also gs://, s3://, hdfs://.")
+    add("output", metavar="OUT", help="Folder of outputs and of the summary.")
+    add("--runner", default="DirectRunner", help="Of Beam: FlinkRunner, SparkRunner, ...")
+    add("--jobs", type=int, help="Processes here. Default: one a core, or one a GPU.")
+    add("--retries", type=int, default=2, help="How often what may pass is tried again.")
+    add("--device", choices=["auto", "cpu", "gpu", "tpu"], default="auto", help="Where to compute.")
+    add("--debug", action="store_true", help="Show where an error comes from.")
+    _add_flags_of_clips(parser)
+    return parser
+
+
+def _add_flags_of_clips(parser: argparse.ArgumentParser) -> None:
     _add_model_flags(parser.add_argument_group("the new walkers").add_argument)
     _add_video_flags(parser.add_argument_group("videos").add_argument)
     _add_people_flags(parser.add_argument_group("people and scene").add_argument)
-    _add_review_flags(parser.add_argument_group("review").add_argument)
-    return parser
 
 
 def _add_model_flags(add) -> None:
@@ -95,15 +124,11 @@ def _add_video_flags(add) -> None:
         action="store_true",
         help="Steady a camera that moves: frames are enlarged by up to 1.2, and their edges cut.",
     )
-    add("--preview", help="PNG to write: a few frames of the result.")
-    add("--contact_sheet", help="PNG to write, before and after. It shows the original people.")
 
 
 def _add_people_flags(add) -> None:
-    add("--masks", help="Folder with a PNG for each frame: people's ids, 0 is nobody.")
     add("--segmenter", help="ONNX network that segments people.")
     add("--segmenter_input", default="512,512,0", help="Its height, width, class of people.")
-    add("--background", help="Picture of the empty scene; with masks also a video of it.")
     add("--silhouettes_only", action="store_true", help="White people on black.")
     add(
         "--color",
@@ -143,11 +168,7 @@ def _add_review_flags(add) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line and exits with its code."""
-    argv = sys.argv[1:] if arguments is None else arguments
-    for stream in (sys.stdout, sys.stderr):  # names may be no text
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # nothing is left half-written
+    argv = _begun(arguments)
     with one_sentence("--debug" in argv):
         reviewing = list(argv[:1]) == ["review"]
         values = _parser().parse_intermixed_args(_words(local_words(argv[int(reviewing) :])))
@@ -159,6 +180,43 @@ def main(arguments: Sequence[str] | None = None) -> None:
         result = _run(values)
         print(_summary(result), flush=True)
     sys.exit(result["exit_code"])
+
+
+def archive(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command line of launch/archive.py and exits with its code."""
+    argv = _begun(arguments)
+    with one_sentence("--debug" in argv):
+        # Input and output may be on other machines.
+        words = _words([word if "://" in word else local_words([word])[0] for word in argv])
+        values, of_beam = _archive_parser().parse_known_intermixed_args(words)
+        _check_jobs(values.jobs)
+        options = _clip_options(values)
+        logging.getLogger().setLevel(logging.CRITICAL)  # what goes wrong is said once
+        from stgan_jax.util.engine import Runner
+        from stgan_jax.video import walks
+        from stgan_jax.video.archive import run, summary
+
+        with _device(values.device):
+            runner = Runner(values.runner, walks.processes(values.jobs), of_beam)
+            result = run.anonymize(
+                values.input,
+                values.output,
+                options,
+                checkpoint=values.checkpoint,
+                runner=runner,
+                retries=values.retries,
+            )
+        print(summary.lines(result), flush=True)
+    sys.exit(result["exit_code"])
+
+
+def _begun(arguments: Sequence[str] | None) -> Sequence[str]:
+    """The words of a command line that begins."""
+    for stream in (sys.stdout, sys.stderr):  # names may be no text
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # nothing is left half-written
+    return sys.argv[1:] if arguments is None else arguments
 
 
 def _words(argv: Sequence[str]) -> list[str]:
@@ -178,26 +236,13 @@ def _word(word: str) -> str:
     return name + equals + value
 
 
-def _options(values: argparse.Namespace) -> Any:
-    size = numbers("--segmenter_input", values.segmenter_input.split(","))
-    if len(size) != 3:
-        raise InputError("--segmenter_input needs three numbers, as 512,512,0")
-
-    from stgan_jax.video import source  # slow: after the flags are checked
-
-    names = {field.name for field in dataclasses.fields(source.ClipOptions)}
-    chosen = {name: value for name, value in vars(values).items() if name in names}
-    chosen["segmenter_input"] = tuple(size)
-    return source.ClipOptions(**chosen)
-
-
 def _review(values: argparse.Namespace) -> None:
     inputs = [*values.inputs, *values.input]
     if len(inputs) != 1 or values.report is not None:
         raise InputError("review takes one clip, and writes its report beside the output")
     if not 0 <= (values.port or 0) < 1 << 16:
         raise InputError("--port must be from 0 to 65535")
-    options = _options(values)
+    options = _clip_options(values)
 
     from stgan_jax.video.review import server  # slow
 
@@ -217,11 +262,10 @@ def _run(values: argparse.Namespace) -> dict[str, Any]:
     inputs = [*values.inputs, *values.input]
     if not inputs:
         raise InputError("name what is to be anonymised (--help lists the flags)")
-    if values.jobs is not None and values.jobs < 1:
-        raise InputError("--jobs must be 1 or more")
-    options = _options(values)
+    _check_jobs(values.jobs)
+    options = _clip_options(values)
 
-    from stgan_jax.video import batch  # slow
+    from stgan_jax.video import batch  # slow: after the flags are checked
 
     with _device(values.device):
         return batch.anonymize(
@@ -233,6 +277,23 @@ def _run(values: argparse.Namespace) -> dict[str, Any]:
             jobs=values.jobs,
             options=options,
         )
+
+
+def _check_jobs(jobs: int | None) -> None:
+    if jobs is not None and jobs < 1:
+        raise InputError("--jobs must be 1 or more")
+
+
+def _clip_options(values: argparse.Namespace) -> Any:
+    size = numbers("--segmenter_input", values.segmenter_input.split(","))
+    if len(size) != 3:
+        raise InputError("--segmenter_input needs three numbers, as 512,512,0")
+
+    from stgan_jax.video import source  # slow
+
+    names = {field.name for field in dataclasses.fields(source.ClipOptions)}
+    chosen = {name: value for name, value in vars(values).items() if name in names}
+    return source.ClipOptions(**{**chosen, "segmenter_input": tuple(size)})
 
 
 def _device(name: str) -> Any:

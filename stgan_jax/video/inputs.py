@@ -12,7 +12,7 @@ from stgan_jax.util import files
 from stgan_jax.util.errors import InputError
 from stgan_jax.video import decisions, walks
 
-_VIDEOS = {
+VIDEOS = {
     *containers.SUFFIXES, ".m4v", ".mpg", ".mpeg", ".mts", ".m2ts", ".ts", ".wmv", ".flv", ".3gp",
     ".ogv", ".vob", ".mxf", ".gif", ".asf", ".divx", ".f4v", ".3g2", ".m2v", ".mjpg", ".mjpeg",
     ".h264", ".264", ".hevc", ".265", ".y4m", ".rm", ".dv", ".mod", ".tod", ".trp", ".ivf", ".qt",
@@ -20,7 +20,7 @@ _VIDEOS = {
 _MARK = "_anonymized"
 _REPORT = "_report.json"
 SIGNED = "_signed"  # in the names of the files that sign an output off
-_UNKNOWN = "neither a video, a picture nor a pickle, by its name"
+UNKNOWN = "neither a video, a picture nor a pickle, by its name"
 _SAMPLED = 16  # folders of pictures that are looked into to tell what a tree of them holds
 
 
@@ -118,16 +118,16 @@ def _expand(
     elif path.exists() or not glob.has_magic(os.fspath(name)):
         yield path, "clip", base or path.parent
     else:
-        start, pattern = _literal(path)
+        start, pattern = literal(path)
         matches = sorted(start.glob(pattern))  # follows no links to folders, which may be loops
-        matches = [match for match in matches if _is_input(match.relative_to(start))]
+        matches = [match for match in matches if is_input(match.relative_to(start))]
         if not matches:
             raise InputError(f"{name}: no file of such a name")
         for match in matches:
             yield from _expand(match, left, avoided, start)
 
 
-def _literal(path: Path) -> tuple[Path, str]:
+def literal(path: Path) -> tuple[Path, str]:
     """The folder that a pattern begins with, with brackets as they are, and the pattern in it."""
     start = Path(path.anchor)
     for part in path.relative_to(start).parts[:-1]:
@@ -178,7 +178,7 @@ def _read(path: Path, left: list[Left], avoided: Path | None) -> _Folder:
                 left.append(Left(inside, f"cannot be read ({why})"))
         elif not inside.is_file():
             left.append(Left(inside, "no file, or a link to one that is gone"))
-        elif suffix in _VIDEOS:
+        elif suffix in VIDEOS:
             found.videos.append(inside)
         elif suffix == ".pkl":
             found.pickles.append(inside)
@@ -188,7 +188,7 @@ def _read(path: Path, left: list[Left], avoided: Path | None) -> _Folder:
     return dataclasses.replace(found, deep=deep)
 
 
-def _is_input(path: Path) -> bool:
+def is_input(path: Path) -> bool:
     """Whether something in a folder may be input by its name, and by those of folders around it."""
     return not _is_output(path.name) and not any(map(files.is_hidden, path.parts))
 
@@ -203,11 +203,11 @@ def _is_output(name: str) -> bool:
 
 def _in_tree(folder: _Folder, left: list[Left]) -> Iterator[tuple[Path, str]]:
     """The clips and datasets in a folder and below it; notes all that is in none of them."""
-    left.extend(Left(path, _UNKNOWN) for path in folder.others)
+    left.extend(Left(path, UNKNOWN) for path in folder.others)
     if not folder.deep:
         for below in folder.folders:
             for inside in below.all():
-                left.extend(Left(path, _UNKNOWN) for path in inside.others)
+                left.extend(Left(path, UNKNOWN) for path in inside.others)
         yield from _without_videos(folder, left)
         return
     yield from ((path, "clip") for path in folder.videos)

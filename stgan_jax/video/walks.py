@@ -88,17 +88,13 @@ def anonymize_dataset(
       InputError: no walks in the folder, an output inside of it, or a model that cannot
         anonymise walks.
     """
-    if Path(source).resolve() in (Path(output).resolve(), *Path(output).resolve().parents):
-        raise InputError(f"{output}: lies in the input, name a folder outside of it")
     left: list[dict[str, str]] = []
-    names = sorted(_find(Path(source), left))
-    if not names:
-        raise InputError(f"{source}: holds no silhouettes")
+    names = find(source, output, left)
     for folder in (Path(output), *Path(output).absolute().parents):
         if folder.exists():  # the new folders are created in it
             files.check_output(folder / ".x")
             break
-    work = functools.partial(_one, Path(source), Path(output), seed, overwrite)
+    work = functools.partial(one, Path(source), Path(output), seed, overwrite)
     counts: dict[str, Any] = {"walks": len(names), "written": 0, "skipped": 0, "frames": 0}
     failed = []
     results = _results(work, names, (checkpoint, dict(options or {})), jobs)
@@ -110,6 +106,22 @@ def anonymize_dataset(
             counts["frames"] += frames
     code = 2 if failed else 3 if left else 0
     return counts | {"errors": failed, "left": left, "exit_code": code}
+
+
+def find(
+    source: str | os.PathLike, output: str | os.PathLike, left: list[dict[str, str]]
+) -> list[str]:
+    """Paths of all walks relative to a dataset's folder; notes pickles that are none.
+
+    Raises:
+      InputError: no walks in the folder, or an output inside of it.
+    """
+    if Path(source).resolve() in (Path(output).resolve(), *Path(output).resolve().parents):
+        raise InputError(f"{output}: lies in the input, name a folder outside of it")
+    names = sorted(_find(Path(source), left))
+    if not names:
+        raise InputError(f"{source}: holds no silhouettes")
+    return names
 
 
 def _find(source: Path, left: list[dict[str, str]]) -> Iterator[str]:
@@ -144,12 +156,17 @@ def processes(jobs: int | None) -> int:
     """How many processes share the work: as many as asked for, or one a core, or one a GPU."""
     if jobs is not None:
         return jobs
-    return (os.cpu_count() or 1) if _platform() == "cpu" else jax.local_device_count()
+    return (os.cpu_count() or 1) if platform_name() == "cpu" else jax.local_device_count()
 
 
-def _platform() -> str:
+def chosen_device() -> Any:
+    """The device, or its platform's name, that this process is told to use; None for any."""
+    return getattr(jax.config, "jax_default_device")  # noqa: B009 (its stub lacks it)
+
+
+def platform_name() -> str:
     """Where this process computes: cpu, gpu or tpu."""
-    chosen = getattr(jax.config, "jax_default_device")  # noqa: B009 (its stub lacks it)
+    chosen = chosen_device()
     return jax.default_backend() if chosen is None else getattr(chosen, "platform", str(chosen))
 
 
@@ -163,7 +180,7 @@ def _results(
         yield from (work(loaded, name) for name in names)
         return
     context = children.context(__name__)
-    platform = _platform()
+    platform = platform_name()
     devices = 1 if platform == "cpu" else jax.local_device_count()
     place = platform, context.Value("i", 0), devices
     with ProcessPoolExecutor(jobs, context, _load_here, (*model, *place)) as pool:
@@ -204,12 +221,12 @@ def _with_loaded(work: Callable, name: str) -> tuple[str, int, str | None]:
     return work(model, name)
 
 
-def _one(
+def one(
     source: Path, output: Path, seed: int, overwrite: bool, model: api.Anonymizer, name: str
 ) -> tuple[str, int, str | None]:
     """Anonymises a walk; returns its name, the number of frames written, and an error or None."""
     target = output / name
-    if not overwrite and _is_done(source / name, target):
+    if not overwrite and is_done(source / name, target):
         return name, 0, None
     key = keys.named(keys.root(seed), name)
     try:
@@ -221,7 +238,7 @@ def _one(
         return name, 0, f"{name}: {errors.unexpected(error)}"
 
 
-def _is_done(source: Path, target: Path) -> bool:
+def is_done(source: Path, target: Path) -> bool:
     """Whether a walk exists, complete; a folder may exist for the walks inside it."""
     if not source.is_dir() or not target.is_dir():
         return target.exists()

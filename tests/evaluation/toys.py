@@ -11,6 +11,7 @@ from stgan_jax.data.datasets.names import WalkName
 from stgan_jax.data.walkers import procedural
 from stgan_jax.evaluation import detectors, gaits, numbers, run
 from stgan_jax.evaluation.walks import Walks
+from stgan_jax.methods import peers
 from stgan_jax.shapes import contour, gait, identity
 
 PHASES = 64
@@ -110,3 +111,8 @@ def permuted(walks, seed=0):
     """The same with numbers given to anybody's walk."""
     order = np.random.default_rng(seed).permutation(len(walks))
     return dataclasses.replace(walks, numbers=walks.numbers[order])
+
+
+def compared():
+    """A peer among four rendered people: what an evaluation loads."""
+    return peers.named(["mean"]), rendered(range(1, 5), views=(90,)), INSTRUMENTS

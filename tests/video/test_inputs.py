@@ -142,7 +142,7 @@ def test_what_is_left_is_said_and_the_exit_code_is_3(tmp_path, monkeypatch, mode
     touch(tmp_path / "in/clip.txt")
     result = stgan_jax.anonymize(tmp_path / "in", tmp_path / "out", checkpoint=model)
     assert result["exit_code"] == 3
-    assert result["left"] == [{"path": str(tmp_path / "in/clip.txt"), "why": inputs._UNKNOWN}]
+    assert result["left"] == [{"path": str(tmp_path / "in/clip.txt"), "why": inputs.UNKNOWN}]
     result["files"] = []
     assert f"left: {tmp_path / 'in/clip.txt'}: neither" in batch.summary(result)
 

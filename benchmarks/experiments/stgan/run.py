@@ -20,7 +20,6 @@ import drawing
 from absl import app, flags
 
 from stgan_jax.methods import catalog
-from stgan_jax.methods.api import Anonymizer
 from stgan_jax.methods.stgan.settings import StganSettings
 from stgan_jax.training import checkpoint
 from stgan_jax.training.settings import RunSettings
@@ -39,7 +38,6 @@ _RECOGNIZERS = flags.DEFINE_list("recognizers", [], "Which; all by default.")
 _ATTACKS = flags.DEFINE_list("attacks", [], "Which; all three by default.")
 _VIEWS = flags.DEFINE_list("views", [], "Degrees; all by default.")
 _JOBS = flags.DEFINE_integer("jobs", 1, "Processes that share the evaluation.")
-_SHARE = flags.DEFINE_string("share", "", "2/3: takes a third of the figures, and no more.")
 _ABLATION = flags.DEFINE_bool("ablation", False, "Single changes instead of alphas.")
 _NOISE = flags.DEFINE_string("noise", "noise", "Of noise.py, for the ablation: weights, training.")
 _WALKS = flags.DEFINE_integer("natural_walks", 40, "A view, for naturalness.")
@@ -71,11 +69,11 @@ def _settings(name: str, *arguments: str) -> RunSettings:
     return catalog.settings_of_config(get_config(*arguments))
 
 
-def _trained(seed: int) -> list[Anonymizer]:
-    """All models of a seed; those that are not in --out are trained."""
+def _trained(seed: int) -> dict[str, Path]:
+    """The folders of all models of a seed, by name; those that are not in --out are trained."""
     from stgan_jax.training import sweep
 
-    out, models = Path(_OUT.value), []
+    out, models = Path(_OUT.value), {}
     runs = [("stgan", _settings("stgan.py"), _ALPHAS.value)]
     for codec in _CODECS.value if _WIFS.value else []:
         settings = dataclasses.replace(_settings("wifs.py", codec), steps=_WIFS_STEPS.value)
@@ -83,14 +81,13 @@ def _trained(seed: int) -> list[Anonymizer]:
     for name, settings, texts in runs:
         alphas = [float(text) for text in texts]
         folder = out / name.replace(" ", "_") / f"seed={seed}"
-        sweep.sweep(settings, catalog.prepare, alphas, [seed], folder)
+        sweep.sweep(settings, catalog.prepare, {"alpha": alphas}, [seed], folder)
         for alpha in alphas:
-            model = catalog.load(folder / f"alpha={alpha:g},seed={seed}")
-            models.append(model.named(f"{name} {alpha:g}"))
+            models[f"{name} {alpha:g}"] = folder / f"alpha={alpha:g},seed={seed}"
     return models
 
 
-def _ablated(seed: int, views: tuple[int, ...]) -> list[Anonymizer]:
+def _ablated(seed: int, views: tuple[int, ...]) -> dict[str, Path]:
     """Short trainings on these views, alike but for what their names say."""
     from stgan_jax.training import loop
 
@@ -109,27 +106,24 @@ def _ablated(seed: int, views: tuple[int, ...]) -> list[Anonymizer]:
         evaluate_every=400,
         picture_every=400,
     )
-    models = []
+    models = {}
     for name in _ROWS.value:
         change = _CHANGES[name]
         change = {k: _NOISE.value if v is _NOISE else v for k, v in change.items()}
         folder = Path(_OUT.value) / f"ablation-seed={seed}" / name.replace(" ", "_")
         if checkpoint.latest_step(folder) != base.steps:
             loop.train(dataclasses.replace(base, **change), catalog.prepare, folder)
-        models.append(catalog.load(folder).named(name))
+        models[name] = folder
     return models
 
 
 def main(_):
     with one_sentence():
-        from stgan_jax.evaluation import report, run
-        from stgan_jax.evaluation.shares import in_shares
-        from stgan_jax.evaluation.walks import Walks
+        from stgan_jax.evaluation import cells, report, run
 
         out = Path(_OUT.value)
         out.mkdir(parents=True, exist_ok=True)
         views = tuple(numbers("--views", _VIEWS.value))
-        walks = Walks.of_dataset(_DATASET.value, _DATA_DIR.value, views or None)
         for seed in map(int, _SEEDS.value):
             settings = dataclasses.replace(
                 run.settings(recognizers=_RECOGNIZERS.value, attacks=_ATTACKS.value, seed=seed),
@@ -137,11 +131,19 @@ def main(_):
                 recovery_walks=_RECOVERY.value,
             )
             models = _ablated(seed, views) if _ABLATION.value else _trained(seed)
-            models = models[in_shares(_JOBS.value, _SHARE.value)]
-            known = out / "kept", _DATASET.value, run.Instruments(catalog.gait_reader())
-            result, pictures = run.evaluate(models, walks, settings, *known)
-            if _SHARE.value:
-                continue
+            load = cells.Compared(
+                _DATASET.value,
+                _DATA_DIR.value,
+                views,
+                checkpoints=[str(folder) for folder in models.values()],
+                names=list(models),
+            )
+            kept = out / "kept"
+            many = _JOBS.value > 1
+            loaded = cells.fill(load, settings, kept, _JOBS.value) if many else load()
+            methods, walks, instruments = loaded
+            known = kept, walks.dataset, instruments
+            result, pictures = run.evaluate(methods, walks, settings, *known)
             folder = out / f"{'ablation-' * _ABLATION.value}report-seed={seed}"
             report.write(folder, result, pictures)
             written = json.loads((folder / "report.json").read_text())
