@@ -16,6 +16,7 @@ from typing import Any
 from stgan_jax.methods import catalog
 from stgan_jax.util import engine, files
 from stgan_jax.util.engine import Runner
+from stgan_jax.util.errors import InputError
 from stgan_jax.video import batch, keys, walks
 from stgan_jax.video.archive import page, summary, tasks
 from stgan_jax.video.archive.tasks import Task
