@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import fcntl
+import hashlib
 import os
 import shutil
 import tempfile
@@ -106,6 +107,16 @@ def shortened(stem: str, rest: str) -> str:
     if len(name) <= room:
         return stem
     return f"{name[: room - 9].decode(errors='ignore')}~{zlib.crc32(name):08x}"
+
+
+def digest(path: str | os.PathLike) -> str:
+    """SHA-256 of a file; of a folder, that of its files' names and of their own digests."""
+    if not os.path.isdir(path):
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    inside = sorted(entry for entry in Path(path).iterdir() if entry.is_file())
+    lines = [os.fsencode(f"{entry.name} {digest(entry)}\n") for entry in inside]
+    return hashlib.sha256(b"".join(lines)).hexdigest()
 
 
 def check_output(path: str | os.PathLike) -> Path:

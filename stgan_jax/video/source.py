@@ -54,6 +54,8 @@ class ClipOptions:
       store_seed: puts the seed into the report. Whoever has it can repeat the random numbers.
       preview: PNG to write: a few frames of the result.
       contact_sheet: PNG to write: before and after. It shows the original people.
+      decisions: file of what a person decided in a review of the clip, see `decisions`; "beside"
+        for the one beside the clip, if it is there.
     """
 
     keep_audio: bool = True
@@ -79,6 +81,7 @@ class ClipOptions:
     store_seed: bool = False
     preview: str | os.PathLike | None = None
     contact_sheet: str | os.PathLike | None = None
+    decisions: str | os.PathLike | None = None
 
     def __post_init__(self):
         """Raises `InputError` for values out of range and options that exclude each other."""
@@ -107,7 +110,8 @@ class ClipOptions:
             raise InputError("--masks and --segmenter exclude each other")
         if self.seed is not None and not 0 <= self.seed < 1 << keys.BITS:
             raise InputError(f"--seed must be from 0 to 2**{keys.BITS} - 1")
-        for name in ("preview", "contact_sheet", "masks", "segmenter", "background", "models"):
+        paths = ("preview", "contact_sheet", "masks", "segmenter", "background", "models")
+        for name in (*paths, "decisions"):
             if getattr(self, name):
                 object.__setattr__(self, name, files.local(getattr(self, name)))
         for path in (self.preview, self.contact_sheet):

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
-from stgan_jax.media.segmentation import Region
+from stgan_jax.media.segmentation import enclosed
 from stgan_jax.methods import api
 from stgan_jax.methods.color.atlas import Outfit
 from stgan_jax.shapes import contour, cropping
@@ -47,6 +47,7 @@ class Person:
       bodies: the own body and the new one, of methods that draw bodies; no silhouettes are on the
         shelf then.
       outfit: the clothes, once they are collected.
+      number: of the person in the report, from 1.
     """
 
     sightings: Sightings
@@ -57,6 +58,7 @@ class Person:
     slips: Int[np.ndarray, "T 2"]
     bodies: Bodies | None = None
     outfit: Outfit | None = None
+    number: int = 1
 
     def silhouette(self, i: int) -> UInt8[np.ndarray, "240 240"]:
         """The anonymised silhouette of sighting i in its crop."""
@@ -65,11 +67,11 @@ class Person:
         at, length = map(int, self.slips[i])
         return self.shelf.get((at, length), (contour.SIZE, contour.SIZE))
 
-    def row(self, number: int) -> dict[str, Any]:
+    def row(self) -> dict[str, Any]:
         """The person's row in the report."""
         frames = self.sightings.table()[:, 0]
         return {
-            "person": number,
+            "person": self.number,
             "first_frame": int(frames[0]),
             "last_frame": int(frames[-1]),
             "frames_seen": len(frames),
@@ -118,19 +120,11 @@ def _add_by_id(
 ) -> None:
     for value in map(int, np.unique(mask)):
         if value:
-            region = _region(mask == value)
+            region = enclosed(mask == value)
             if value in by_id:
                 by_id[value].add(region, number, alone=True)
             else:
                 by_id[value] = tracking.RegionTrack(region, number, shelf)
-
-
-def _region(mask: np.ndarray) -> Region:
-    """All pixels of a mask that is not empty as one region."""
-    flat = mask.astype(np.uint8)
-    left, top, width, height = cv2.boundingRect(flat)
-    box = np.array([top, left, top + height, left + width])
-    return Region(box, flat[top : top + height, left : left + width])
 
 
 class _Piece(NamedTuple):
@@ -149,6 +143,7 @@ def anonymize(
     model: api.Anonymizer,
     shelf: Shelf,
     camera: steady.Steady | None = None,
+    everybody: Sequence[Subject] | None = None,
 ) -> Iterator[Person]:
     """Anonymises everybody, several people and many frames in one call of the model.
 
@@ -162,15 +157,20 @@ def anonymize(
       model: the anonymiser.
       shelf: where the new silhouettes are stored.
       camera: how it moves; None if it stands.
+      everybody: by whose boxes the camera's height is told; by default `subjects`.
 
     Yields:
       a person for each subject, in their order. Who cannot be anonymised is hidden.
     """
     waiting: list[_Piece] = []
     done: list[Person] = []
-    ways = course.ways([s.sightings for s in subjects], shape, camera) if model.whole else []
-    above = course.eye([way.places[way.whole] for way in ways])
+    people = [s.sightings for s in (subjects if everybody is None else everybody)]
+    above, ways = None, []
+    if model.whole:
+        above = course.eye([course.seen_whole(one, shape, camera) for one in people])
+        ways = course.ways([s.sightings for s in subjects], people, shape, camera)
     for number, subject in enumerate(subjects):
+        place = number if subject.place is None else subject.place
         table = subject.sightings.table()
         clear = table[:, CLEAR] > 0
         hidden = reasons(subject.sightings, shape, fps)
@@ -185,8 +185,10 @@ def anonymize(
             _nearest(clear),
             shelf,
             np.zeros((len(table), 2), np.int64),
+            number=place + 1,
         )
-        key = jax.random.fold_in(root, number)
+        key = jax.random.fold_in(root, place)
+        key = jax.random.fold_in(key, subject.body) if subject.body else key
         if model.whole:
             if None in person.hidden:
                 way = ways[number].places

@@ -79,6 +79,30 @@ class Sightings(Sequence[Sighting]):
         box = map(int, region.box)
         self._rows.extend((frame, *box, region.area, *slip, int(clear), *other, round(middle)))
 
+    def part(self, first: int, last: int) -> "Sightings":
+        """The sightings from frame `first` to `last`."""
+        out = Sightings(self._shelf)
+        out._rows = self._rows[self._row_of(first) : self._row_of(last + 1)]
+        return out
+
+    @classmethod
+    def joined(cls, parts: Sequence["Sightings"], shelf: Shelf) -> "Sightings":
+        """One person's sightings in several parts. In a frame of two, the silhouette is both's."""
+        out = cls(shelf)
+        by_frame: dict[int, list[Sighting]] = {}
+        for sighting in (sighting for part in parts for sighting in part):
+            by_frame.setdefault(sighting.frame, []).append(sighting)
+        for frame, some in sorted(by_frame.items()):
+            main = max(some, key=lambda sighting: sighting.area)
+            low = np.min([sighting.box[:2] for sighting in some], axis=0)
+            high = np.max([sighting.box[2:] for sighting in some], axis=0)
+            mask = np.zeros(high - low, np.uint8)
+            for sighting in some:
+                top, left, bottom, right = sighting.box - np.tile(low, 2)
+                mask[top:bottom, left:right] |= sighting.mask
+            out.add(frame, Region(np.concatenate([low, high]), mask), main.joints, main.clear)
+        return out
+
     def exchange(self, other: "Sightings", first: int) -> None:
         """Swaps all sightings from frame `first` on with those of another sequence."""
         own, others = self._row_of(first), other._row_of(first)
@@ -126,7 +150,12 @@ class Subject:
     Attributes:
       sightings: where, and with which silhouettes.
       why: why they cannot be anonymised at all; None if they can.
+      place: among the clip's people, from 0, which decides on the random numbers; by default the
+        place in the list.
+      body: which of the bodies that these numbers make possible; 0 is the first.
     """
 
     sightings: Sightings
     why: str | None = None
+    place: int | None = None
+    body: int = 0
