@@ -137,7 +137,7 @@ def one_clip(
 
 def refuse_of_one_input(options: ClipOptions) -> None:
     """Raises `InputError` for options that cannot hold for many clips."""
-    single = options.masks, options.contact_sheet, options.preview, options.background
+    single = (options.masks, options.contact_sheet, options.preview, options.background)
     decided = options.decisions is not None and os.fspath(options.decisions) != "beside"
     if any(single) or decided:
         raise InputError(

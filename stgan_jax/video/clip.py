@@ -181,8 +181,8 @@ class ClipWork:
         for alpha in {track.alpha for track in drawn}:
             model = self._model.with_options(alpha=alpha)
             todo = [t for t in drawn if t.alpha == alpha and t not in self._persons]
-            # Nobody else changes them: what is computed together is so person by person.
-            for group in [todo] if model.whole else [[track] for track in todo]:
+            # Nobody else may change them: methods of whole walks take each walk by itself.
+            for group in filter(None, [todo] if model.whole else [[track] for track in todo]):
                 persons = self._anonymize([drawn[track] for track in group], model)
                 new.update(zip(group, persons, strict=True))
         self._dress(list(new.values()))
@@ -213,8 +213,7 @@ class ClipWork:
         blanks = self.blanks.copy()
         cells = compose.sheet_cells(persons) if options.contact_sheet else {}
         preview = compose.Preview()
-        camera = self.basis.camera
-        steadied = None
+        steadied, camera = None, self.basis.camera
         if options.stabilize and camera is not None:
             steadied = stabilizing.Stabilizer(camera.way, float(source.info.fps))
         bar = search.progress(source, "writing", len(self.basis.times))

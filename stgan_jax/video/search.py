@@ -134,7 +134,6 @@ class _Search:
     def _tracked(self, detector: masks.Detector, backdrop: Backdrop, found_by: str) -> Basis:
         """The first pass: detects people in each frame and tracks them."""
         source, blanks = self._source, self._blanks
-        camera = steady.Steady(source.shape) if source.moves else None
 
         def detect(entry: Entry) -> tuple[Entry, masks.Mask | None]:
             try:
@@ -149,12 +148,13 @@ class _Search:
                 for (number, frame, _), mask in threads.mapped(detect, entries, detector.workers):
                     bar.update()
                     self._times.append(float(frame.pts * source.info.time_base))
-                    if backdrop.hidden is not None and camera is not None:
+                    if camera is not None and backdrop.hidden is not None:
                         wide = None if mask is None else backdrops.widened(mask)
                         backdrop.hidden.add(wide)
                         camera.add(frame.image, masks.boxes(wide))
                     yield number, frame.image, mask
 
+        camera = steady.Steady(source.shape) if source.moves else None
         fps = float(source.info.fps)
         subjects = anonymizing.track_people(
             detected(), source.shape, self._shelf, blanks, detector.has_ids, fps
@@ -166,8 +166,9 @@ class _Search:
                 raise InputError(f"{source.path}: every frame failed: {blanks.first[1]}")
             raise InputError(f"{source.path}: no walking person found, nothing to anonymise")
         if camera is not None and backdrop.hidden is not None:
-            backdrop.around = backdrops.behind_moving(source, camera, backdrop.hidden).around
-        return Basis(source, subjects, backdrop, self._times, found_by, self._given, camera)
+            backdrop = backdrops.behind_moving(source, camera, backdrop.hidden)
+        whose = source, subjects, backdrop, self._times, found_by, self._given
+        return Basis(*whose, camera)
 
     def _progress(self, what: str) -> tqdm:
         return progress(self._source, what, len(self._times))

@@ -73,7 +73,7 @@ def test_a_re_timed_walk_is_one_and_fails_closed(tmp_path, monkeypatch):
     person = anonymized(long_walk(frames, shelf))
     crops = np.stack([anonymizing._crop(person, i) for i in range(frames)])
     key = jax.random.fold_in(root, 0)
-    [way] = course.ways([person.sightings], SHAPE, None)
+    [way] = course.ways([person.sightings], [], SHAPE, None)
     at_once = model(crops, key, course.track(way.places, 25.0, SHAPE, None))
     for track, in_step in ((None, False), (None, True)):
         other = model.with_options(in_step=in_step)(crops, key, track)

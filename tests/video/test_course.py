@@ -78,7 +78,7 @@ def test_a_glimpse_tells_nothing():
 
 def test_who_comes_in_has_their_place_though_the_frame_cuts_them():
     middles = np.arange(10, 200, 5)
-    [way] = course.ways([walking(middles, Shelf())], SHAPE, None)
+    [way] = course.ways([walking(middles, Shelf())], [], SHAPE, None)
     whole = middles > 40
     np.testing.assert_array_equal(way.whole, whole)
     np.testing.assert_allclose(way.places[:, 1], middles, atol=1.0)
@@ -89,7 +89,7 @@ def test_whose_feet_are_below_the_frame_is_as_tall_as_before():
     shelf = Shelf()
     sightings = walking(np.full(20, 300), shelf, bottom=470, height=300)
     sightings.exchange(walking(np.full(20, 300), shelf, bottom=520, height=300), 10)
-    [way] = course.ways([sightings], SHAPE, None)
+    [way] = course.ways([sightings], [], SHAPE, None)
     assert not way.whole[10:].any()
     np.testing.assert_allclose(way.places[:, 0], [470] * 10 + [520] * 10)
     np.testing.assert_allclose(way.places[:, 2], 300)
@@ -105,7 +105,8 @@ def test_who_is_passed_before_goes_on_behind():
         right = 210 if left < 210 < right else right
         box = np.array([200, left, 400, right])
         sightings.add(frame, Region(box, np.ones(box[2:] - box[:2], np.uint8)))
-    ways = course.ways([sightings, walking(near, shelf, bottom=440)], SHAPE, None)
+    both = [sightings, walking(near, shelf, bottom=440)]
+    ways = course.ways(both, both, SHAPE, None)
     hidden = (far + 40 > 210) & (far - 40 < 290)
     assert not ways[0].whole[hidden].any()
     assert ways[1].whole.all()

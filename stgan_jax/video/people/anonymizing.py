@@ -157,8 +157,8 @@ def anonymize(
       model: the anonymiser.
       shelf: where the new silhouettes are stored.
       camera: how it moves; None if it stands.
-      everybody: who may be before somebody, and by whom the camera's height is told; by default
-        `subjects`.
+      everybody: who may be before somebody, and by whose boxes the camera's height is told; by
+        default `subjects`.
 
     Yields:
       a person for each subject, in their order. Who cannot be anonymised is hidden.
@@ -166,11 +166,10 @@ def anonymize(
     waiting: list[_Piece] = []
     done: list[Person] = []
     people = [s.sightings for s in (subjects if everybody is None else everybody)]
-    ways, above = [], None
+    above, ways = None, []
     if model.whole:
-        ways = course.ways([s.sightings for s in subjects], shape, camera, people)
-        every = ways if everybody is None else course.ways(people, shape, camera)
-        above = course.eye([way.places[way.whole] for way in every])
+        above = course.eye([course.seen_whole(one, shape, camera) for one in people])
+        ways = course.ways([s.sightings for s in subjects], people, shape, camera)
     for number, subject in enumerate(subjects):
         place = number if subject.place is None else subject.place
         table = subject.sightings.table()

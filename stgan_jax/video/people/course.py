@@ -40,37 +40,34 @@ class Way(NamedTuple):
 
 
 def ways(
+    people: Sequence[Sightings],
     everybody: Sequence[Sightings],
     shape: tuple[int, int],
     camera: steady.Steady | None,
-    before: Sequence[Sightings] | None = None,
 ) -> list[Way]:
-    """Everybody's way through a clip.
+    """People's ways through a clip.
 
     The column is that of the centre of mass: legs and arms sway half as much about it as about the
     middle of a box.
 
     Args:
-      everybody: all people's sightings.
+      people: whose way.
+      everybody: who may be before them.
       shape: (height, width) of the frames.
       camera: how it moves; None if it stands.
-      before: those who may be before them; by default `everybody`.
     """
-    tables = [sightings.table() for sightings in everybody]
-    nearer = tables if before is None else [sightings.table() for sightings in before]
     others: dict[int, list[np.ndarray]] = defaultdict(list)
-    for frame, *box in np.concatenate([np.zeros((0, 5), np.int64), *(t[:, :5] for t in nearer)]):
-        others[frame].append(np.array(box))
+    for sightings in everybody:
+        for frame, *box in sightings.table()[:, :5]:
+            others[frame].append(np.array(box))
     out = []
-    for table in tables:
+    for sightings in people:
+        table = sightings.table()
+        there, middle, cut = _seen(table, shape, camera)
         boxes, frames = table[:, 1:5], table[:, 0]
         free = [not _is_hidden(box, others[n]) for n, box in zip(frames, boxes, strict=True)]
         known = np.array(free, bool) & (table[:, CLEAR] > 0)
-        cut = np.concatenate([boxes[:, :2] <= 0, boxes[:, 2:] >= np.array(shape)], 1)
         whole = known & ~cut.any(1)
-        there = steady.to(steady.views(table, camera), boxes).astype(np.float64)
-        wide = np.maximum(boxes[:, 3] - boxes[:, 1], 1)
-        middle = there[:, 1] + (table[:, MIDDLE] - boxes[:, 1]) * (there[:, 3] - there[:, 1]) / wide
         places = _uncut(there, middle, cut, whole)
         if known.any():
             places = np.stack([np.interp(frames, frames[known], x[known]) for x in places.T], 1)
@@ -83,11 +80,36 @@ def _is_hidden(box: Int[np.ndarray, "4"], others: Sequence[Int[np.ndarray, "4"]]
 
     An outline that is hidden ends where the other one begins.
     """
+    if not others:
+        return False
     margin = _BESIDE * (box[2] - box[0])
-    there = np.array(others).reshape(-1, 4) + margin * np.array([-1, -1, 1, 1])
+    there = np.stack(others) + margin * np.array([-1, -1, 1, 1])
     common = np.minimum(box[2:], there[:, 2:]) - np.maximum(box[:2], there[:, :2])
     share = np.prod(np.maximum(common, 0), axis=1) / np.prod(box[2:] - box[:2])
     return bool(np.any((share > _HIDDEN) & (there[:, 2] - margin > box[2])))
+
+
+def seen_whole(
+    sightings: Sightings, shape: tuple[int, int], camera: steady.Steady | None
+) -> Float[np.ndarray, "N 3"]:
+    """Places, see `Way`, where a silhouette is clear and the frame cuts nothing off: for `eye`."""
+    table = sightings.table()
+    boxes, middle, cut = _seen(table, shape, camera)
+    top, _, bottom, _ = boxes.T
+    places = np.stack([bottom, middle, bottom - top], 1)
+    return places[(table[:, CLEAR] > 0) & ~cut.any(1)]
+
+
+def _seen(
+    table: Int[np.ndarray, "T 12"], shape: tuple[int, int], camera: steady.Steady | None
+) -> tuple[Float[np.ndarray, "T 4"], Float[np.ndarray, " T"], Bool[np.ndarray, "T 4"]]:
+    """Boxes and columns of centres as if the camera stood; at which sides the frame cuts them."""
+    boxes = table[:, 1:5]
+    there = steady.to(steady.views(table, camera), boxes).astype(np.float64)
+    wide = np.maximum(boxes[:, 3] - boxes[:, 1], 1)
+    middle = there[:, 1] + (table[:, MIDDLE] - boxes[:, 1]) * (there[:, 3] - there[:, 1]) / wide
+    cut = np.concatenate([boxes[:, :2] <= 0, boxes[:, 2:] >= np.array(shape)], 1)
+    return there, middle, cut
 
 
 def _uncut(
