@@ -200,7 +200,8 @@ def test_who_stood_all_the_while_is_taken_out_of_the_scene(missed, model, tmp_pa
                 clear &= still[entry.number].people == 2
                 near = far(composed.image, frames[0].image)[clear] < 8
                 shown.append(near.mean())
-            assert np.mean(shown) > 0.5 if not made else max(shown) < 0.05
+            # In some frames the other one's new body passes before them.
+            assert np.median(shown) > 0.8 if not made else max(shown) < 0.05
 
 
 def test_batches_take_the_files_beside_the_clips(source, model, tmp_path):
