@@ -109,8 +109,9 @@ class Surroundings:
         """
         self._frames, self._way, self._hidden, self._final = frames, way, hidden, final
         beside = _NEAR if way.travels else _BESIDE
-        # To tell people from the scene, half as many will do.
-        self._beside = [n for n in beside[:: 2 if final is None else 1] if 2 * n < most]
+        if final is None and not way.travels:  # to tell people from the scene, half as many will do
+            beside = beside[::2]
+        self._beside = [n for n in beside if 2 * n < most]
         every = max(1, round(fps / _RATE[int(way.travels)]))
         shots = np.flatnonzero(np.diff(way.shots, prepend=-1)).tolist()
         self._keys = sorted({*range(0, len(way.shots), every), *shots})
