@@ -1,6 +1,6 @@
 # make demo: train briefly, anonymise a video, see what it hides    make test: run the tests
 # make soak: the tests that take long    make coverage: which code the tests run
-# make lint: style and types    make bench: figures of speed
+# make lint: style and types    make bench: figures of speed, 20 minutes
 # make docs: the documents as a site, in site/    make clean: remove what these made
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -35,10 +35,7 @@ lint: .venv/dev
 	$(BIN)/mypy
 
 bench: .venv/train
-	$(BIN)/python benchmarks/roofline.py
-	$(BIN)/python benchmarks/step_time.py --peer=flax
-	$(BIN)/python benchmarks/sweep.py
-	$(BIN)/python benchmarks/codec.py
+	$(BIN)/python benchmarks/run.py --out=runs/bench
 
 docs: .venv/docs
 	$(BIN)/python docs/tables.py --check

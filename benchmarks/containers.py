@@ -39,6 +39,10 @@ _MORE: dict[str, dict[str, Any]] = {
     "slow.webm": {"codec": "libvpx-vp9", "sound": "libopus", "fps": Fraction(24000, 1001)},
     "odd.mkv": {"codec": "ffv1", "pixels": "bgr0", "sound": "pcm_s16le", "streams": 2},
     "tape.ts": {"codec": "mpeg2video", "sound": "mp2"},
+    "opus.mp4": {"sound": "libopus"},
+    "ac3.mkv": {"sound": "ac3"},
+    "flac.mp4": {"sound": "flac"},
+    "pcm.avi": {"codec": "mpeg4", "sound": "pcm_s16le"},
 }
 # As people have them: what is done to a file after it is written.
 _CHANGED: dict[str, tuple[dict[str, Any], Callable[[Path], Any]]] = {

@@ -11,6 +11,7 @@ when hands seem to hold the camera.
 """
 
 import contextlib
+import itertools
 import json
 import os
 import tempfile
@@ -30,6 +31,7 @@ from tqdm import tqdm
 from stgan_jax.data.walkers.moving_scenes import KINDS, MovingFrame, MovingScene, hand
 from stgan_jax.media import containers, path, pictures
 from stgan_jax.methods import catalog
+from stgan_jax.shapes.surface import Figure
 from stgan_jax.util import files
 from stgan_jax.util.errors import one_sentence, parse_flags
 from stgan_jax.video import clip
@@ -49,8 +51,9 @@ _CLIP = flags.DEFINE_string("clip", None, "A real video of a camera that stands.
 _OUT = flags.DEFINE_string("out", None, "JSON file to write, and to go on with.")
 
 _CLOSER = 1.1  # by which a clip is enlarged, so that hands do not look beyond it
-_STANCE = 8  # frames that a foot stands at least to be counted
-_LOW = 0.03  # statures above the lowest foot within which one stands
+# A foot stands alone in this part of a cycle, which begins as it strikes; so many frames at least.
+_STANCE, _LEAST = (0.12, 0.5), 5
+_SHOE = ("heel", "ball", "toe", "back", "inner", "outer", "tip")
 
 
 def main(_) -> None:
@@ -206,34 +209,48 @@ def _shared(one: dict[int, np.ndarray], other: dict[int, np.ndarray]) -> int:
 
 
 def slip(scene: MovingScene, persons: list[Person]) -> float | None:
-    """How far a standing foot moves over the ground while it stands, in statures, in the mean."""
+    """How far a standing foot moves over the ground while it stands, in statures, in the mean.
+
+    What moves is the place of the shoe that is on the ground: a foot rolls from the heel to the
+    toes without slipping.
+    """
     found: list[float] = []
     for person in persons:
         if person.bodies is None:
             continue
         numbers = person.sightings.table()[:, 0]
         figures = [person.bodies.new(i) for i in range(len(numbers))]
-        feet = np.array([[_sole(f, side) for side in "LR"] for f in figures])
-        tall = np.array([figure.scale for figure in figures])
-        ground = np.array(
-            [scene.on_the_ground(int(t), place) for t, place in zip(numbers, feet, strict=True)]
-        )
-        scale = tall * np.array([_zoom(scene, int(t)) for t in numbers])
+        drawn = np.array([reason is None for reason in person.hidden])
+        zooms = np.array([_zoom(scene, int(t)) for t in numbers])
+        scale = zooms * np.array([figure.scale for figure in figures])
+        shoes = np.array([[_shoe(figure, side) for side in "LR"] for figure in figures])
         for foot in (0, 1):
-            stands = feet[:, foot, 0] > feet[:, 1 - foot, 0]
-            stands &= np.array([reason is None for reason in person.hidden])
-            for run in _runs(stands & np.isfinite(scale)):
-                inner = run[len(run) // 5 : len(run) - len(run) // 5]
-                if len(run) >= _STANCE:
-                    way = ground[inner[-1], foot] - ground[inner[0], foot]
-                    found.append(float(np.linalg.norm(way) / scale[inner].mean()))
+            phase = (person.bodies.phases - 0.5 * foot + 0.5) % 1  # from this foot's strike on
+            for run in _runs(drawn & (phase > _STANCE[0]) & (phase < _STANCE[1])):
+                if len(run) >= _LEAST:
+                    way = np.zeros(2)
+                    for i, after in itertools.pairwise(run):
+                        place = _lowest(figures[i], shoes[i, foot])
+                        before, then = (
+                            scene.on_the_ground(int(numbers[n]), shoes[n, foot, place, None, :2])
+                            for n in (i, after)
+                        )
+                        way += (then - before)[0]
+                    found.append(float(np.linalg.norm(way) / scale[run].mean()))
     return round(float(np.mean(found)), 4) if found else None
 
 
-def _sole(figure, side: str) -> np.ndarray:
-    """Where a foot touches the ground: (row, col)."""
-    heel, ball = figure.spheres[f"heel_{side}"], figure.spheres[f"ball_{side}"]
-    return np.array([max(heel[0] + heel[3], ball[0] + ball[3]), (heel[1] + ball[1]) / 2])
+def _shoe(figure: Figure, side: str) -> np.ndarray:
+    """The spheres of a shoe, see `Figure`."""
+    return np.array([figure.spheres[f"{name}_{side}"] for name in _SHOE])
+
+
+def _lowest(figure: Figure, spheres: np.ndarray) -> int:
+    """Which sphere of a shoe is lowest above the ground, see `drawing.project`."""
+    tilt = np.radians(figure.pitch)
+    below = spheres[:, 0] - figure.ground[0]
+    up = spheres[:, 2] * np.sin(tilt) - below * np.cos(tilt) - spheres[:, 3]
+    return int(up.argmin())
 
 
 def _zoom(scene: MovingScene, t: int) -> float:

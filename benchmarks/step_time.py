@@ -60,8 +60,10 @@ def main():
         calls |= {"noise GAN": noise_gan(), "calibration": timing.calibration()}
     times = timing.interleaved(calls, flags.FLAGS.runs)
     ratios: dict[str, float] = {}
+    intervals: dict[str, tuple[float, float]] = {}
     for name in _PEER.value or ["calibration"]:
         ratios |= timing.ratios(times, name, "ours")
+        intervals |= timing.intervals(times, name, "ours")
     seconds = timing.spreads(times)
     bytes_ = {n: s.about["temporary_bytes"] for n, s in candidates.items() if s.about}
     if "flax" in bytes_:
@@ -71,6 +73,11 @@ def main():
             "shape": case.shape,
             "dtype": _DTYPE.value,
             "seconds": seconds,
+            "intervals": intervals,
+            "ways": {
+                "convolution": case.nets.gen.convolution,
+                "recurrence": case.nets.temporal_disc.recurrence,
+            },
             "sequences_per_second": {
                 name: _BATCH.value / seconds[name]["median"] for name in candidates
             },

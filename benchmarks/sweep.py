@@ -42,7 +42,9 @@ def main():
         {
             "shape": case.shape,
             "dtype": _DTYPE.value,
+            "lanes": count,
             "seconds": timing.spreads(times),
+            "intervals": timing.intervals(times, *calls),
             "compiled": {"single": one.about, "lanes": lanes.about},
         },
         timing.ratios(times, *calls),

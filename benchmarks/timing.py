@@ -9,7 +9,9 @@ import json
 import os
 import platform
 import resource
+import shutil
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -185,6 +187,15 @@ def ratios(times: Times, of: str, to: str) -> dict[str, float]:
     }
 
 
+def intervals(times: Times, of: str, to: str) -> dict[str, tuple[float, float]]:
+    """95 % intervals of the ratio of median seconds of `of` and `to`, by bootstrap over turns."""
+    clock = np.array([times.clock[of], times.clock[to]])
+    drawn = np.random.default_rng(0).integers(0, clock.shape[1], (2000, clock.shape[1]))
+    both = np.median(clock[:, drawn], axis=-1)
+    low, high = np.quantile(both[0] / both[1], (0.025, 0.975))
+    return {f"{of} / {to}": (float(low), float(high))}
+
+
 def by_calibration(times: Times) -> dict[str, float]:
     """`ratios` of "calibration" to each other candidate."""
     found: dict[str, float] = {}
@@ -206,6 +217,8 @@ def machine() -> dict[str, Any]:
     peak = {"peak_bytes": stats["peak_bytes_in_use"]} if "peak_bytes_in_use" in stats else {}
     return {
         "device": device.device_kind,
+        "cpu": _cpu(),
+        "clocks": _clocks(),
         "devices": jax.device_count(),
         "cores": len(os.sched_getaffinity(0)),
         "load_average": round(os.getloadavg()[0], 1),
@@ -213,6 +226,30 @@ def machine() -> dict[str, Any]:
         **versions,
         **peak,
     }
+
+
+def _cpu() -> str:
+    """The processor's name, where the system tells."""
+    return next(iter(_of_processors("model name")), platform.processor() or platform.machine())
+
+
+def _of_processors(name: str) -> list[str]:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return []
+    return [line.partition(":")[2].strip() for line in lines if line.startswith(name)]
+
+
+def _clocks() -> dict[str, Any]:
+    """MHz of the cores now and, where there are NVIDIA's, of its GPUs, with watts and degrees."""
+    found: dict[str, Any] = {"cores": [round(float(mhz)) for mhz in _of_processors("cpu MHz")]}
+    if shutil.which("nvidia-smi"):
+        asked = "clocks.sm,clocks.mem,clocks.max.sm,power.draw,temperature.gpu"
+        command = ["nvidia-smi", f"--query-gpu={asked}", "--format=csv,noheader"]
+        done = subprocess.run(command, capture_output=True, text=True)
+        found[f"gpu ({asked})"] = done.stdout.splitlines()
+    return found
 
 
 def report(results: Mapping[str, Any], ratios: Mapping[str, float]) -> None:
@@ -250,9 +287,12 @@ def check(now: Mapping[str, Any], then: Mapping[str, Any], tolerance: float) -> 
     Raises:
       InputError: another device, or a stored ratio that was not measured now.
     """
-    was, device = then["machine"]["device"], now["machine"]["device"]
-    if was != device:
-        raise InputError(f"--check: stored on {was} and this is {device}: store a run of this one")
+    for name in ("device", "cpu"):  # older files do not tell the processor
+        was, here = (each["machine"].get(name) for each in (then, now))
+        if was and was != here:
+            raise InputError(
+                f"--check: stored on {was} and this is {here}: store a run of this one"
+            )
     missing = [name for name in then["ratios"] if name not in now["ratios"]]
     if missing:
         raise InputError(f"--check: run with the same flags, {', '.join(missing)} was not measured")

@@ -325,8 +325,32 @@ def archive_table() -> str:
     return table(head, rows)
 
 
+def review_table() -> str:
+    """How long a reviewer waits."""
+    found = json.loads((BENCHMARKS / "results" / "review.json").read_text())
+    waits, whole = found["seconds_after_a_decision"], found["whole_run_seconds"]
+    names = {"hide": "a region that is never shown", "add": "an added person"}
+    rows = [
+        [f"{names[name]}, {found['concerned']} frames", f"{wait:.2f}", number(wait / whole)]
+        for name, wait in waits.items()
+    ]
+    rows.append(
+        [
+            "the first rendering, before the page opens",
+            f"{found['first_rendering_seconds']:.1f}",
+            "",
+        ]
+    )
+    rows.append([f"the whole run, {found['frames']} frames", f"{whole:.1f}", "1"])
+    seek = found["seek_seconds"]
+    rows.append(["a frame of 1920 x 1080 that is asked for, median", f"{seek['median']:.3f}", ""])
+    rows.append(["the longest of these", f"{seek['most']:.3f}", ""])
+    return table(("", "seconds", "of the whole run"), rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "archive": archive_table,
+    "review": review_table,
     "hard-scenes": hard_scenes,
     "real-clips": real_clips,
     "moving-cameras": moving_cameras,

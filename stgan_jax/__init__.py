@@ -30,7 +30,7 @@ def anonymize(
       **options: fields of `video.source.ClipOptions`: keep_audio, codec, crf, start, end,
         max_resolution, silhouettes_only, color, face, standing, people, models, masks,
         segmenter, segmenter_input, background, seed, alpha, in_step, store_seed,
-        preview, contact_sheet.
+        preview, contact_sheet, decisions.
 
     Returns:
       `files`, a report for each input, `left`, what of folders is not processed, and `exit_code`,

@@ -81,3 +81,22 @@ def model(trained):
     from stgan_jax.methods import catalog
 
     return catalog.load(trained / "stgan")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A headless Chromium; tests that need it are skipped where there is none."""
+    from playwright import sync_api
+
+    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with sync_api.sync_playwright() as playwright:
+        try:
+            started = playwright.chromium.launch(executable_path=path, args=flags)
+        except sync_api.Error as error:
+            pytest.skip(
+                "no Chromium can be started here (apt-get install chromium, or CHROMIUM=PATH): "
+                + str(error).splitlines()[0]
+            )
+        yield started
+        started.close()

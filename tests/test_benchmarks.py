@@ -12,7 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 import peers_flax
 import pytest
+import report_page
 import step_time
+import suite
 import timing
 
 from stgan_jax.util.errors import InputError
@@ -199,3 +201,102 @@ def test_torch_peer_has_our_losses_in_two_steps():
     case = cases.stgan(2, 3, lstm_units=8, features=4)
     ours = timing.Step(case.step(), case.state(), case.batch, case.run.alpha)
     step_time.require_same_losses({"ours": ours, "torch": step_time.peer("torch", case)}, 1e-4)
+
+
+def test_interval_of_a_ratio_holds_the_ratio_and_shrinks_with_turns():
+    rng = np.random.default_rng(0)
+
+    def width(turns):
+        times = timing.Times({"peer": list(rng.normal(4, 1, turns)), "ours": [2.0] * turns}, {})
+        ((low, high),) = timing.intervals(times, "peer", "ours").values()
+        assert low <= timing.ratios(times._replace(processor=times.clock), "peer", "ours")[
+            "peer / ours"
+        ] <= high  # fmt: skip
+        return high - low
+
+    assert width(400) < width(10) / 2
+
+
+def test_check_is_of_one_kind_of_processor():
+    then, now = figures(a=1.0), figures(a=1.0)
+    then["machine"]["cpu"], now["machine"]["cpu"] = "EPYC", "Xeon"
+    with pytest.raises(InputError, match="stored on EPYC and this is Xeon"):
+        timing.check(now, then, 0.1)
+
+
+def part_of(**figures):
+    return {"machine": {"device": "cpu", "cpu": "A <b>"}, "ratios": {}, **figures}
+
+
+def ratio(peer, value):
+    seconds = {"ours": {"median": 2.0}, peer: {"median": 2.0 * value}}
+    name = f"{peer} / ours"
+    return part_of(
+        ratios={name: value},
+        intervals={name: [value - 1, value + 1]},
+        seconds=seconds,
+        ways={"convolution": "stencil"},
+    )
+
+
+REPORT = {
+    "machine": {"device": "cpu", "cpu": "A <b>"},
+    "parts": {
+        "roofline": part_of(
+            rates={"flops_per_second": 2e11, "bytes_per_second": 5e10},
+            pieces={
+                "G forward": {
+                    "flops": 3e8, "bytes": 1e7, "floor": 2e-3, "seconds": 8e-3, "distance": 4.0
+                }
+            },
+        ),
+        "peers": ratio("torch", 5.0),
+        "ways plain": ratio("plain", 3.0),
+        "sweep": ratio("singles", 1.5),
+        "scaling": part_of(
+            by_batch={
+                str(n): {"seconds": {"median": 0.1 * n}, "sequences_per_second": 10.0}
+                for n in (1, 2)
+            },
+            by_devices={},
+        ),
+    },
+    "left_out": {"ways pallas": "not for <CPUs>"},
+}  # fmt: skip
+
+
+def test_page_shows_every_part_and_what_is_missing():
+    page = report_page.html_of([REPORT])
+    assert page.count("data:image/png;base64,") == 3
+    for text in ("torch / ours", "5.00", "4.00 to 6.00", "G forward", "not for &lt;CPUs&gt;"):
+        assert text in page
+    assert "A &lt;b&gt;" in page
+    both = report_page.html_of([REPORT, REPORT])
+    assert "A &lt;b&gt; #2" in both
+    only = {**REPORT, "parts": {"peers": ratio("torch", 5.0)}, "left_out": {}}
+    assert "Left out" not in report_page.html_of([only])
+
+
+def test_suite_keeps_to_its_time_and_tells_what_failed(monkeypatch, capsys):
+    given = {"good": part_of(), "bad": "no such thing"}
+    clock = iter([0.0, 1.0, 2.0, 99.0])
+    monkeypatch.setattr(suite.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(suite, "_figures", lambda command, *_: given[command[0]])
+    report = suite.measured([("a", ["good"]), ("b", ["bad"]), ("c", ["good"])], 50.0)
+    assert list(report["parts"]) == ["a"]
+    assert report["left_out"] == {"b": "no such thing", "c": "no time was left"}
+    clock = iter([0.0, 99.0])
+    with pytest.raises(InputError, match="nothing could be measured: no time"):
+        suite.measured([("a", ["good"])], 50.0)
+
+
+def test_reports_are_compared_on_one_page(tmp_path):
+    (tmp_path / "a.json").write_text(json.dumps(REPORT))
+    compared = f"--compare={tmp_path / 'a.json'},{tmp_path / 'a.json'}"
+    done = command("run.py", compared, f"--out={tmp_path / 'out'}")
+    assert done.returncode == 0, done.stderr
+    assert "A &lt;b&gt; #2" in (tmp_path / "out" / "comparison.html").read_text()
+    (tmp_path / "a.json").write_text("{}")
+    done = command("run.py", compared, f"--out={tmp_path / 'out'}")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "not a report.json of benchmarks/run.py" in done.stderr

@@ -234,8 +234,14 @@ class Light:
     followed within two seconds, a lamp that is switched within a fifth of a second.
     """
 
-    def __init__(self, empty: UInt8[np.ndarray, "H W 3"], fps: float):
-        self._empty = self._now = empty
+    def __init__(
+        self,
+        empty: UInt8[np.ndarray, "H W 3"],
+        fps: float,
+        mended: UInt8[np.ndarray, "H W 3"] | None = None,
+    ):
+        """Takes the scene by which light is measured, and the one that is lit, if it is another."""
+        self._empty = self._now = empty if mended is None else mended
         self._small = _small(empty)
         self._applied = self._gain = np.ones((*_CELLS, 3), np.float32)
         self._every = max(1, round(fps / 5))  # frames between measurements

@@ -44,6 +44,14 @@ class Region:
         return out
 
 
+def enclosed(mask: np.ndarray) -> Region:
+    """All pixels of a mask that is not empty as one region."""
+    flat = mask.astype(np.uint8)
+    left, top, width, height = cv2.boundingRect(flat)
+    box = np.array([top, left, top + height, left + width])
+    return Region(box, flat[top : top + height, left : left + width])
+
+
 def foreground(
     frame: UInt8[np.ndarray, "H W 3"],
     background: UInt8[np.ndarray, "H W 3"],

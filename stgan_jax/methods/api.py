@@ -47,11 +47,13 @@ class Course(NamedTuple):
       steps: how far the person's place on the ground moves in the picture in each frame, (row,
         col), in heights of the person; None if it is unknown.
       pitch: degrees by which the camera looks down at the person; None if it is unknown.
+      near: 1 / the camera's distance in statures; 0 if it is far away.
     """
 
     fps: float = 25.0
     steps: Float[np.ndarray, "T 2"] | None = None
     pitch: float | None = None
+    near: float = 0.0
 
 
 class Drawn(NamedTuple):

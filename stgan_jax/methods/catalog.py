@@ -31,7 +31,7 @@ from stgan_jax.methods.stgan.settings import NoiseSettings, StganSettings
 from stgan_jax.methods.wifs import experiment as wifs_experiment
 from stgan_jax.methods.wifs.anonymizer import WifsAnonymizer
 from stgan_jax.methods.wifs.settings import WifsSettings
-from stgan_jax.training import checkpoint
+from stgan_jax.training import checkpoint, lanes
 from stgan_jax.training.experiment import Experiment
 from stgan_jax.training.settings import RunSettings
 from stgan_jax.util.errors import InputError
@@ -159,20 +159,16 @@ def load_all(sources: Sequence[str]) -> list[Anonymizer]:
 
     Args:
       sources: each as `load` takes it, or the folder of a sweep, which stands for all its lanes by
-        alpha and seed. A lane's own folder may have come in two parts, as its name holds a comma.
+        their values and seeds. A lane's own folder may have come in parts, as its name has commas.
 
     Raises:
       InputError: see `load`.
     """
     models = []
-    for folder in map(Path, re.split(r",(?!seed=)", ",".join(sources)) if sources else []):
-        lanes = [
-            (float(parts[1]), int(parts[2]), lane)
-            for lane in folder.glob("alpha=*,seed=*")
-            if (parts := re.fullmatch(r"alpha=([\d.e+-]+),seed=(\d+)", lane.name))
-        ]
-        for *_, lane in sorted(lanes):
-            models.append(load(lane).named(f"{folder.name} {lane.name}"))
-        if not lanes:
+    # A comma before NAME= belongs to a lane's name.
+    for folder in map(Path, re.split(r",(?!\w+=)", ",".join(sources)) if sources else []):
+        of_sweep = lanes.folders_of(folder)
+        models += [load(lane).named(f"{folder.name} {lane.name}") for lane in of_sweep]
+        if not of_sweep:
             models.append(load(str(folder)))
     return models

@@ -7,20 +7,26 @@ from jaxtyping import Float
 from stgan_jax.shapes import body
 
 CIRCLE = np.stack([f(np.arange(16) * np.pi / 8) for f in (np.sin, np.cos)], -1)  # (row, col)
+MIDDLE = 0.5  # statures above the ground of a body's middle
 SHIFT = 4  # fractional bits of the coordinates passed to OpenCV
 
 
 def project(
-    spheres: body.Spheres, view: float | Float[np.ndarray, " T"], pitch: float
+    spheres: body.Spheres,
+    view: float | Float[np.ndarray, " T"],
+    pitch: float,
+    near: float = 0.0,
 ) -> dict[str, tuple[np.ndarray, np.ndarray, float]]:
-    """Orthographic view of a body: name -> (centres (T, 2) as (row, col), depth (T,), radius).
+    """View of a body: name -> (centres (T, 2) as (row, col), depth (T,), radius).
 
     Args:
       spheres: the posed body, see `body.body_spheres`.
       view: degrees between walking direction and the direction to the camera, of the
         whole walk or of each frame; 0 towards the camera, 90 crossing to the image's left,
         180 away, 270 to the right.
-      pitch: degrees by which the camera looks down.
+      pitch: degrees by which the camera looks down at the body's middle.
+      near: 1 / the camera's distance in statures: feet are seen from more above than the middle,
+        the head from less. 0 is an orthographic view.
 
     Units are statures; row grows downwards from the ground point, depth towards the camera.
     """
@@ -29,14 +35,13 @@ def project(
     right = np.stack([-y, x, 0 * x], -1)
     toward = np.stack([x * np.cos(t), y * np.cos(t), np.sin(t) + 0 * x], -1)
     down = np.cross(right, toward)
-    return {
-        name: (
-            np.stack([np.sum(centre * axis, -1) for axis in (down, right)], -1),
-            np.sum(centre * toward, -1),
-            radius,
-        )
-        for name, (centre, radius) in spheres.items()
-    }
+    ahead = np.stack([x, y, 0 * x], -1)
+    out = {}
+    for name, (centre, radius) in spheres.items():
+        row, col, depth, come = (np.sum(centre * axis, -1) for axis in (down, right, toward, ahead))
+        row = row + near * (MIDDLE - centre[..., 2]) * come
+        out[name] = np.stack([row, col], -1), depth, radius
+    return out
 
 
 def hulls(projected: dict, spheres: tuple[str, ...]) -> list[Float[np.ndarray, "N 2"]]:

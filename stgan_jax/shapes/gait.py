@@ -13,6 +13,8 @@ from jaxtyping import Bool, Complex, Float, Shaped
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy import ndimage, signal
 
+from stgan_jax.shapes import drawing
+
 SIZE = 12  # numbers of `pose_vector`
 # Which change their sign in a mirror: the other leg's phase, the other side's view.
 SIDED = np.isin(np.arange(SIZE), (0, 1, 5, 7))
@@ -68,6 +70,7 @@ class Gait(NamedTuple):
       phase, view, swing: one for each frame, the first two going on beyond a turn.
       condition: one for the whole walk.
       pitch: one for the whole walk.
+      near: 1 / the camera's distance in statures, see `drawing.project`; 0 if it is far away.
     """
 
     phase: Float[np.ndarray, " T"]
@@ -75,6 +78,13 @@ class Gait(NamedTuple):
     swing: Float[np.ndarray, " T"]
     condition: str
     pitch: float
+    near: float = 0.0
+
+    @property
+    def feet_pitch(self) -> float:
+        """Degrees by which the camera looks down at the feet."""
+        slope = np.sin(np.radians(self.pitch)) + drawing.MIDDLE * self.near
+        return float(np.degrees(np.arcsin(np.clip(slope, -1.0, 1.0))))
 
     def turned(self, degrees: float) -> "Gait":
         """The same gait from a camera further round the walker."""
@@ -128,8 +138,8 @@ def read(
     counts = np.ones((len(numbers), 3)) if variances is None else 1.0 / variances[:, 9:12]
     bag, coat, pitch = np.sum(counts * numbers[:, 9:12], 0) / counts.sum(0)
     condition = "cl" if coat > max(bag, _SURE) else "bg" if bag > _SURE else "nm"
-    view = _nearest(_smooth(waves[:, 2]), _smooth(waves[:, 3]))
-    swing = np.clip(_smooth(numbers[:, 8]) / _WALKS, 0.0, 1.0)
+    view = _nearest(smoothed(waves[:, 2]), smoothed(waves[:, 3]))
+    swing = np.clip(smoothed(numbers[:, 8]) / _WALKS, 0.0, 1.0)
     if smooth:
         phase = _phase(waves[:, 0], waves[:, 1], swing > _STEPS)
     else:
@@ -149,7 +159,8 @@ def _around(deviation: float) -> tuple[Float[np.ndarray, " N"], Float[np.ndarray
     return frames, np.exp(-0.5 * np.square(frames / deviation))
 
 
-def _smooth(values: Shaped[np.ndarray, " T"]) -> Shaped[np.ndarray, " T"]:
+def smoothed(values: Shaped[np.ndarray, " T"]) -> Shaped[np.ndarray, " T"]:
+    """The mean over a second or so around each frame, as views and swings change."""
     _, counts = _around(_LASTING)
     total = signal.convolve(np.ones(len(values)), counts, "same")
     return signal.convolve(values, counts, "same") / total

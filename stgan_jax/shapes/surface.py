@@ -75,7 +75,8 @@ class Figure(NamedTuple):
     Attributes:
       parts: the body's parts.
       spheres: name -> (row, column, depth, radius) in pixels, depth towards the camera.
-      view, pitch: degrees, as of `drawing.project`.
+      view: degrees, as of `drawing.project`.
+      pitch: degrees by which the camera looks down at the feet.
       scale: pixels a stature.
       ground: (row, column) of the ground point below the pelvis.
     """
@@ -151,7 +152,7 @@ def figures(walker: Walker, frames: range) -> list[Figure]:
             walker.parts,
             {name: row[t] for name, row in table.items()},
             float(gait.view[frames[t]]),
-            float(gait.pitch),
+            gait.feet_pitch,
             1.0,
             np.zeros(2),
         )

@@ -1,6 +1,6 @@
 """A walker to be drawn: somebody in somebody's gait, at any size, whole or by body parts.
 
-Bodies are `body.body_spheres` before a camera far away. What is drawn lies in a virtual frame of
+Bodies are `body.body_spheres` before a camera. What is drawn lies in a virtual frame of
 `SCALE` pixels a stature, whose origin is the ground point below the pelvis.
 """
 
@@ -84,7 +84,7 @@ class Walker:
     @functools.cached_property
     def projected(self) -> dict[str, tuple[np.ndarray, np.ndarray, float]]:
         """Name -> (centres (T, 2) as (row, col), depth (T,), radius), see `drawing.project`."""
-        return drawing.project(self.spheres, self.gait.view, self.gait.pitch)
+        return drawing.project(self.spheres, self.gait.view, self.gait.pitch, self.gait.near)
 
     @functools.cached_property
     def depth(self) -> Float[np.ndarray, "P T"]:
@@ -105,12 +105,16 @@ class Walker:
         return centres, radii, [np.array([number[s] for s in p.spheres]) for p in self.parts]
 
     @functools.cached_property
-    def squares(self) -> Int[np.ndarray, "T 3"]:
-        """Crops (top, left, side) in the virtual frame, as `cropping.track_squares` cuts people."""
+    def boxes(self) -> Float[np.ndarray, "T 4"]:
+        """(top, left, bottom, right) in statures."""
         centres, radii, _ = self._rims
         reach = radii[:, None]
-        boxes = np.concatenate([(centres - reach).min(1), (centres + reach).max(1)], -1)
-        return cropping.track_squares(boxes * SCALE)
+        return np.concatenate([(centres - reach).min(1), (centres + reach).max(1)], -1)
+
+    @functools.cached_property
+    def squares(self) -> Int[np.ndarray, "T 3"]:
+        """Crops (top, left, side) in the virtual frame, as `cropping.track_squares` cuts people."""
+        return cropping.track_squares(self.boxes * SCALE)
 
     def outlines(
         self, frame: int, square: Sequence[float] | np.ndarray | None = None, size: int = SIZE

@@ -5,22 +5,18 @@ scripts cannot read; another site's page can neither send nor frame anything; un
 are refused with a status that says why.
 """
 
-import json
 import logging
 import os
-import socket
 import sqlite3
 import urllib.parse
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import jinja2
-import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import (
     FileResponse,
     HTMLResponse,
@@ -40,87 +36,12 @@ from stgan_jax.study.database import (
     Refusal,
     new_token,
 )
-from stgan_jax.study.proxy import DIRECT, Proxy
-from stgan_jax.util.errors import InputError
+from stgan_jax.util import web
+from stgan_jax.util.proxy import DIRECT, Proxy
 
 BODY_LENGTH = 16_384  # bytes: a comment of the greatest length fits, whatever it is written in
 _HERE = Path(__file__).parent
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
-_SAFE = ("GET", "HEAD")
-_HEADERS = {
-    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self';"
-    " img-src 'self'; media-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none';"
-    " frame-ancestors 'none'",
-    "x-content-type-options": "nosniff",
-    "x-frame-options": "DENY",
-    # Not no-referrer: a form would then send "Origin: null".
-    "referrer-policy": "same-origin",
-    "cross-origin-opener-policy": "same-origin",
-    "cross-origin-resource-policy": "same-origin",
-    "permissions-policy": "camera=(), microphone=(), geolocation=()",
-}
-
-
-class _Guard:
-    """Wraps the whole application: headers for every answer, errors too, and first checks."""
-
-    def __init__(self, app: Callable, hosts: frozenset[str] | None, proxy: Proxy):
-        self._app, self._hosts, self._proxy = app, hosts, proxy
-
-    async def __call__(self, scope, receive, send):
-        if scope["type"] != "http":
-            return await self._app(scope, receive, send)
-
-        async def headed(message):
-            if message["type"] == "http.response.start":
-                headers = message.setdefault("headers", [])
-                names = {name for name, _ in headers}
-                extra = {**_HEADERS, "cache-control": "no-store"}
-                pairs = ((name.encode(), value.encode()) for name, value in extra.items())
-                message["headers"] = [*headers, *(p for p in pairs if p[0] not in names)]
-            await send(message)
-
-        request = Request(self._proxy.as_asked_for(scope), receive)
-        scope, refusal = request.scope, self._refusal(request)
-        if refusal is None and scope["method"] not in _SAFE:
-            body = b""
-            try:
-                async for chunk in request.stream():
-                    body += chunk
-                    if len(body) > BODY_LENGTH:
-                        refusal = _message(request, "This is too much to send.", 413)
-                        break
-            except ClientDisconnect:
-                return None
-
-            async def receive():
-                return {"type": "http.request", "body": body, "more_body": False}
-
-        return await (refusal or self._app)(scope, receive, headed)
-
-    def _refusal(self, request: Request) -> Response | None:
-        host = self._proxy.host(request)
-        # Another site's name may point here (DNS rebinding): it must not get in without a token.
-        if self._hosts is not None and _without_port(host) not in self._hosts:
-            return _message(request, "This study is open to its own machine only.", 403)
-        if request.method in _SAFE:
-            return None
-        site = request.headers.get("sec-fetch-site")
-        scheme, _, origin = request.headers.get("origin", "").lower().partition("://")
-        usual = {"http": ":80", "https": ":443"}.get(scheme, "")
-        same = origin.removesuffix(usual) == host.removesuffix(usual)
-        if not (site == "same-origin" if site else origin and same):
-            return _message(request, "This was not sent by a page of this study.", 403)
-        return None
-
-
-def _without_port(host: str) -> str:
-    return host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
-
-
-_TEMPLATES = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(_HERE / "templates"), autoescape=True, trim_blocks=True
-)
+_TEMPLATES = web.templates(_HERE / "templates")
 
 
 def _page(request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
@@ -162,7 +83,8 @@ def application(folder: str | os.PathLike, invited_only: bool, proxy: Proxy = DI
         ],
         exception_handlers=dict.fromkeys((Refusal, HTTPException, sqlite3.Error), pages.refused),
     )
-    return _Guard(app, None if invited_only else _LOOPBACK, proxy)
+    hosts = None if invited_only else web.LOOPBACK
+    return web.Guard(app, hosts, proxy, BODY_LENGTH, _message)
 
 
 class _Pages:
@@ -219,12 +141,7 @@ class _Pages:
         return FileResponse(path, media_type=self._study.settings["video"], headers=headers)
 
     async def rating(self, request: Request) -> Response:
-        if request.headers.get("content-type", "").partition(";")[0] != "application/json":
-            raise HTTPException(415, "JSON is needed.")
-        try:
-            values = json.loads(await request.body())
-        except (ValueError, RecursionError) as error:
-            raise HTTPException(400, "This is no JSON.") from error
+        values = await web.sent(request)
         if not _is_rating(values):
             raise HTTPException(422, "A presentation and a score from 1 to 5 are needed.")
         await run_in_threadpool(self._study.rate, self._token(request), **values)
@@ -344,17 +261,8 @@ def serve(
     """
     proxy = Proxy(root_path, forwarded)
     app = application(folder, host is not None, proxy)
-    address = "127.0.0.1" if host is None else host
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    try:
-        listener = socket.create_server((address, port), family=family)
-    except (OSError, OverflowError) as error:
-        reason = str(getattr(error, "strerror", None) or error).partition(" (")[0]
-        raise InputError(f"{address}:{port}: cannot listen there ({reason})") from error
-    shown = f"[{address}]" if ":" in address else address
-    print(f"http://{shown}:{listener.getsockname()[1]}{proxy.root_path}/", flush=True)
+    listener, address = web.listener(host, port)
+    print(f"{address}{proxy.root_path}/", flush=True)
     if host is not None:
         print(f"raters need the links in {Path(folder) / INVITATIONS}", flush=True)
-    # Without a log of requests: the consent page promises that no addresses are kept.
-    config = uvicorn.Config(app, access_log=False, log_level="warning", server_header=False)
-    uvicorn.Server(config).run([listener])
+    web.serve(app, listener)

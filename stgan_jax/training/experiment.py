@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol, runtime_checkable
 
+import jax
 import numpy as np
 from jaxtyping import UInt8
 
@@ -40,8 +41,10 @@ class Experiment:
       validate: (params, alpha) -> `validation/...` figures, `validation/loss` among them; None
         if nothing is kept back for validation.
       pictures: params -> pictures by name.
-      one_device: whether the step cannot be shared over several devices by the compiler, as one
-        that calls kernels of its own.
+      one_device: the setting by which the step cannot be shared over several devices by the
+        compiler, as one that calls kernels of its own; "" for none.
+      fastest: number of lanes -> the step, what settings leave to `auto` chosen by measuring;
+        None if there is no choice.
     """
 
     settings: RunSettings
@@ -50,7 +53,14 @@ class Experiment:
     step: parallel.Step
     validate: Callable[[Mapping[str, Any], float], dict[str, float]] | None
     pictures: Callable[[Mapping[str, Any]], dict[str, UInt8[np.ndarray, "H W *channels"]]]
-    one_device: bool = False
+    one_device: str = ""
+    fastest: Callable[[int], parallel.Step] | None = None
+
+    def chosen_step(self, lanes: int = 1) -> parallel.Step:
+        """The step that is compiled: on an accelerator the fastest, see `tuning`."""
+        if self.fastest is None or jax.default_backend() == "cpu":
+            return self.step
+        return self.fastest(lanes)
 
     @property
     def alpha(self) -> float:
@@ -58,18 +68,31 @@ class Experiment:
         return getattr(self.settings, "alpha", 0.0)
 
 
-def step_of(update: Callable, settings: RunSettings, optimizers: Optimizers) -> parallel.Step:
+def step_of(
+    update: Callable,
+    settings: RunSettings,
+    optimizers: Optimizers,
+    **parts: Callable[[Any], Any],
+) -> parallel.Step:
     """A method's training step with a run's update rules and options.
 
+    In place of alpha the step of a sweep gets all values that its lanes differ in, by name, of
+    `RunSettings.TRACED`.
+
     Args:
-      update: (state, batch, alpha, *, optimizers, options) -> (state, metrics).
+      update: (state, batch, alpha, *, optimizers, options, ...) -> (state, metrics).
       settings: the run's settings.
       optimizers: its update rules.
+      **parts: further arguments of `update`, each a function of the settings.
     """
-    options = settings.options()
 
     def step(state, batch, alpha, axis):
-        own = dataclasses.replace(options, axis=axis)
-        return update(state, batch, alpha, optimizers=optimizers, options=own)
+        own, rules = settings, optimizers
+        if isinstance(alpha, Mapping):
+            own = settings.traced(alpha)
+            rules, alpha = own.optimizers(), getattr(own, "alpha", 0.0)
+        options = dataclasses.replace(own.options(), axis=axis)
+        more = {name: part(own) for name, part in parts.items()}
+        return update(state, batch, alpha, optimizers=rules, options=options, **more)
 
     return step

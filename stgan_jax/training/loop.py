@@ -85,7 +85,8 @@ def _train(
         experiment = prepare(settings)
         refuse_many_devices(experiment, mode)
         held = experiment.source.everything() if settings.hold else None
-        program = parallel.compiled(experiment.step, settings.batch_size, mode, held)
+        step = experiment.chosen_step()
+        program = parallel.compiled(step, settings.batch_size, mode, held)
         state = parallel.same_everywhere(experiment.start(settings.seed))
         state = program.put_state(writer.restore(state) or state)
         first = int(program.one(state.step))
@@ -114,7 +115,7 @@ def fit(
       program: its compiled step.
       state: at step `first`, as the step wants it.
       recorder: what is called as it goes.
-      alpha: weight of the noise, one for all or one for each lane.
+      alpha: weight of the noise; of lanes, the values that they differ in by name.
       seeds: one for each stream of batches.
       first: number of steps done already.
 
@@ -122,8 +123,8 @@ def fit(
       whether the last step is done.
     """
     settings, count = experiment.settings, experiment.settings.steps_per_call
-    batches = prefetch.on_device(
-        _batches(experiment, seeds, first), lambda each: program.put_batch(*each)
+    feed = prefetch.on_device(
+        batches(experiment, seeds, first), lambda each: program.put_batch(*each)
     )
     progress = tqdm(
         total=settings.steps * settings.batch_size * recorder.lanes,
@@ -139,7 +140,7 @@ def fit(
         for number in range(first + count, settings.steps + 1, count):
             recorder.before_step(number)
             asked = time.perf_counter()
-            batch = next(batches)
+            batch = next(feed)
             waited += time.perf_counter() - asked
             state, metrics = program.step(state, batch, alpha)
             window.append(metrics)
@@ -159,7 +160,7 @@ def fit(
             figures: dict[str, Any] = recorder.after_step(number, state, stopped)
             if log:
                 means = run_log.mean(window)
-                brief = {name: float(np.mean(value)) for name, value in means.items()}
+                brief = {name: float(np.nanmean(value)) for name, value in means.items()}
                 progress.set_postfix_str(f"step {number} {run_log.line(brief)}", refresh=False)
                 seconds = time.perf_counter() - since
                 figures = means | _speed(means, window, settings, seconds, waited) | figures
@@ -174,7 +175,7 @@ def fit(
     return True
 
 
-def _batches(experiment: Experiment, seeds: Sequence[int], first: int) -> Iterator[tuple]:
+def batches(experiment: Experiment, seeds: Sequence[int], first: int) -> Iterator[tuple]:
     """Batches of each seed, from step `first` on, as the compiled step takes them."""
     settings, source = experiment.settings, experiment.source
     if first % settings.steps_per_call:
@@ -220,7 +221,7 @@ def refuse_many_devices(experiment: Experiment, mode: str) -> None:
     """Raises `InputError` if the compiler would have to share kernels over devices."""
     if experiment.one_device and mode == "jit" and jax.device_count() > 1:
         raise InputError(
-            f"convolution=pallas is for one device or --parallel=pmap, and there are "
+            f"{experiment.one_device} is for one device or --parallel=pmap, and there are "
             f"{jax.device_count()}: leave it out, or let this process see one alone"
         )
 

@@ -16,6 +16,7 @@ from stgan_jax.util.errors import InputError
 
 AXIS = "data"
 MODES = ("jit", "pmap")
+LANES = ("vmapped", "in turn")  # how lanes of a sweep are computed on a device
 # (state, batch, alpha, axis) -> (state, metrics), axis as in `gradients.StepOptions`.
 Step = Callable[..., tuple[TrainState, dict[str, Any]]]
 
@@ -54,12 +55,15 @@ class Compiled:
       put_state: sends a state in this process's memory to where the step wants it.
       put_batch: the same for this process's share of a batch; lanes take one batch of each seed.
       one: a state or metrics as the step has them -> a single copy.
+      trace: (state, batch, alpha) -> the step before it is compiled, to see what it takes; shapes
+        will do for the state. Of lanes alone.
     """
 
     step: Callable[..., tuple[TrainState, dict[str, Any]]]
     put_state: Callable[[TrainState], TrainState]
     put_batch: Callable[..., Any]
     one: Callable[[Any], Any]
+    trace: Callable[..., jax.stages.Traced] | None = None
 
 
 def compiled(step: Step, batch_size: int, mode: str = "jit", held: Any = None) -> Compiled:
@@ -161,12 +165,13 @@ def _mapped(step: Step) -> Compiled:
     return Compiled(program, put_state, put_batch, one)
 
 
-def lanes_compiled(step: Step, rows: Int[np.ndarray, " L"], held: Any = None) -> Compiled:
-    """Compiles a step for many runs at once: vmapped over lanes, the lanes spread over devices.
+def lanes_compiled(
+    step: Step, rows: Int[np.ndarray, " L"], held: Any = None, way: str = ""
+) -> Compiled:
+    """Compiles a step for many runs at once, the lanes spread over devices.
 
-    On one CPU lanes follow each other in the compiled step: vmapped, eight take 1.9 times as long.
-
-    State and alpha have a leading axis of lanes, as have metrics.
+    State and alpha, a number or a mapping of several, have a leading axis of lanes, as have
+    metrics.
 
     Args:
       step: takes (state, batch, alpha, axis).
@@ -174,6 +179,8 @@ def lanes_compiled(step: Step, rows: Int[np.ndarray, " L"], held: Any = None) ->
         lanes evenly.
       held: all examples (a pytree), to be kept on each device. Then each batch is (K, B) indices
         of examples, a call makes K steps, and metrics are (K, lanes).
+      way: one of `LANES`, of which several devices take the first. "" is that, too, but on one CPU
+        lanes follow each other: vmapped, eight take 1.9 times as long.
     """
     devices, lanes = jax.devices(), len(rows)
     used = max(n for n in range(1, len(devices) + 1) if lanes % n == 0)
@@ -190,8 +197,11 @@ def lanes_compiled(step: Step, rows: Int[np.ndarray, " L"], held: Any = None) ->
             batches[row],
         )
 
+    alone = "in turn" if jax.default_backend() == "cpu" else LANES[0]
+    way = (way or alone) if used == 1 else LANES[0]
+
     def every(state, batches, rows, alpha, examples):
-        if used == 1 and jax.default_backend() == "cpu":
+        if way == "in turn":
             state, metrics = jax.lax.map(
                 lambda one: lane(one[0], batches, one[1], one[2], examples), (state, rows, alpha)
             )
@@ -221,6 +231,7 @@ def lanes_compiled(step: Step, rows: Int[np.ndarray, " L"], held: Any = None) ->
         put_state,
         put_batch,
         _same,
+        lambda state, batches, alpha: program.trace(state, batches, rows, alpha, examples),
     )
 
 

@@ -4,6 +4,7 @@
 turn them into modules and update rules, the same in training, in resuming and in use.
 """
 
+import copy
 import dataclasses
 from collections.abc import Mapping
 from typing import Any, ClassVar, TypeVar
@@ -12,10 +13,12 @@ import jax.numpy as jnp
 import optax
 
 from stgan_jax.training.gradients import StepOptions
+from stgan_jax.training.state import Optimizers
 from stgan_jax.util.checked import build, require, require_positive
 from stgan_jax.util.errors import InputError
 
 _S = TypeVar("_S", bound="RunSettings")
+DTYPES = ("float32", "bfloat16")
 ANY = object()  # in `RunSettings.FORMER`: whatever the value was, it does not matter any more
 
 
@@ -29,6 +32,9 @@ class RunSettings:
       steps: number of steps of the whole run.
       batch_size: examples (sequences, or contours, or frames) a step, on all devices together.
       optimizer: "adam" or "sgd".
+      rates_for_batch: batch size that learning rates are given for: with another one they change
+        by the ratio of sizes with "sgd" (Goyal 2017), and by its square root with "adam"
+        (Malladi 2022). 0 takes them as they are.
       schedule: course of the learning rates: "constant", or "linear" or "cosine" down to 0.
       warmup_steps: number of steps over which the rates rise from 0.
       clip_norm: a network's gradients are scaled down to this Euclidean norm; 0 for never.
@@ -47,6 +53,8 @@ class RunSettings:
     # Settings of former versions -> the value that meant "off". A saved run where one is on cannot
     # be loaded any more; `ANY` means that the setting never changed what was trained.
     FORMER: ClassVar[Mapping[str, Any]] = {"disc_steps": 1, "real_label": 1.0, "remat": False}
+    # Numbers that the compiled step takes as arguments: lanes of a sweep may differ in them.
+    TRACED: ClassVar[tuple[str, ...]] = ()
     # What may change when a run goes on.
     FREE: ClassVar[tuple[str, ...]] = (
         "steps",
@@ -65,6 +73,7 @@ class RunSettings:
     steps: int = 1000
     batch_size: int = 8
     optimizer: str = "adam"
+    rates_for_batch: int = 0
     schedule: str = "constant"
     warmup_steps: int = 0
     clip_norm: float = 0.0
@@ -78,7 +87,10 @@ class RunSettings:
 
     def __post_init__(self):
         require_positive(self, "steps", "batch_size", "save_every", "accumulate", "steps_per_call")
-        for name in ("warmup_steps", "log_every", "evaluate_every", "picture_every", "clip_norm"):
+        not_negative = (
+            "rates_for_batch warmup_steps log_every evaluate_every picture_every clip_norm"
+        )
+        for name in not_negative.split():
             require(getattr(self, name) >= 0, f"{name} must not be negative")
         require(0 <= self.ema < 1, "ema must be at least 0 and below 1")
         require_one_of(self, "optimizer", ("adam", "sgd"))
@@ -102,10 +114,12 @@ class RunSettings:
         """What the step adds to the paper's."""
         return StepOptions(getattr(self, "r1", 0.0), self.ema, self.accumulate)
 
-    def update_rule(self, rate: float, beta1: float = 0.9) -> optax.GradientTransformation:
-        """The optimiser with its schedule and clipping."""
-        require(rate > 0, "learning rates must be positive")
-        schedule: Any = rate
+    def update_rule(self, rate: Any, beta1: float = 0.9) -> optax.GradientTransformation:
+        """The optimiser with its schedule and clipping; the rate may be traced."""
+        if self.rates_for_batch:
+            ratio = self.batch_size / self.rates_for_batch
+            rate = rate * (ratio if self.optimizer == "sgd" else ratio**0.5)
+        schedule = rate
         if self.schedule != "constant" or self.warmup_steps:
             rest = max(self.steps - self.warmup_steps, 1)
             after = {
@@ -119,6 +133,17 @@ class RunSettings:
         if not self.clip_norm:
             return rule
         return optax.chain(optax.clip_by_global_norm(self.clip_norm), rule)
+
+    def traced(self: _S, values: Mapping[str, Any]) -> _S:
+        """The settings with some of `TRACED` as arrays, which cannot be checked."""
+        own = copy.copy(self)
+        for name, value in values.items():
+            object.__setattr__(own, name, value)
+        return own
+
+    def optimizers(self) -> Optimizers:
+        """Update rules of the trained networks."""
+        raise NotImplementedError
 
     def completed(self: _S) -> _S:
         """The settings with what other files fill in, such as a noise GAN's settings."""
@@ -208,8 +233,8 @@ def require_subjects(subjects: tuple[int, ...]) -> None:
 
 
 def dtype_of(compute_dtype: str) -> Any:
-    """What networks compute in: None as their inputs are (float32), or bfloat16."""
-    return None if compute_dtype == "float32" else jnp.bfloat16
+    """What networks compute in: None as their inputs are (float32; "auto", too), or bfloat16."""
+    return jnp.bfloat16 if compute_dtype == "bfloat16" else None
 
 
 def _plain(value: Any) -> Any:

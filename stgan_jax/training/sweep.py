@@ -1,7 +1,8 @@
-"""Sweeps over alpha and seeds: every lane a run of its own, all of them in one compiled step."""
+"""Sweeps: every lane a run of its own, as many of them in one compiled step as the devices hold."""
 
 import contextlib
-import dataclasses
+import functools
+import itertools
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -10,63 +11,43 @@ from typing import Any
 
 import jax
 import numpy as np
+from tqdm import tqdm
 
-from stgan_jax.training import checkpoint, loop, parallel, run_log
+from stgan_jax.training import checkpoint, loop, parallel, plan, run_log, sweep_report, tuning
 from stgan_jax.training.experiment import Experiment
+from stgan_jax.training.lanes import Grid, Lane, common, groups_of, lanes_of
 from stgan_jax.training.recorder import is_due, weights_norm
 from stgan_jax.training.settings import RunSettings
 from stgan_jax.training.state import TrainState
 from stgan_jax.util import files
 from stgan_jax.util.errors import InputError
 
-# Columns of the table of last figures, for those figures that a lane has.
-_COLUMNS = {
-    "validation/share_of_noise": "share of noise",
-    "validation/rec": "validation rec",
-    "validation/per": "validation per",
-    "loss/gen": "loss G",
-    "accuracy/spatial_fake": "D_S right on fake",
-    "accuracy/temporal_fake": "D_T right on fake",
-}
-
-
-@dataclasses.dataclass(frozen=True)
-class Lane:
-    """One run of a sweep, in its own folder `alpha=A,seed=S`."""
-
-    settings: Any  # RunSettings with an `alpha`
-    folder: Path
-
-    @property
-    def name(self) -> str:
-        """The name of its folder."""
-        return self.folder.name
-
-    @property
-    def diverged(self) -> Path:
-        """A file that says when and in which figure the lane ceased to be finite, if it did."""
-        return self.folder / "diverged.json"
+Prepare = Callable[[RunSettings], Experiment]
 
 
 def sweep(
     settings: RunSettings,
-    prepare: Callable[[RunSettings], Experiment],
-    alphas: Sequence[float],
+    prepare: Prepare,
+    grid: Grid,
     seeds: Sequence[int],
     workdir: str | os.PathLike,
+    at_once: int = 0,
 ) -> bool:
-    """Trains a model for every alpha and seed at once, and goes on where a sweep was stopped.
+    """Trains a model for every point of a grid and every seed, and goes on where it was stopped.
 
-    Each lane is the run that `loop.train` would make with its alpha and seed, in a folder that
-    every other command takes for one. Lanes of one seed get the same batches and noise. At the
-    end `sweep.csv` and `sweep.png` lie in `workdir`.
+    Each lane is the run that `loop.train` would make with its settings, in a folder that every
+    other command takes for one. Lanes that differ in `RunSettings.TRACED` and seeds alone train
+    in one compiled step, in rounds where they do not fit all at once; those of one seed get the
+    same batches and noise. At the end `sweep.csv`, `sweep_means.csv` and `sweep.png` lie in
+    `workdir`; `sweep.json` keeps which lanes trained together, as a resumed sweep has to know.
 
     Args:
-      settings: settings of all lanes, but for alpha and seed.
+      settings: settings of all lanes, but for the grid and the seed.
       prepare: gathers what a training needs, such as `methods.catalog.prepare`.
-      alphas: different, not negative.
+      grid: numeric setting -> its values, each different.
       seeds: different.
       workdir: folder of the sweep, created if it does not exist.
+      at_once: lanes of a round; 0 for as many as fit.
 
     Returns:
       whether it is trained to its end, and was not stopped before.
@@ -75,58 +56,210 @@ def sweep(
       InputError: see `loop.train`; and if a lane's figures are not finite: the others are trained
         to their end first.
     """
-    if not hasattr(settings, "alpha"):
-        raise InputError(
-            f"a {settings.kind!r} training has no alpha: sweep over configs/stgan.py, wifs.py or "
-            "color.py"
-        )
     if jax.process_count() > 1:
         raise InputError("a sweep runs in one process, on all of its devices")
-    for name, values in (("alphas", alphas), ("seeds", seeds)):
-        if not values or len(set(values)) < len(values):
-            raise InputError(f"--{name}: name at least one, and each once")
-    settings = settings.completed().for_lanes(seeds[0])
     workdir = files.local(workdir)
-    lanes = [
-        Lane(
-            dataclasses.replace(settings, alpha=alpha, seed=seed),  # type: ignore[call-arg]
-            workdir / f"alpha={alpha:g},seed={seed}",
-        )
-        for seed in seeds
-        for alpha in alphas
-    ]
+    lanes = lanes_of(settings, grid, seeds, workdir)
     with contextlib.ExitStack() as stack:
         for lane in lanes:
             lane.folder.mkdir(parents=True, exist_ok=True)
             stack.enter_context(loop.locked(lane.folder))
-        return _sweep(settings, prepare, lanes, seeds, workdir)
+        for lane in lanes:
+            loop.refuse_other_run(lane.settings, lane.folder)
+        return _sweep(_prepared_once(prepare), lanes, workdir, at_once)
 
 
-def _sweep(
-    settings: RunSettings,
-    prepare: Callable[[RunSettings], Experiment],
-    lanes: list[Lane],
-    seeds: Sequence[int],
-    workdir: Path,
-) -> bool:
-    for lane in lanes:
-        loop.refuse_other_run(lane.settings, lane.folder)
-    first = _common_step(lanes)
-    finished = first >= settings.steps
-    if finished:
+def planned(
+    settings: RunSettings, prepare: Prepare, grid: Grid, seeds: Sequence[int], at_once: int = 0
+) -> str:
+    """What a sweep takes on the present devices, as a table; nothing is trained.
+
+    Of each network that its lanes have: memory and least work of the step of 1, 2, 4, ... lanes
+    and of all, how many fit, and how many rounds it takes.
+    """
+    device = plan.published(jax.devices()[0].device_kind)
+    limit, lines = plan.memory_limit(), [plan.heading("lanes")]
+    for group in groups_of(lanes_of(settings, grid, seeds, Path())):
+        experiment = prepare(common(group[0]))
+        counts = {*itertools.takewhile(len(group).__gt__, (2**i for i in itertools.count()))}
+        for count in sorted({*counts, len(group), at_once or 1}):
+            cost = plan.cost(traced(experiment, group[:count]))
+            fits = cost.memory is not None and (limit is None or cost.memory.total <= limit)
+            lines.append(plan.row(count, cost, device, fits))
+        rounds = -(-len(group) // (at_once or fitting(prepare, group, exact=True)))
+        lines.append(f"{len(group)} lanes as {group[0].name}: {rounds} round(s)")
+    return "\n".join(lines)
+
+
+def _prepared_once(prepare: Prepare) -> Prepare:
+    """`prepare`, which reads or renders the data, once for rounds of the same settings."""
+    last: dict[RunSettings, Experiment] = {}
+
+    def prepared(settings):
+        if settings not in last:
+            last.clear()
+            last[settings] = prepare(settings)
+        return last[settings]
+
+    return prepared
+
+
+def _sweep(prepare: Prepare, lanes: list[Lane], workdir: Path, at_once: int) -> bool:
+    if all(
+        lane.diverged.exists() or lane.settings.steps in checkpoint.saved_steps(lane.folder)
+        for lane in lanes
+    ):
         print(f"{workdir}: trained to its end already")
     else:
-        with contextlib.ExitStack() as stack:
-            finished = _train(prepare(settings), lanes, seeds, first, stack)
-    if finished:
-        _report(lanes, workdir)
-        lost = [lane.name for lane in lanes if lane.diverged.exists()]
-        if lost:
-            raise InputError(
-                f"{', '.join(lost)}: not finite, see diverged.json in {workdir}: sweep these "
-                "again with a lower learning rate, in another --workdir"
-            )
-    return finished
+        rounds = _rounds(prepare, lanes, workdir, at_once)
+        for number, each in enumerate(rounds, 1):
+            if len(rounds) > 1:
+                print(f"round {number} of {len(rounds)}: {len(each)} lanes", flush=True)
+            if not _train(prepare, each):
+                return False
+    sweep_report.write([(lane.values, lane.settings.seed, lane.folder) for lane in lanes], workdir)
+    lost = [lane.name for lane in lanes if lane.diverged.exists()]
+    if lost:
+        raise InputError(
+            f"{', '.join(lost)}: not finite, see diverged.json in {workdir}: sweep these "
+            "again with a lower learning rate, in another --workdir"
+        )
+    return True
+
+
+def _rounds(prepare: Prepare, lanes: list[Lane], workdir: Path, at_once: int) -> list[list[Lane]]:
+    """Which lanes train together. Those that have begun stay together, to the same last bit."""
+    named, devices = {lane.name: lane for lane in lanes}, jax.device_count()
+    path, rounds = workdir / "sweep.json", []
+    if path.exists():
+        for names in json.loads(path.read_text())["rounds"]:
+            known = [named[name] for name in names if name in named]
+            if any(checkpoint.saved_steps(lane.folder) for lane in known):
+                rounds.append(known)
+                named = {name: lane for name, lane in named.items() if lane not in known}
+    for group in groups_of(named.values()):
+        most = min(at_once or fitting(prepare, group), len(group))
+        count = -(-len(group) // most)
+        # As even as devices can share: rounds of a size compile once.
+        size = min(most, -(-len(group) // count // devices) * devices)
+        rounds += [group[i : i + size] for i in range(0, len(group), size)]
+    with files.replacing(path) as beside:
+        kept = {"rounds": [[lane.name for lane in each] for each in rounds]}
+        beside.write_text(json.dumps(kept, indent=1) + "\n")
+    return rounds
+
+
+def fitting(prepare: Prepare, lanes: Sequence[Lane], exact: bool = False) -> int:
+    """How many of a group's lanes the devices' memory holds at once; at least one.
+
+    On a CPU lanes follow each other, and their states are what counts: nothing is compiled to
+    find out, unless it has to be exact.
+    """
+    limit = plan.memory_limit()
+    if limit is None or len(lanes) == 1:
+        return len(lanes)
+    experiment = prepare(common(lanes[0]))
+    if jax.default_backend() == "cpu" and not exact:
+        state = jax.eval_shape(lambda: experiment.start(0))
+        return max(1, min(len(lanes), limit // (3 * plan.bytes_of(state))))
+
+    def need(count: int) -> int | None:
+        cost = plan.cost(traced(experiment, lanes[:count]))
+        return None if cost.memory is None else cost.memory.total
+
+    return plan.largest(need, len(lanes), limit, jax.device_count())
+
+
+def traced(experiment: Experiment, lanes: Sequence[Lane]) -> jax.stages.Traced:
+    """The step of so many lanes before it is compiled; nothing is computed."""
+    step = experiment.chosen_step(len(lanes))
+    program, values, seeds = _program(experiment, lanes, step)
+    one = jax.eval_shape(lambda: experiment.start(seeds[0]))
+    state = jax.tree.map(lambda x: jax.ShapeDtypeStruct((len(lanes), *x.shape), x.dtype), one)
+    batch = next(loop.batches(experiment, seeds, 0))
+    assert program.trace
+    return program.trace(state, program.put_batch(*batch), values)
+
+
+def _program(
+    experiment: Experiment, lanes: Sequence[Lane], step: parallel.Step, way: str = ""
+) -> tuple[parallel.Compiled, dict[str, np.ndarray], list[int]]:
+    """The compiled step of lanes, the values that they differ in, and their seeds."""
+    settings = experiment.settings
+    held = experiment.source.everything() if settings.hold else None
+    seeds = list(dict.fromkeys(lane.settings.seed for lane in lanes))
+    rows = np.array([seeds.index(lane.settings.seed) for lane in lanes])
+    points = [dict(lane.values) for lane in lanes]
+    values = {
+        name: np.array([point[name] for point in points], np.float32)
+        for name in settings.TRACED
+        if name in points[0]
+    }
+    if hasattr(settings, "alpha"):
+        alphas = [getattr(lane.settings, "alpha") for lane in lanes]  # noqa: B009
+        values["alpha"] = np.array(alphas, np.float32)
+    return parallel.lanes_compiled(step, rows, held, way), values, seeds
+
+
+def _fastest_program(
+    experiment: Experiment, lanes: Sequence[Lane], state: TrainState
+) -> tuple[parallel.Compiled, dict[str, np.ndarray], list[int]]:
+    """`_program`, on an accelerator by the ways that are fastest there."""
+    step = experiment.chosen_step(len(lanes))
+    if jax.default_backend() == "cpu" or jax.device_count() > 1 or len(lanes) == 1:
+        return _program(experiment, lanes, step)
+    batch = next(loop.batches(experiment, _program(experiment, lanes, step)[2], 0))
+
+    def build(way: str) -> tuning.Call:
+        program, values, _ = _program(experiment, lanes, step, way)
+        own, given = program.put_state(state), program.put_batch(*batch)
+
+        def call():
+            nonlocal own
+            own, metrics = jax.block_until_ready(program.step(own, given, values))
+            return {k: v for k, v in metrics.items() if k.startswith(("loss/", "gradient_norm/"))}
+
+        return call
+
+    ways = {way: functools.partial(build, way) for way in parallel.LANES}
+    sizes = jax.tree.map(np.shape, (state, batch))
+    about = f"{len(lanes)} lanes of {experiment.settings.kind}"
+    choice = tuning.fastest(
+        tuning.Piece("lanes", ways, None, about, f"{experiment.settings} {sizes}")
+    )
+    return _program(experiment, lanes, step, choice.way)
+
+
+def _train(prepare: Prepare, lanes: list[Lane]) -> bool:
+    """One round, from the newest step that all its lanes have saved."""
+    first = _common_step(lanes)
+    if first >= lanes[0].settings.steps or all(lane.diverged.exists() for lane in lanes):
+        return True
+    experiment = prepare(common(lanes[0]))
+    loop.refuse_many_devices(experiment, "jit")
+    with contextlib.ExitStack() as stack:
+        writers = [checkpoint.Writer(lane.folder, lane.settings.to_dict()) for lane in lanes]
+        for writer in writers:
+            stack.callback(writer.close)
+        initial = {seed: experiment.start(seed) for seed in {x.settings.seed for x in lanes}}
+        states = []
+        for lane, writer in zip(lanes, writers, strict=True):
+            state = initial[lane.settings.seed]
+            saved = None
+            if first in checkpoint.saved_steps(lane.folder):
+                saved = writer.restore(state, first)
+            states.append(saved or state.replace(step=np.asarray(first, np.int32)))
+        logs = [run_log.Log(lane.folder, first) for lane in lanes]
+        for log in logs:
+            stack.callback(log.close)
+        together = parallel.stacked(states)
+        program, values, seeds = _fastest_program(experiment, lanes, together)
+        recorder = _LanesRecorder(experiment, lanes, writers, logs)
+        state = program.put_state(together)
+        try:
+            return loop.fit(experiment, program, state, recorder, values, seeds, first)
+        except _AllDivergedError:
+            return True
 
 
 def _common_step(lanes: list[Lane]) -> int:
@@ -143,42 +276,14 @@ def _common_step(lanes: list[Lane]) -> int:
     return max(common, default=0)
 
 
-def _train(
-    experiment: Experiment,
-    lanes: list[Lane],
-    seeds: Sequence[int],
-    first: int,
-    stack: contextlib.ExitStack,
-) -> bool:
-    loop.refuse_many_devices(experiment, "jit")
-    settings = experiment.settings
-    writers = [checkpoint.Writer(lane.folder, lane.settings.to_dict()) for lane in lanes]
-    for writer in writers:
-        stack.callback(writer.close)
-    initial = {seed: experiment.start(seed) for seed in seeds}
-    states = []
-    for lane, writer in zip(lanes, writers, strict=True):
-        state = initial[lane.settings.seed]
-        saved = None
-        if first in checkpoint.saved_steps(lane.folder):
-            saved = writer.restore(state, first)
-        states.append(saved or state.replace(step=np.asarray(first, np.int32)))
-    logs = [run_log.Log(lane.folder, first) for lane in lanes]
-    for log in logs:
-        stack.callback(log.close)
-    held = experiment.source.everything() if settings.hold else None
-    rows = np.array([list(seeds).index(lane.settings.seed) for lane in lanes])
-    program = parallel.lanes_compiled(experiment.step, rows, held)
-    alphas = np.array([lane.settings.alpha for lane in lanes], np.float32)
-    recorder = _LanesRecorder(experiment, lanes, writers, logs)
-    state = program.put_state(parallel.stacked(states))
-    return loop.fit(experiment, program, state, recorder, alphas, list(seeds), first)
+class _AllDivergedError(Exception):
+    """No lane of a round is left."""
 
 
 class _LanesRecorder:
-    """The recorder of a sweep: what `recorder.RunRecorder` does, for each lane in its folder.
+    """The recorder of a round: what `recorder.RunRecorder` does, for each lane in its folder.
 
-    A lane that is not finite any more is recorded no further; the others go on.
+    A lane that is not finite any more stops: it is recorded no further. The others go on.
     """
 
     def __init__(
@@ -208,7 +313,10 @@ class _LanesRecorder:
             self._lost.add(i)
             with files.replacing(lane.diverged) as beside:
                 beside.write_text(json.dumps({"step": number, "figures": bad}) + "\n")
-            print(f"{lane.name}: {bad[0]} is not finite at step {number}; the others go on")
+            left = self.lanes - len(self._lost)
+            tqdm.write(f"{lane.name} stops: {bad[0]} is not finite at step {number}; {left} go on")
+            if not left:
+                raise _AllDivergedError
 
     def on_means(self, number: int, means: Mapping[str, Any]) -> None:
         """See `recorder.Recorder`."""
@@ -229,51 +337,9 @@ class _LanesRecorder:
             if i in self._lost:
                 continue
             if evaluate and validate:
-                figures = validate(own.params, lane.settings.alpha)
+                figures = validate(own.params, getattr(lane.settings, "alpha", 0.0))
                 log.figures(number, figures)
                 loss = figures["validation/loss"]
             if save or (loss is not None and loss < writer.best):
                 writer.save(own, loss)
         return {}
-
-
-def _report(lanes: list[Lane], workdir: Path) -> None:
-    """Prints the lanes' last figures as a table and draws them over alpha."""
-    rows: list[dict[str, Any]] = []
-    for lane in lanes:
-        row: dict[str, Any] = {"alpha": lane.settings.alpha, "seed": lane.settings.seed}
-        for line in run_log.read(lane.folder / "metrics.jsonl"):
-            row |= {_COLUMNS[name]: value for name, value in line.items() if name in _COLUMNS}
-        rows.append(row)
-    known = [name for name in _COLUMNS.values() if any(name in row for row in rows)]
-    columns = ["alpha", "seed", *known]
-    files.write_table(workdir / "sweep.csv", rows)
-    print("  ".join(f"{name:>{max(8, len(name))}}" for name in columns))
-    for row in rows:
-        cells = (row.get(name, float("nan")) for name in columns)
-        pairs = zip(cells, columns, strict=True)
-        print("  ".join(f"{cell:>{max(8, len(name))}.4g}" for cell, name in pairs))
-    _plot(rows, known, workdir / "sweep.png")
-    print(f"{workdir / 'sweep.csv'}, {workdir / 'sweep.png'}: the same as a file and a picture")
-
-
-def _plot(rows: list[dict[str, Any]], columns: list[str], path: Path) -> None:
-    import matplotlib.figure  # slow to load
-
-    height = -(-len(columns) // 3)
-    figure = matplotlib.figure.Figure(figsize=(9.6, 2.9 * height), layout="constrained")
-    axes = figure.subplots(height, 3, squeeze=False).ravel()
-    for axis in axes[len(columns) :]:
-        axis.remove()
-    for axis, name in zip(axes, columns, strict=False):
-        for seed in dict.fromkeys(row["seed"] for row in rows):
-            points = sorted(
-                (row["alpha"], row[name]) for row in rows if row["seed"] == seed and name in row
-            )
-            if points:
-                axis.plot(*zip(*points, strict=True), "o-", label=f"seed {seed}")
-        axis.set(xlabel="alpha", title=name)
-        axis.grid(alpha=0.3)
-    axes[0].legend()
-    with files.replacing(path) as beside:
-        figure.savefig(beside, dpi=110)

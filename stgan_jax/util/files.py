@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import fcntl
+import hashlib
 import os
 import shutil
 import tempfile
@@ -18,6 +19,12 @@ def local(path: str | os.PathLike) -> Path:
     """A path with ~ expanded. Raises `InputError` if it names something on another machine."""
     [name] = local_words([os.fspath(path)])
     return Path(name)
+
+
+def cache(name: str) -> Path:
+    """A folder of the user's cache: below XDG_CACHE_HOME, by default ~/.cache."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "stgan_jax" / name
 
 
 @contextlib.contextmanager
@@ -100,6 +107,16 @@ def shortened(stem: str, rest: str) -> str:
     if len(name) <= room:
         return stem
     return f"{name[: room - 9].decode(errors='ignore')}~{zlib.crc32(name):08x}"
+
+
+def digest(path: str | os.PathLike) -> str:
+    """SHA-256 of a file; of a folder, that of its files' names and of their own digests."""
+    if not os.path.isdir(path):
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    inside = sorted(entry for entry in Path(path).iterdir() if entry.is_file())
+    lines = [os.fsencode(f"{entry.name} {digest(entry)}\n") for entry in inside]
+    return hashlib.sha256(b"".join(lines)).hexdigest()
 
 
 def check_output(path: str | os.PathLike) -> Path:

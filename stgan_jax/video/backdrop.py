@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import cv2
@@ -10,6 +10,7 @@ import numpy as np
 
 from stgan_jax.media import background, camera, containers, pictures
 from stgan_jax.util.errors import InputError
+from stgan_jax.video import decisions
 from stgan_jax.video.blanks import Blanks
 from stgan_jax.video.people import masks, steady
 from stgan_jax.video.people.shelf import Shelf, Unions
@@ -17,6 +18,7 @@ from stgan_jax.video.scene import fill, moving
 from stgan_jax.video.source import ClipOptions, ClipSource
 
 _STILL = 0.012  # of the diagonal: a camera that moves less stands still, as on a bent tripod
+_RING = 4  # pixels around a region that is never shown, which give it its colour
 _SOFT = 5  # pixels over which the scene passes into the frame
 
 
@@ -34,8 +36,7 @@ class Backdrop:
 
     The empty scene is a picture in changing light, or another clip's frames. It is shown where
     people are hidden, or everywhere if nobody knows where that is. If the camera moves, each frame
-    has its own, from those around it; with masks from outside it is unknown, and what is around
-    people is shown in their place.
+    has its own, from those around it.
 
     Attributes:
       scene: the picture and its thresholds, if any.
@@ -43,6 +44,9 @@ class Backdrop:
       clip: the clip that shows the empty scene, if any.
       hidden: where people are hidden in each frame; None for everywhere.
       around: the empty scenes of a camera that moves, if any.
+      measured: the scene by which light is measured, if it is not `scene`.
+      shown: where each frame is shown as it is, by a person's decision, if anywhere.
+      curtains: regions that are never shown, by a person's decision.
     """
 
     scene: background.EmptyScene | None
@@ -50,6 +54,9 @@ class Backdrop:
     clip: ClipSource | None = None
     hidden: Unions | None = None
     around: moving.Surroundings | None = None
+    measured: background.EmptyScene | None = None
+    shown: Unions | None = None
+    curtains: Sequence[decisions.Curtain] = ()
 
     def entries(self, frames: Iterator[containers.Stamped], blanks: Blanks) -> Iterator[Entry]:
         """Numbers the frames and adds the empty scene to each."""
@@ -59,7 +66,10 @@ class Backdrop:
                     blanks.add(number, "background", ValueError())
                 yield Entry(number, frame, None if view is None else view.scene.empty)
             return
-        light = background.Light(self.scene.empty, self.fps) if self.scene else None
+        light = None
+        if self.scene is not None:
+            measured = (self.measured or self.scene).empty
+            light = background.Light(measured, self.fps, self.scene.empty)
         others = self.clip.frames() if self.clip else None
         for number, frame in enumerate(frames):
             empty = None
@@ -78,8 +88,29 @@ class Backdrop:
         hide = None if self.hidden is None else self.hidden[entry.number]
         image = entry.frame.image
         if entry.empty is None:
-            return np.zeros_like(image) if hide is None else masks.fill(image, hide)
-        return entry.empty.copy() if hide is None else blended(image, entry.empty, hide)
+            out = np.zeros_like(image) if hide is None else masks.fill(image, hide)
+        else:
+            out = entry.empty.copy() if hide is None else blended(image, entry.empty, hide)
+        shown = None if self.shown is None else self.shown[entry.number]
+        if shown is not None and shown.any():
+            out = np.where(shown[..., None] > 0, image, out)
+        return out
+
+    def curtained(self, number: int, image: np.ndarray) -> np.ndarray:
+        """A finished frame whose regions that are never shown have one colour: what is around."""
+        drawn = [one for one in self.curtains if one.first <= number <= one.last]
+        if not drawn:
+            return image
+        image = image.copy()
+        for curtain in drawn:
+            left, top, right, bottom = curtain.box
+            rows = slice(max(top - _RING, 0), bottom + _RING)
+            around = image[rows, max(left - _RING, 0) : right + _RING].astype(np.float64)
+            inside = image[top:bottom, left:right]
+            pixels = max(around.size // 3 - inside.size // 3, 1)
+            ring = around.sum((0, 1)) - inside.astype(np.float64).sum((0, 1))
+            inside[:] = np.rint(ring / pixels).astype(np.uint8)
+        return image
 
 
 def blended(frame: np.ndarray, empty: np.ndarray, hide: np.ndarray) -> np.ndarray:
@@ -170,7 +201,8 @@ def behind_masks(
     fps = float(source.info.fps)
     samples = source.numbered_samples()
     images = np.stack([image for _, image in samples])
-    if moves(images):
+    if moves(images):  # see `behind_moving`, once it is known how
+        source.moves = True
         return Backdrop(None, fps, hidden=Unions(shelf, source.shape))
     hidden = np.stack([_people(detector, number, image) for number, image in samples])
     unknown = np.asarray(hidden.all(0)).astype(np.uint8)
@@ -181,11 +213,15 @@ def behind_masks(
 def _people(detector: masks.Detector, number: int, image: np.ndarray) -> np.ndarray:
     """1 where people are in a sample, with a margin; everywhere if the detector fails."""
     try:
-        mask = (detector(number, image, None) > 0).astype(np.uint8)
+        return widened(detector(number, image, None))
     except Exception:
         return np.ones(image.shape[:2], np.uint8)
-    margin = max(3, image.shape[0] // 60 | 1)
-    return cv2.dilate(mask, np.ones((margin, margin), np.uint8))
+
+
+def widened(mask: np.ndarray) -> np.ndarray:
+    """1 where a mask from outside is not 0, and in a margin around that."""
+    margin = max(3, mask.shape[0] // 60 | 1)
+    return cv2.dilate((mask > 0).astype(np.uint8), np.ones((margin, margin), np.uint8))
 
 
 def _from_path(path: str | os.PathLike, source: ClipSource) -> Backdrop:

@@ -66,7 +66,7 @@ def anonymize(
         files.check_output(report_file)
     _check_written(todo, (report_file, options.preview, options.contact_sheet))
     if alone:
-        _check_input(todo[0], overwrite)
+        check_input(todo[0], overwrite)
     loaded = isinstance(checkpoint, api.Anonymizer)
     model = checkpoint if isinstance(checkpoint, api.Anonymizer) else catalog.load(checkpoint)
     model = model.with_options(**options.of_model)
@@ -137,8 +137,13 @@ def one_clip(
 
 def refuse_of_one_input(options: ClipOptions) -> None:
     """Raises `InputError` for options that cannot hold for many clips."""
-    if options.masks or options.contact_sheet or options.preview or options.background:
-        raise InputError("masks, a background, a preview or a contact sheet go with one input")
+    single = (options.masks, options.contact_sheet, options.preview, options.background)
+    decided = options.decisions is not None and os.fspath(options.decisions) != "beside"
+    if any(single) or decided:
+        raise InputError(
+            "masks, a background, a preview, a contact sheet or a file of decisions go with one "
+            "input"
+        )
 
 
 def is_full(error: Exception) -> bool:
@@ -180,7 +185,7 @@ def _check_written(todo: list[Job], paths: Sequence[str | os.PathLike | None]) -
         taken.add(written)
 
 
-def _check_input(job: Job, overwrite: bool) -> None:
+def check_input(job: Job, overwrite: bool) -> None:
     """Raises `InputError` early, before a model is loaded."""
     if job.kind == "clip" and job.output.exists() and not overwrite:
         raise InputError(f"{job.output}: is there already; --overwrite replaces it")

@@ -20,6 +20,12 @@ class Blanks:
         self.reasons: dict[int, str] = {}
         self.first: tuple[int, Exception] | None = None
 
+    def copy(self) -> "Blanks":
+        """The same failures, to which others can be added."""
+        out = Blanks()
+        out.reasons, out.first = dict(self.reasons), self.first
+        return out
+
     def add(self, number: int, stage: str, error: Exception) -> None:
         """Notes a frame and the stage that failed; raises an error that is fatal."""
         if is_fatal(error):

@@ -1,11 +1,13 @@
 """The command `stgan-anonymize`:
 
     stgan-anonymize IN... [--output=...] [--checkpoint=runs/stgan]
+    stgan-anonymize review CLIP [--output=...]
 
 IN are videos, patterns such as 'clips/*.mp4', folders of videos, of frames or of silhouettes, or
 datasets of OpenGait's pickles. Whoever cannot be anonymised is covered by background, counted
 and listed in the report. Exit code: 0 if all went well, 3 if somebody is covered, 2 if something
-could not be done, which is then not written.
+could not be done, which is then not written. `review` shows a clip before and after in the browser,
+where it is mended and signed off; a file of that name is ./review.
 """
 
 import argparse
@@ -75,6 +77,7 @@ def _add_flags_of_clips(parser: argparse.ArgumentParser) -> None:
     _add_model_flags(parser.add_argument_group("the new walkers").add_argument)
     _add_video_flags(parser.add_argument_group("videos").add_argument)
     _add_people_flags(parser.add_argument_group("people and scene").add_argument)
+    _add_review_flags(parser.add_argument_group("review").add_argument)
 
 
 def _add_model_flags(add) -> None:
@@ -116,6 +119,11 @@ def _add_video_flags(add) -> None:
     add("--start", type=float, default=0.0, help="Seconds at which to start.")
     add("--end", type=float, help="Seconds at which to end.")
     add("--max_resolution", type=int, help="Scale down to so many pixels on the shorter side.")
+    add(
+        "--stabilize",
+        action="store_true",
+        help="Steady a camera that moves: frames are enlarged by up to 1.2, and their edges cut.",
+    )
 
 
 def _add_people_flags(add) -> None:
@@ -148,11 +156,27 @@ def _add_people_flags(add) -> None:
     )
 
 
+def _add_review_flags(add) -> None:
+    add(
+        "--decisions",
+        help="File of what a person decided in a review of the clip; beside for each clip's own, "
+        "CLIP.decisions.json beside it, where there is one.",
+    )
+    add("--port", type=int, help="Where review listens. Default: any free port.")
+    add("--host", help="Address at which review listens. Default: this machine only.")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line and exits with its code."""
     argv = _begun(arguments)
     with one_sentence("--debug" in argv):
-        values = _parser().parse_intermixed_args(_words(local_words(argv)))
+        reviewing = list(argv[:1]) == ["review"]
+        values = _parser().parse_intermixed_args(_words(local_words(argv[int(reviewing) :])))
+        if reviewing:
+            _review(values)
+            sys.exit(0)
+        if values.port is not None or values.host is not None:
+            raise InputError("--port and --host are for stgan-anonymize review CLIP")
         result = _run(values)
         print(_summary(result), flush=True)
     sys.exit(result["exit_code"])
@@ -210,6 +234,28 @@ def _word(word: str) -> str:
     if name.startswith("--"):
         name = name[:2] + name[2:].replace("-", "_")
     return name + equals + value
+
+
+def _review(values: argparse.Namespace) -> None:
+    inputs = [*values.inputs, *values.input]
+    if len(inputs) != 1 or values.report is not None:
+        raise InputError("review takes one clip, and writes its report beside the output")
+    if not 0 <= (values.port or 0) < 1 << 16:
+        raise InputError("--port must be from 0 to 65535")
+    options = _clip_options(values)
+
+    from stgan_jax.video.review import server  # slow
+
+    with _device(values.device):
+        server.review(
+            inputs[0],
+            values.output,
+            options,
+            checkpoint=values.checkpoint,
+            overwrite=values.overwrite,
+            port=values.port or 0,
+            host=values.host,
+        )
 
 
 def _run(values: argparse.Namespace) -> dict[str, Any]:

@@ -4,31 +4,28 @@ Every failure fails closed: the output shows the empty scene and anonymised peop
 a person or frame with which something goes wrong is missing from it, counted and reported.
 """
 
-import array
 import contextlib
 import dataclasses
 import json
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
-import jax
 import numpy as np
 from tqdm import tqdm
 
-from stgan_jax.media import containers, pictures, streams, threads
+from stgan_jax.media import containers, pictures, stabilizing, streams, threads
 from stgan_jax.media.sound import Audio
 from stgan_jax.methods import api
 from stgan_jax.methods.color.anonymizer import Recolorer
 from stgan_jax.util import files
 from stgan_jax.util.errors import InputError
-from stgan_jax.video import backdrop as backdrops
-from stgan_jax.video import keys, report
+from stgan_jax.video import decisions, keys, mending, report, search
 from stgan_jax.video.backdrop import Backdrop, Entry
 from stgan_jax.video.blanks import Blanks
-from stgan_jax.video.people import anonymizing, finding, masks, networks, steady
+from stgan_jax.video.people import anonymizing
 from stgan_jax.video.people.shelf import Shelf
 from stgan_jax.video.people.sightings import Subject
 from stgan_jax.video.render import compose, sheet, wardrobe
@@ -38,7 +35,6 @@ _RATE = (
     "{}: {:g} frames a second by its header and time stamps, which no camera records: people may "
     "be taken as seen too briefly, or for things; if the rate is wrong, set it right first"
 )
-_LYING = "{}: people lie in it, so it is worked on turned, and written as it was"
 
 
 def anonymize_video(
@@ -54,8 +50,7 @@ def anonymize_video(
     """Anonymises everybody who walks in a video, or in a folder of its frames.
 
     The output shows the scene with the anonymised people in it: the original people are covered
-    by what is behind them, also who could not be anonymised. If the camera moves, which needs
-    masks, they are covered by what is around them.
+    by what is behind them, also who could not be anonymised.
 
     Args:
       source: the video, or a folder of pictures.
@@ -79,31 +74,61 @@ def anonymize_video(
         options = dataclasses.replace(options, seed=seed)
     if contact_sheet is not None:
         options = dataclasses.replace(options, contact_sheet=contact_sheet)
-    with contextlib.closing(_Clip(source, output, model, options, report)) as clip:
-        return clip.run()
+    with contextlib.closing(ClipWork(source, output, model, options, report)) as work:
+        work.find()
+        plan, made = None, work.decided_before()
+        if made is not None:
+            plan = decisions.plan(made, work.basis.footage)
+        return work.write(*work.people(plan), made)
 
 
-class _Clip:
-    def __init__(self, source, output, model: api.Anonymizer, options: ClipOptions, report_file):
+class ClipWork:
+    """The work on one clip, step by step: `find`, then `people`, then `frames` or `write`.
+
+    Attributes:
+      basis: what was found.
+      blanks: frames at which finding failed.
+      source: the clip.
+    """
+
+    basis: search.Basis
+
+    def __init__(
+        self,
+        source: str | os.PathLike,
+        output: str | os.PathLike,
+        model: api.Anonymizer,
+        options: ClipOptions,
+        report_file: str | os.PathLike | None,
+    ):
+        """Arguments as of `anonymize_video`. Raises `InputError` for what cannot be written."""
         self._started = time.monotonic()
         model.require_video()
         self._options, self._model, self._output = options, model, output
         self._report_file = report_file
-        self._source = ClipSource(source, options.cut)
+        self.source = ClipSource(source, options.cut)
+        self._seed = keys.random_seed() if options.seed is None else options.seed
         self._check_outputs()
+        self._record = self._read_decisions()
         network = Recolorer.load() if options.color == "transfer" else None
         self._look = compose.Look(options.face, options.color == "atlas", network)
-        self._shape = self._source.shape
-        self._blanks = Blanks()
-        self._times = array.array("d")
-        self._camera: steady.Steady | None = None
+        self.blanks = Blanks()
         self._shelf = Shelf(os.path.dirname(os.path.abspath(output)))
+        self._persons: dict[decisions.Planned, anonymizing.Person] = {}
 
     def close(self) -> None:
+        """Deletes what was stored of the clip."""
         self._shelf.close()
 
+    def _read_decisions(self) -> tuple[decisions.Record, str | os.PathLike] | None:
+        path = self._options.decisions
+        if path is not None and os.fspath(path) == "beside":
+            path = decisions.beside(self.source.path)
+            path = path if path.exists() else None
+        return None if path is None else (decisions.read(path, self.source.path), path)
+
     def _check_outputs(self) -> None:
-        source, options = self._source, self._options
+        source, options = self.source, self._options
         if source.is_folder:
             pictures.check_folder(self._output)
             pictures.png_names(source.path)
@@ -121,40 +146,93 @@ class _Clip:
             if os.path.exists(path) and os.path.samefile(source.path, path):
                 raise InputError(f"{path}: would replace the input, name another file")
 
-    def run(self) -> dict[str, Any]:
-        options, source = self._options, self._source
-        seed = keys.random_seed() if options.seed is None else options.seed
-        subjects, backdrop, found_by = self._find()
-        if not subjects and found_by != "networks":  # difference misses who does not move
-            first = self._blanks.first
-            if first and len(self._blanks.reasons) == len(self._times):
-                raise InputError(f"{source.path}: every frame failed: {first[1]}")
-            raise InputError(f"{source.path}: no walking person found, nothing to anonymise")
-        persons = self._anonymize(subjects, keys.root(seed))
-        if options.color == "atlas" and not options.silhouettes_only:
-            fps = float(source.info.fps)
-            wardrobe.collect(persons, source.frames(), fps, options.face)
+    def find(self) -> None:
+        """Finds everybody and what is behind them. Raises `InputError` as `anonymize_video`."""
+        self.basis = search.search(self.source, self._options, self._shelf, self.blanks)
+        self._mending = mending.Mending(self.basis, self._shelf)
+
+    def decided_before(self) -> Sequence[decisions.Decision] | None:
+        """The decisions that the options name, if there are any.
+
+        Raises:
+          InputError: they do not fit what was found.
+        """
+        if self._record is None:
+            return None
+        return decisions.fitted(*self._record, self.basis.footage).decisions
+
+    def check(self, plan: decisions.Plan) -> None:
+        """Raises `InputError` if the model cannot do what a plan asks for."""
+        for alpha in {track.alpha for track in plan.tracks}:
+            self._model.with_options(alpha=alpha)
+
+    def people(
+        self, plan: decisions.Plan | None
+    ) -> tuple[list[anonymizing.Person], mending.Mended | None]:
+        """Everybody by a plan, with new bodies; without one as they were found."""
+        if plan is None:
+            persons = self._anonymize(self.basis.subjects, self._model)
+            self._dress(persons)
+            return persons, None
+        self.check(plan)
+        mended = self._mending.mended(plan)
+        drawn = {t: s for t, s in mended.subjects.items() if t.how != "leave"}
+        new = {}
+        for track, subject in drawn.items():  # each alone: nobody else changes them
+            if track not in self._persons:
+                model = self._model.with_options(alpha=track.alpha)
+                [new[track]] = self._anonymize([subject], model)
+        self._dress(list(new.values()))
+        self._persons.update(new)
+        return [self._persons[track] for track in drawn], mended
+
+    def _dress(self, persons: list[anonymizing.Person]) -> None:
+        options = self._options
+        if persons and options.color == "atlas" and not options.silhouettes_only:
+            fps = float(self.source.info.fps)
+            wardrobe.collect(persons, self.source.frames(), fps, options.face)
+
+    def write(
+        self,
+        persons: list[anonymizing.Person],
+        mended: mending.Mended | None,
+        made: Sequence[decisions.Decision] | None,
+    ) -> dict[str, Any]:
+        """Writes the output, and all that goes with it; returns the report.
+
+        Args:
+          persons: everybody who is shown, from `people`.
+          mended: what decisions made of the rest, from `people`.
+          made: the decisions behind them, for the report.
+        """
+        options, source = self._options, self.source
+        backdrop = self.basis.backdrop if mended is None else mended.backdrop
+        blanks = self.blanks.copy()
         cells = compose.sheet_cells(persons) if options.contact_sheet else {}
         preview = compose.Preview()
-        with source.writer(self._output, options) as append:
-            for number, frame, composed in self._compose(persons, backdrop):
-                for present, why in composed.failed:
-                    present.person.hidden[present.i] = why
-                append(dataclasses.replace(frame, image=composed.image))
-                preview.add(composed.image)
+        steadied, camera = None, self.basis.camera
+        if options.stabilize and camera is not None:
+            steadied = stabilizing.Stabilizer(camera.way, float(source.info.fps))
+        bar = search.progress(source, "writing", len(self.basis.times))
+        with source.writer(self._output, options) as append, bar:
+            for (number, frame, _), composed in self.frames(persons, backdrop, blanks):
+                bar.update()
+                image = composed.image if steadied is None else steadied(number, composed.image)
+                append(dataclasses.replace(frame, image=image))
+                preview.add(image)
                 for cell in cells.get(number, ()):
                     cell.fill(frame.image, composed.image)
-        seconds = time.monotonic() - self._started
-        stored = seed if options.store_seed else None
         outcome = report.Outcome(
             persons,
-            self._times,
-            self._blanks.reasons,
-            found_by,
-            seconds,
-            stored,
-            "still" if self._camera is None else self._camera.verdict,
+            self.basis.times,
+            blanks.reasons,
+            self.basis.found_by,
+            time.monotonic() - self._started,
+            self._seed if options.store_seed else None,
+            "still" if camera is None else camera.verdict,
             {} if backdrop.around is None else backdrop.around.made,
+            1.0 if steadied is None else steadied.zoom,
+            made,
         )
         result = report.build(source, self._output, options, self._model.alpha, outcome)
         if options.contact_sheet and cells:
@@ -167,120 +245,72 @@ class _Clip:
                 beside.write_text(json.dumps(result, indent=2) + "\n")
         return result
 
-    def _find(self) -> tuple[list[Subject], Backdrop, str]:
-        """Everybody in the clip, what is behind them, and how they were found."""
-        options, source = self._options, self._source
-        if options.masks:
-            from_files = masks.FromFiles(options.masks)
-            backdrop = backdrops.behind_masks(source, options, from_files, self._shelf)
-            return self._track(from_files, backdrop), backdrop, "masks"
-        if options.segmenter:
-            segmenter = masks.Segmenter(options.segmenter, options.segmenter_input)
-            backdrop = backdrops.behind_masks(source, options, segmenter, self._shelf)
-            return self._track(segmenter, backdrop), backdrop, "segmenter"
-        nets = networks.load(options.models) if options.people == "networks" else None
-        if nets is None:
-            backdrop = backdrops.without_networks(source, options)
-            assert backdrop.scene is not None
-            detector = masks.ByBackground(backdrop.scene.threshold)
-            return self._track(detector, backdrop), backdrop, "difference"
-        samples = source.samples()
-        source.moves = backdrops.moves(samples)
-        if source.moves:
-            backdrops.check_moving(source, options)
-        source.turns = finding.quarter_turns(samples, nets)
-        if source.turns:
-            tqdm.write(_LYING.format(source.path), file=sys.stderr)
-            samples = source.samples()
-            self._shape = source.shape
-        scene = backdrops.given_scene(source, options, samples)
-        sides = finding.sides(samples, nets)
-        del samples
-        found = finding.find(source, sides, nets, self._shelf, self._blanks, self._progress, scene)
-        base = source.info.time_base
-        self._times.extend(float(pts * base) for pts in found.stamps)
-        self._camera = found.camera
-        if found.camera is not None:
-            backdrop = backdrops.behind_moving(source, found.camera, found.hidden)
-            return found.subjects, backdrop, "networks"
-        hidden = found.hidden if options.things == "keep" else None
-        backdrop = Backdrop(found.scene, float(source.info.fps), hidden=hidden)
-        return found.subjects, backdrop, "networks"
-
-    def _track(self, detector: masks.Detector, backdrop: Backdrop) -> list[Subject]:
-        """The first pass: detects people in each frame and tracks them."""
-
-        def detect(entry: Entry) -> tuple[Entry, masks.Mask | None]:
-            try:
-                return entry, detector(entry.number, entry.frame.image, entry.empty)
-            except Exception as error:
-                self._blanks.add(entry.number, "detection", error)
-                return entry, None
-
-        def detected() -> Iterator[tuple[int, np.ndarray, np.ndarray | None]]:
-            with self._progress("finding people") as bar:
-                entries = self._entries(backdrop)
-                for (number, frame, _), mask in threads.mapped(detect, entries, detector.workers):
-                    bar.update()
-                    self._times.append(float(frame.pts * self._source.info.time_base))
-                    if backdrop.hidden is not None:
-                        backdrop.hidden.add(mask)
-                    yield number, frame.image, mask
-
-        subjects = anonymizing.track_people(
-            detected(),
-            self._shape,
-            self._shelf,
-            self._blanks,
-            detector.has_ids,
-            float(self._source.info.fps),
-        )
-        if isinstance(detector, masks.FromFiles) and self._options.cut.whole:
-            detector.check(len(self._times))
-        return subjects
-
-    def _anonymize(self, subjects: Sequence[Subject], root: jax.Array) -> list[anonymizing.Person]:
-        fps = float(self._source.info.fps)
+    def _anonymize(
+        self, subjects: Sequence[Subject], model: api.Anonymizer
+    ) -> list[anonymizing.Person]:
         persons = anonymizing.anonymize(
-            subjects, self._shape, fps, root, self._model, self._shelf, self._camera
+            subjects,
+            self.source.shape,
+            float(self.source.info.fps),
+            keys.root(self._seed),
+            model,
+            self._shelf,
+            self.basis.camera,
+            self.basis.subjects,
         )
         return list(tqdm(persons, desc="anonymising", unit="person", total=len(subjects)))
 
-    def _entries(self, backdrop: Backdrop) -> Iterator[Entry]:
-        entries = backdrop.entries(self._source.frames(), self._blanks)
-        return threads.ahead(entries, self._source.depth)
+    def _entries(self, backdrop: Backdrop, blanks: Blanks) -> Iterator[Entry]:
+        entries = backdrop.entries(self.source.frames(), blanks)
+        return threads.ahead(entries, self.source.depth)
 
-    def _compose(
-        self, persons: list[anonymizing.Person], backdrop: Backdrop
-    ) -> Iterator[tuple[int, containers.Stamped, compose.Composed]]:
-        """The second pass: each frame and what is shown in its place."""
+    def frames(
+        self,
+        persons: list[anonymizing.Person],
+        backdrop: Backdrop,
+        blanks: Blanks,
+        only: Collection[int] | None = None,
+    ) -> Iterator[tuple[Entry, compose.Composed]]:
+        """The last pass: each frame and what is shown in its place.
+
+        Args:
+          persons: everybody who is shown.
+          backdrop: what is behind them.
+          blanks: frames at which finding failed; receives those at which this does.
+          only: the frames that are wanted; None for all.
+        """
         presence = compose.Presence(persons)
-        plain = self._options.silhouettes_only
+        plain, last = self._options.silhouettes_only, max(only or (), default=0)
+        bare = dataclasses.replace(backdrop, shown=None)  # where something failed, nothing is left
 
         def paint(work: tuple[Entry, list[compose.Present]]):
             entry, present = work
             number, frame, empty = entry
             try:
-                failed = number in self._blanks.reasons
-                canvas = np.zeros_like(frame.image) if plain else backdrop.canvas(entry)
+                failed = number in blanks.reasons
+                behind = bare if failed else backdrop
+                canvas = np.zeros_like(frame.image) if plain else behind.canvas(entry)
                 if failed and empty is not None and not plain:
                     canvas = empty.copy()
                 if failed:
-                    return number, frame, compose.Composed(canvas, [])
+                    present = []
                 composed = compose.compose(canvas, frame.image, present, plain, self._look)
-                return number, frame, composed
             except Exception as error:
-                self._blanks.add(number, "composing", error)
+                blanks.add(number, "composing", error)
                 black = np.zeros_like(frame.image)
                 blank = black if empty is None or plain else empty.copy()
-                return number, frame, compose.Composed(blank, [])
+                composed = compose.Composed(blank, [])
+            image = backdrop.curtained(number, composed.image)
+            return entry, dataclasses.replace(composed, image=image)
 
-        work = ((entry, presence.at(entry.number)) for entry in self._entries(backdrop))
-        with self._progress("writing") as bar:
-            for result in threads.mapped(paint, work):
-                bar.update()
-                yield result
+        def wanted() -> Iterator[tuple[Entry, list[compose.Present]]]:
+            for entry in self._entries(backdrop, blanks):
+                if only is None or entry.number in only:
+                    yield entry, presence.at(entry.number)
+                if only is not None and entry.number >= last:
+                    break
 
-    def _progress(self, what: str) -> tqdm:
-        total = self._source.info.frames if self._options.cut.whole else 0
-        return tqdm(total=len(self._times) or total or None, desc=what, unit="frame")
+        for entry, composed in threads.mapped(paint, wanted()):
+            for present, why in composed.failed:
+                present.person.hidden[present.i] = why
+            yield entry, composed

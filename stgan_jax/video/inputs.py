@@ -10,7 +10,7 @@ from pathlib import Path
 from stgan_jax.media import containers, pictures
 from stgan_jax.util import files
 from stgan_jax.util.errors import InputError
-from stgan_jax.video import walks
+from stgan_jax.video import decisions, walks
 
 VIDEOS = {
     *containers.SUFFIXES, ".m4v", ".mpg", ".mpeg", ".mts", ".m2ts", ".ts", ".wmv", ".flv", ".3gp",
@@ -19,6 +19,7 @@ VIDEOS = {
 }  # fmt: skip
 _MARK = "_anonymized"
 _REPORT = "_report.json"
+SIGNED = "_signed"  # in the names of the files that sign an output off
 UNKNOWN = "neither a video, a picture nor a pickle, by its name"
 _SAMPLED = 16  # folders of pictures that are looked into to tell what a tree of them holds
 
@@ -194,7 +195,10 @@ def is_input(path: Path) -> bool:
 
 def _is_output(name: str) -> bool:
     """Whether an earlier call wrote a file or folder of this name."""
-    return Path(name).stem.endswith(_MARK) or name.endswith(_MARK + _REPORT)
+    stem = Path(name).stem
+    return stem.endswith((_MARK, _MARK + SIGNED)) or name.endswith(
+        (_MARK + _REPORT, decisions.SUFFIX)
+    )
 
 
 def _in_tree(folder: _Folder, left: list[Left]) -> Iterator[tuple[Path, str]]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from stgan_jax.media import segmentation
+from stgan_jax.video.decisions import Decision
 from stgan_jax.video.people.anonymizing import Person
 from stgan_jax.video.source import ClipOptions, ClipSource
 
@@ -26,6 +27,8 @@ class Outcome:
       camera: "still", "turns" (or zooms, as in a hand) or "travels" through the scene.
       made_up: before a camera that moves, frame number -> share of the picture that is hidden and
         that no frame shows without people.
+      enlarged: by how much, to steady the camera; 1 if it was not.
+      decisions: what a person decided, if anybody did.
     """
 
     persons: Sequence[Person]
@@ -36,6 +39,8 @@ class Outcome:
     seed: int | None
     camera: str = "still"
     made_up: Mapping[int, float] = dataclasses.field(default_factory=dict)
+    enlarged: float = 1.0
+    decisions: Sequence[Decision] | None = None
 
 
 def build(
@@ -61,14 +66,10 @@ def build(
       which a part of the scene is made up: frames, seconds and its largest share of the picture;
       `blanked_frames`, in which nobody is shown; `exit_code`, 3 if anything is in `covered` or
       `blanked_frames`, or in `made_up` though the camera travels, or nobody at all is there, and 0
-      if not; and the `seed`, if it is to be stored.
+      if not; `decisions`, if a person made any; and the `seed`, if it is to be stored.
     """
     info, times = source.info, outcome.times
-    covered = [
-        row
-        for number, person in enumerate(outcome.persons, 1)
-        for row in _covered(person, number, times)
-    ]
+    covered = [row for person in outcome.persons for row in _covered(person, person.number, times)]
     blanks = [
         {"frame": number, "time": round(times[number], 3), "why": why}
         for number, why in sorted(outcome.blanked.items())
@@ -87,16 +88,19 @@ def build(
         "background": "given" if options.background else "found",
         "people_found_by": outcome.found_by,
         "camera": outcome.camera,
+        "enlarged": round(outcome.enlarged, 4),
         "color": options.color,
         "face": options.face,
         "seconds": round(outcome.seconds, 2),
         "frames_per_second": round(len(times) / outcome.seconds, 2),
-        "people": [person.row(number) for number, person in enumerate(outcome.persons, 1)],
+        "people": [person.row() for person in outcome.persons],
         "covered": covered,
         "made_up": made_up,
         "blanked_frames": blanks,
         "exit_code": 3 if covered or blanks or lost or not outcome.persons else 0,
     }
+    if outcome.decisions is not None:
+        report["decisions"] = list(outcome.decisions)
     return report | ({} if outcome.seed is None else {"seed": outcome.seed})
 
 

@@ -40,6 +40,7 @@ class ClipOptions:
         "difference" takes whatever moves for people, and nothing is fetched.
       things: what moves and is no person: "keep" shows it, unless it touches somebody; "remove"
         shows the empty scene in its place, as is always done without networks and with masks.
+      stabilize: steadies a camera that moves; the frames are enlarged by up to 1.2.
       models: folder with the networks' files; None for the user's cache, which is filled.
       masks: folder with a PNG for every frame, whose values are people's ids, 0 nobody.
       segmenter: ONNX file, see `masks.Segmenter`.
@@ -53,6 +54,8 @@ class ClipOptions:
       store_seed: puts the seed into the report. Whoever has it can repeat the random numbers.
       preview: PNG to write: a few frames of the result.
       contact_sheet: PNG to write: before and after. It shows the original people.
+      decisions: file of what a person decided in a review of the clip, see `decisions`; "beside"
+        for the one beside the clip, if it is there.
     """
 
     keep_audio: bool = True
@@ -66,6 +69,7 @@ class ClipOptions:
     face: str = "blur"
     people: str = "networks"
     things: str = "keep"
+    stabilize: bool = False
     models: str | os.PathLike | None = None
     masks: str | os.PathLike | None = None
     segmenter: str | os.PathLike | None = None
@@ -77,6 +81,7 @@ class ClipOptions:
     store_seed: bool = False
     preview: str | os.PathLike | None = None
     contact_sheet: str | os.PathLike | None = None
+    decisions: str | os.PathLike | None = None
 
     def __post_init__(self):
         """Raises `InputError` for values out of range and options that exclude each other."""
@@ -105,7 +110,8 @@ class ClipOptions:
             raise InputError("--masks and --segmenter exclude each other")
         if self.seed is not None and not 0 <= self.seed < 1 << keys.BITS:
             raise InputError(f"--seed must be from 0 to 2**{keys.BITS} - 1")
-        for name in ("preview", "contact_sheet", "masks", "segmenter", "background", "models"):
+        paths = ("preview", "contact_sheet", "masks", "segmenter", "background", "models")
+        for name in (*paths, "decisions"):
             if getattr(self, name):
                 object.__setattr__(self, name, files.local(getattr(self, name)))
         for path in (self.preview, self.contact_sheet):

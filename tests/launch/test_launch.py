@@ -227,8 +227,8 @@ def test_anonymising_and_the_models_work_without_tensorflow(trained):
         ("train", ["--num_processes=2"], "go together"),
         ("train", ["--parallel=magic"], "parallel"),
         ("train", ["--workdir=/proc/nowhere/run"], "check the path"),
-        ("sweep", ["--alphas=0.1,x"], "--alphas needs numbers"),
-        ("sweep", ["--alphas=0.1,-0.1"], "alpha must not be negative"),
+        ("sweep", ["--grid=alpha=0.1,x"], "--grid=alpha needs numbers"),
+        ("sweep", ["--grid=alpha=0.1,-0.1"], "alpha must not be negative"),
     ],
 )
 def test_trainings_that_cannot_be_are_one_sentence(tmp_path, launcher, arguments, word):

@@ -1,5 +1,7 @@
 """Walkers to be drawn: at any size, by parts, with legs apart. Oracles are rendered apart."""
 
+import dataclasses
+
 import cv2
 import numpy as np
 import pytest
@@ -107,3 +109,18 @@ def test_the_stride_is_what_a_standing_foot_moves_back_in_a_cycle():
     body = walk(frames=100, phase=np.linspace(0.1, 0.45, 100))
     ball = body.spheres["ball_R"][0][:, 0]
     assert ball[0] - ball[-1] == pytest.approx(0.35 * body.stride, rel=0.1)
+
+
+def test_from_near_a_foot_is_as_low_as_its_place_on_the_ground():
+    """A pinhole camera two statures above the ground, whose person is five away, from the front."""
+    body = walk(view=30.0)
+    eye, away = 2.0, 5.0
+    pitch = float(np.degrees(np.arctan((eye - 0.5) / away)))
+    near = dataclasses.replace(body, gait=body.gait._replace(pitch=pitch, near=1 / away))
+    centre, _ = body.spheres["ball_L"]
+    come = centre @ np.array([np.cos(np.radians(30.0)), np.sin(np.radians(30.0)), 0.0])
+    # Rows of a picture one stature a unit where the person is, from below the pelvis on.
+    rows = (eye - centre[:, 2]) * away / (away - come) - eye
+    drawn = near.projected["ball_L"][0][:, 0]
+    far = body.projected["ball_L"][0][:, 0]
+    assert np.abs(drawn - rows).max() < 0.03 < np.abs(far - rows).max()

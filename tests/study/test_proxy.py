@@ -8,8 +8,8 @@ from starlette.testclient import TestClient
 from test_study_server import study, template, tokens  # noqa: F401 (fixtures)
 
 from stgan_jax.study import server
-from stgan_jax.study.proxy import Proxy
 from stgan_jax.util.errors import InputError
+from stgan_jax.util.proxy import Proxy
 
 ROOT = Path(__file__).parents[2]
 STRIPPING = "location /study/ {\n    proxy_pass http://127.0.0.1:8000/;\n}"

@@ -1,11 +1,8 @@
 """The study as a rater meets it, in headless Chromium."""
 
-import os
-import shutil
 from urllib.parse import urlsplit
 
 import pytest
-from playwright import sync_api
 from playwright.sync_api import expect
 from test_study_server import Served, built, stored
 
@@ -17,22 +14,6 @@ FAST = """
   const play = HTMLMediaElement.prototype.play;
   HTMLMediaElement.prototype.play = function () { this.playbackRate = 8; return play.call(this); };
 """
-
-
-@pytest.fixture(scope="module")
-def browser():
-    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with sync_api.sync_playwright() as playwright:
-        try:
-            started = playwright.chromium.launch(executable_path=path, args=flags)
-        except sync_api.Error as error:
-            pytest.skip(
-                "no Chromium can be started here (apt-get install chromium, or CHROMIUM=PATH): "
-                + str(error).splitlines()[0]
-            )
-        yield started
-        started.close()
 
 
 @pytest.fixture

@@ -47,25 +47,25 @@ def undisturbed(tmp_path_factory):
     return folder
 
 
-def kill_and_go_on(workdir, kills, seed):
-    """Runs to the end, killed so often, each time after some more steps and at any moment."""
+def kill_and_go_on(workdir, kills, seed, run=None, saved=checkpoint.latest_step, last=STEPS):
+    """Runs to the end, killed so often, each time after some more saved and at any moment."""
     rng = random.Random(seed)
     done = 0
     # Not what the undisturbed run compiled: that compiling again changes no bit is part of it.
     own = environment(JAX_COMPILATION_CACHE_DIR=f"{workdir}-compiled")
     while True:
         process = subprocess.Popen(
-            command(workdir),
+            run or command(workdir),
             cwd=ROOT,
             env=own,
             start_new_session=True,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
         )
-        start = checkpoint.latest_step(workdir) or 0
-        target = start + rng.randint(1, max(1, (STEPS - start) // (kills - done + 1)))
+        start = saved(workdir) or 0
+        target = start + rng.randint(1, max(1, (last - start) // (kills - done + 1)))
         while done < kills and process.poll() is None:
-            if (checkpoint.latest_step(workdir) or 0) >= target:
+            if (saved(workdir) or 0) >= target:
                 time.sleep(rng.uniform(0, 0.1))
                 os.killpg(process.pid, signal.SIGKILL)
                 done += 1
@@ -77,7 +77,7 @@ def kill_and_go_on(workdir, kills, seed):
             return done
 
 
-def assert_identical(a, b):
+def assert_identical(a, b, steps=range(1, STEPS + 1)):
     for folder in (checkpoint.LATEST, checkpoint.BEST):
         assert checkpoint.saved_steps(a, folder)[-1:] == checkpoint.saved_steps(b, folder)[-1:]
         states = [checkpoint.load(workdir, folder).state for workdir in (a, b)]
@@ -91,7 +91,8 @@ def assert_identical(a, b):
         for workdir in (a, b)
     ]
     assert lines[0] == lines[1]
-    assert [line["step"] for line in lines[0]] == list(range(1, STEPS + 1))
+    # Of a sweep, what is validated has a line of its own.
+    assert list(dict.fromkeys(line["step"] for line in lines[0])) == list(steps)
 
 
 def test_a_run_killed_at_any_moment_ends_bit_identical(undisturbed, tmp_path):
@@ -108,6 +109,30 @@ def test_a_run_killed_at_any_moment_ends_bit_identical(undisturbed, tmp_path):
 def test_a_run_killed_twenty_times_ends_bit_identical(undisturbed, tmp_path):
     assert kill_and_go_on(tmp_path, 20, seed=1) >= 18
     assert_identical(tmp_path, undisturbed)
+
+
+@pytest.mark.soak
+def test_a_sweep_of_16_alphas_and_4_seeds_killed_five_times_ends_bit_identical(tmp_path):
+    alphas, lanes = [f"{0.05 * i:g}" for i in range(1, 17)], 64
+    run = [
+        *(word for word in RUN if "steps=" not in word),
+        *(f"--config.{change}" for change in ("steps=4", "warmup_steps=1", "save_every=2")),
+        *(f"--grid=alpha={','.join(alphas)}", "--seeds=0,1,2,3", "--at_once=24"),
+    ]
+    run[0] = "launch/sweep.py"
+
+    def steps_saved(workdir):
+        """Of all lanes together."""
+        return sum(checkpoint.latest_step(lane) or 0 for lane in workdir.glob("*seed=*"))
+
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    first, second = ([sys.executable, *run, f"--workdir={x}"] for x in (whole, killed))
+    subprocess.run(first, cwd=ROOT, env=environment(), check=True, capture_output=True)
+    assert steps_saved(whole) == 4 * lanes
+    assert kill_and_go_on(killed, 5, 3, second, steps_saved, 4 * lanes) >= 4
+    for lane in whole.glob("*seed=*"):
+        assert_identical(lane, killed / lane.name, range(1, 5))
+    assert (whole / "sweep.csv").read_bytes() == (killed / "sweep.csv").read_bytes()
 
 
 def ended(workdir, *more):

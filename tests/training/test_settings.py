@@ -169,3 +169,15 @@ def test_a_variant_that_no_config_has_is_refused(name):
     get_config = runpy.run_path(str(CONFIGS / f"{name}.py"))["get_config"]
     with pytest.raises((ValueError, InputError), match=r"choose|one of"):
         get_config("huge")
+
+
+def test_rates_grow_with_the_batch_where_they_are_given_for_another():
+    def moved(optimizer, **values):
+        settings = dataclasses.replace(small.STGAN, optimizer=optimizer, batch_size=32, **values)
+        rule = settings.update_rule(0.1)
+        updates, _ = rule.update(jnp.ones(()), rule.init(jnp.ones(())))
+        return float(-updates)
+
+    assert moved("sgd") == pytest.approx(0.1)
+    assert moved("sgd", rates_for_batch=8) == pytest.approx(0.4)
+    assert moved("adam", rates_for_batch=8) == pytest.approx(0.2, rel=1e-4)

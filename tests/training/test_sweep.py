@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import itertools
 import json
 import shutil
 
@@ -16,7 +17,8 @@ from stgan_jax.methods import catalog
 from stgan_jax.methods.catalog import prepare, settings_of
 from stgan_jax.methods.stgan import experiment
 from stgan_jax.methods.stgan.settings import StganSettings
-from stgan_jax.training import checkpoint, run_log
+from stgan_jax.training import checkpoint, loop, plan, run_log
+from stgan_jax.training.lanes import groups_of, lanes_of
 from stgan_jax.training.loop import train
 from stgan_jax.training.sweep import sweep
 from stgan_jax.util.errors import InputError
@@ -38,7 +40,12 @@ CONFIG = StganSettings(
     save_every=10,
     evaluate_every=10,
 )
-ALPHAS, SEEDS = (0.1, 0.2, 0.4, 0.8), (0, 3)
+ALPHAS, WEIGHTS, SEEDS = (0.1, 0.8), (1.0, 0.1), (0, 3)  # 0.1 is what the loss says already
+GRID = {"alpha": ALPHAS, "adversarial_weight": WEIGHTS}
+
+
+def name_of(alpha, weight, seed):
+    return f"alpha={alpha:g},adversarial_weight={weight:g},seed={seed}"
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +60,7 @@ def swept(tmp_path_factory):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(experiment, "stgan_step", counted)
-        assert sweep(CONFIG, prepare, ALPHAS, SEEDS, folder)
+        assert sweep(CONFIG, prepare, GRID, SEEDS, folder)
     return folder, len(traces)
 
 
@@ -70,11 +77,11 @@ def test_eight_lanes_are_traced_once(swept):
     assert swept[1] == 1
 
 
-@pytest.mark.parametrize(("alpha", "seed"), [(0.1, 0), (0.8, 3)])
-def test_a_lane_is_the_run_it_would_be_alone(swept, tmp_path, alpha, seed):
-    config = dataclasses.replace(CONFIG, alpha=alpha, seed=seed)
+@pytest.mark.parametrize(("alpha", "weight", "seed"), [(0.1, 1.0, 0), (0.8, 0.1, 3)])
+def test_a_lane_is_the_run_it_would_be_alone(swept, tmp_path, alpha, weight, seed):
+    config = dataclasses.replace(CONFIG, alpha=alpha, adversarial_weight=weight, seed=seed)
     train(config, prepare, tmp_path)
-    lane = swept[0] / f"alpha={alpha:g},seed={seed}"
+    lane = swept[0] / name_of(alpha, weight, seed)
     assert_close(state_of(tmp_path), state_of(lane))
     saved = checkpoint.load(lane).settings
     assert settings_of(saved) == config
@@ -87,8 +94,8 @@ def test_a_lane_is_the_run_it_would_be_alone(swept, tmp_path, alpha, seed):
 
 
 def test_a_lane_anonymises_like_any_run(swept):
-    model = catalog.load(swept[0] / "alpha=0.4,seed=3")
-    assert model.alpha == 0.4
+    model = catalog.load(swept[0] / name_of(0.8, 0.1, 3))
+    assert model.alpha == 0.8
     masks = procedural.silhouettes(85, 90, frames=4)
     anonymized = model(masks, jax.random.key(0))
     assert anonymized.shape == masks.shape
@@ -96,30 +103,73 @@ def test_a_lane_anonymises_like_any_run(swept):
 
 
 def test_a_sweep_is_all_its_lanes_where_checkpoints_are_named(swept):
-    lane = swept[0] / "alpha=0.4,seed=3"
+    lane = swept[0] / name_of(0.8, 1.0, 3)
     named = f"{lane},retarget,{swept[0]}".split(",")  # as absl cuts lists
     one, weights, *lanes = catalog.load_all(named)
-    assert (one.name, one.alpha, weights.kind) == (lane.name, 0.4, "retarget")
-    sweep_name = swept[0].name
+    assert (one.name, one.alpha, weights.kind) == (lane.name, 0.8, "retarget")
     assert [method.name for method in lanes] == [
-        f"{sweep_name} alpha={alpha:g},seed={seed}" for alpha in ALPHAS for seed in SEEDS
+        f"{swept[0].name} {name_of(alpha, weight, seed)}"
+        for alpha in ALPHAS
+        for weight in sorted(WEIGHTS)
+        for seed in SEEDS
     ]
     assert len({method.digest for method in lanes}) == len(lanes)
     assert catalog.load_all([]) == []
 
 
-def test_lanes_that_follow_each_other_are_those_side_by_side(swept, tmp_path):
-    # Three cannot be shared by the two devices, and on one CPU lanes are not vmapped.
-    assert sweep(CONFIG, prepare, ALPHAS[:3], SEEDS[:1], tmp_path)
-    for alpha in ALPHAS[:3]:
-        name = f"alpha={alpha:g},seed=0"
-        assert_close(state_of(tmp_path / name), state_of(swept[0] / name))
+def test_rounds_go_on_where_they_stopped_and_are_what_one_round_is(
+    swept, tmp_path, monkeypatch, capsys
+):
+    fit, rounds = loop.fit, []
+
+    def counted(*arguments):
+        rounds.append(arguments[3].lanes)
+        return len(rounds) != 2 and fit(*arguments)
+
+    monkeypatch.setattr(loop, "fit", counted)
+    grid = {"alpha": (0.8,), "adversarial_weight": WEIGHTS}
+    # One cannot be shared by the two devices: these follow each other in the step.
+    assert not sweep(CONFIG, prepare, grid, SEEDS[:1], tmp_path, at_once=1)
+    done, rest = (tmp_path / name_of(0.8, weight, 0) for weight in WEIGHTS)
+    before = (done / "checkpoints").stat().st_mtime_ns
+    assert checkpoint.latest_step(rest) is None
+    assert sweep(CONFIG, prepare, grid, SEEDS[:1], tmp_path)
+    assert rounds == [1, 1, 1]
+    assert "round 2 of 2: 1 lanes" in capsys.readouterr().out
+    assert (done / "checkpoints").stat().st_mtime_ns == before
+    for folder in (done, rest):
+        assert_close(state_of(folder), state_of(swept[0] / folder.name))
+
+
+def test_lanes_of_other_networks_are_a_round_of_their_own(tmp_path):
+    grid = {"features": (2, 3), "alpha": (0.1, 0.2)}
+    lanes = lanes_of(CONFIG, grid, (0, 1), tmp_path)
+    assert lanes[1].name == "features=2,alpha=0.2,seed=0"
+    assert [(x.settings.features, x.settings.alpha) for x in lanes[:3]] == [
+        (2, 0.1), (2, 0.2), (3, 0.1)
+    ]  # fmt: skip
+    groups = [[lane.name for lane in group] for group in groups_of(lanes)]
+    assert [len(group) for group in groups] == [4, 4]
+    assert all(name.startswith("features=3") for name in groups[1])
+
+
+def test_as_many_lanes_as_fit_train_at_once(monkeypatch):
+    asked = []
+
+    def need(count):
+        asked.append(count)
+        return None if count > 40 else 100 + 10 * count
+
+    assert plan.largest(need, 64, 300) == 20
+    assert asked[:2] == [64, 32]
+    assert plan.largest(need, 64, 50) == 1
+    assert plan.largest(need, 8, 300) == 8
+    assert plan.largest(need, 64, 300, unit=8) == 16
 
 
 def test_lanes_differ(swept):
-    states = [
-        state_of(swept[0] / f"alpha={alpha:g},seed={seed}") for alpha in ALPHAS for seed in SEEDS
-    ]
+    states = [state_of(folder) for folder in swept[0].glob("alpha*")]
+    assert len(states) == 8
     gens = [
         np.concatenate([x.ravel() for x in jax.tree.leaves(state["params"]["gen"])])
         for state in states
@@ -132,11 +182,11 @@ def test_lanes_differ(swept):
 )
 def test_a_sweep_that_was_killed_between_saves_ends_the_same(swept, tmp_path, number):
     if number == 2:
-        sweep(dataclasses.replace(CONFIG, steps=10), prepare, ALPHAS, SEEDS, tmp_path)
+        sweep(dataclasses.replace(CONFIG, steps=10), prepare, GRID, SEEDS, tmp_path)
     step = f"checkpoints/{10 * number}"
-    ahead = tmp_path / "alpha=0.1,seed=0"  # one lane had saved once more than the others
+    ahead = tmp_path / name_of(0.1, 1.0, 0)  # one lane had saved once more than the others
     shutil.copytree(swept[0] / ahead.name / step, ahead / step, dirs_exist_ok=True)
-    assert sweep(CONFIG, prepare, ALPHAS, SEEDS, tmp_path)
+    assert sweep(CONFIG, prepare, GRID, SEEDS, tmp_path)
     for lane in swept[0].glob("alpha*"):
         both = (jax.tree.leaves(state_of(f)) for f in (lane, tmp_path / lane.name))
         for x, y in zip(*both, strict=True):
@@ -146,7 +196,7 @@ def test_a_sweep_that_was_killed_between_saves_ends_the_same(swept, tmp_path, nu
 @pytest.mark.soak  # what holding changes, test_loop compares, too
 def test_lanes_that_hold_their_examples_are_those_that_are_fed(swept, tmp_path):
     config = dataclasses.replace(CONFIG, hold=True, steps_per_call=5)
-    assert sweep(config, prepare, ALPHAS[::3], SEEDS, tmp_path)
+    assert sweep(config, prepare, GRID, SEEDS, tmp_path)
     for lane in tmp_path.glob("alpha*"):
         assert_close(state_of(lane), state_of(swept[0] / lane.name), 1e-6)
         held, fed = (run_log.read(f / lane.name / "metrics.jsonl") for f in (tmp_path, swept[0]))
@@ -154,37 +204,57 @@ def test_lanes_that_hold_their_examples_are_those_that_are_fed(swept, tmp_path):
         assert held[-1]["loss/gen"] == pytest.approx(fed[-1]["loss/gen"], rel=1e-6)
 
 
-def test_table_and_plot_hold_every_lane(swept, capsys):
-    sweep(CONFIG, prepare, ALPHAS, SEEDS, swept[0])
-    assert "already" in capsys.readouterr().out
+def test_tables_and_plot_hold_every_lane(swept, capsys):
+    sweep(CONFIG, prepare, GRID, SEEDS, swept[0])
+    out = capsys.readouterr().out
+    assert "already" in out
     with open(swept[0] / "sweep.csv") as file:
         rows = list(csv.DictReader(file))
-    assert sorted((float(r["alpha"]), int(r["seed"])) for r in rows) == sorted(
-        (a, s) for a in ALPHAS for s in SEEDS
-    )
-    for row in rows:
-        lane = swept[0] / f"alpha={float(row['alpha']):g},seed={row['seed']}"
-        last = run_log.read(lane / "metrics.jsonl")[-1]
+    lanes = [(float(r["alpha"]), float(r["adversarial_weight"]), int(r["seed"])) for r in rows]
+    assert sorted(lanes) == sorted(itertools.product(ALPHAS, WEIGHTS, SEEDS))
+    for row, lane in zip(rows, lanes, strict=True):
+        last = run_log.read(swept[0] / name_of(*lane) / "metrics.jsonl")[-1]
         assert float(row["loss G"]) == pytest.approx(last["loss/gen"])
+    with open(swept[0] / "sweep_means.csv") as file:
+        means = list(csv.DictReader(file))
+    assert len(means) == 4
+    pair = [
+        float(row["loss G"])
+        for row, lane in zip(rows, lanes, strict=True)
+        if lane[:2] == (0.8, 1.0)
+    ]
+    (mean,) = [m for m in means if (m["alpha"], m["adversarial_weight"]) == ("0.8", "1.0")]
+    assert float(mean["loss G"]) == pytest.approx(sum(pair) / 2)
+    # Student's t with one degree of freedom, 12.706, times half of the difference.
+    assert float(mean["loss G +-"]) == pytest.approx(12.7062 * abs(pair[0] - pair[1]) / 2, rel=1e-4)
+    assert f"{float(mean['loss G']):.4g} +- " in out
     assert (swept[0] / "sweep.png").stat().st_size > 10_000
 
 
-def test_a_lane_that_diverges_does_not_take_the_others_along(tmp_path):
+def test_a_lane_that_diverges_does_not_take_the_others_along(tmp_path, capsys):
     config = dataclasses.replace(CONFIG, steps=4, save_every=2, log_every=1)
     with pytest.raises(InputError, match=r"alpha=1e\+30,seed=0"):
-        sweep(config, prepare, (0.3, 1e30), (0,), tmp_path)
+        sweep(config, prepare, {"alpha": (0.3, 1e30)}, (0,), tmp_path)
     lost = json.loads((tmp_path / "alpha=1e+30,seed=0/diverged.json").read_text())
     assert lost["step"] in (1, 2)
     assert checkpoint.latest_step(tmp_path / "alpha=0.3,seed=0") == 4
     assert checkpoint.latest_step(tmp_path / "alpha=1e+30,seed=0") in (None, 2)
     with pytest.raises(InputError, match=r"alpha=1e\+30,seed=0"):  # and is not forgotten
-        sweep(config, prepare, (0.3, 1e30), (0,), tmp_path)
+        sweep(config, prepare, {"alpha": (0.3, 1e30)}, (0,), tmp_path)
+    assert f"alpha 1e+30, seed 0: diverged at step {lost['step']}" in capsys.readouterr().out
+
+
+def test_a_round_ends_when_its_last_lane_is_lost(tmp_path, capsys):
+    config = dataclasses.replace(CONFIG, steps=10**6, save_every=10**6, log_every=1)
+    with pytest.raises(InputError, match="lower learning rate"):
+        sweep(config, prepare, {"alpha": (1e30, 2e30)}, (0,), tmp_path)
+    assert "0 go on" in capsys.readouterr().out
 
 
 def test_lanes_of_the_wifs_network_share_one_noise_gait(tmp_path):
     data = dataclasses.replace(small.WIFS.data, frames=3)
     config = dataclasses.replace(small.WIFS, steps=2, data=data)
-    assert sweep(config, prepare, (0.1, 0.5), (4, 5), tmp_path)
+    assert sweep(config, prepare, {"alpha": (0.1, 0.5)}, (4, 5), tmp_path)
     lane = tmp_path / "alpha=0.5,seed=5"
     saved = settings_of(checkpoint.load(lane).settings)
     assert saved.noise_subject == dataclasses.replace(config, seed=4).drawn_subject()
@@ -193,20 +263,24 @@ def test_lanes_of_the_wifs_network_share_one_noise_gait(tmp_path):
 
 
 def test_a_sweep_may_have_a_single_lane(tmp_path):
-    assert sweep(dataclasses.replace(CONFIG, steps=2), prepare, (0.3,), (1,), tmp_path)
+    assert sweep(dataclasses.replace(CONFIG, steps=2), prepare, {"alpha": (0.3,)}, (1,), tmp_path)
     assert checkpoint.latest_step(tmp_path / "alpha=0.3,seed=1") == 2
 
 
 @pytest.mark.parametrize(
-    ("config", "alphas", "seeds", "word"),
+    ("config", "grid", "seeds", "word"),
     [
-        (small.NOISE, (0.1,), (0,), "no alpha"),
-        (CONFIG, (0.1, 0.1), (0,), "--alphas"),
-        (CONFIG, (0.1,), (), "--seeds"),
-        (CONFIG, (-0.1,), (0,), "alpha"),
-        (dataclasses.replace(CONFIG, convolution="pallas"), (0.1,), (0,), "pallas is for GPUs"),
+        (small.NOISE, {"alpha": (0.1,)}, (0,), "no such setting"),
+        (CONFIG, {"noise": (0.1,)}, (0,), "noise: is no number"),
+        (CONFIG, {"seed": (1, 2)}, (0,), "seeds have a list"),
+        (CONFIG, {"features": (1.5,)}, (0,), "features must be a whole number"),
+        (CONFIG, {"alpha": (0.1, 0.1)}, (0,), "alpha: name"),
+        (CONFIG, {"alpha": (0.1, 0.10000001)}, (0,), "first six digits"),
+        (CONFIG, {"alpha": (0.1,)}, (), "seeds"),
+        (CONFIG, {"alpha": (-0.1,)}, (0,), "alpha"),
+        (dataclasses.replace(CONFIG, convolution="pallas"), {}, (0,), "pallas is for GPUs"),
     ],
 )
-def test_sweeps_that_cannot_be_are_named(tmp_path, config, alphas, seeds, word):
+def test_sweeps_that_cannot_be_are_named(tmp_path, config, grid, seeds, word):
     with pytest.raises(InputError, match=word):
-        sweep(config, prepare, alphas, seeds, tmp_path)
+        sweep(config, prepare, grid, seeds, tmp_path)

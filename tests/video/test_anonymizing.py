@@ -73,8 +73,8 @@ def test_a_re_timed_walk_is_one_and_fails_closed(tmp_path, monkeypatch):
     person = anonymized(long_walk(frames, shelf))
     crops = np.stack([anonymizing._crop(person, i) for i in range(frames)])
     key = jax.random.fold_in(root, 0)
-    table = person.sightings.table()
-    at_once = model(crops, key, course.track(table[:, 1:5].astype(float), 25.0, SHAPE, None))
+    [way] = course.ways([person.sightings], [], SHAPE, None)
+    at_once = model(crops, key, course.track(way.places, 25.0, SHAPE, None))
     for track, in_step in ((None, False), (None, True)):
         other = model.with_options(in_step=in_step)(crops, key, track)
         assert np.mean(at_once != other) > 0.005
@@ -140,7 +140,7 @@ def test_who_is_not_upright_is_covered_and_not_drawn(pose, tmp_path):
     assert person.hidden == [reason] * 30
     assert (person.slips[:, 1] > 0).all() == is_drawn
     assert bool(model.lengths) == is_drawn
-    assert person.row(1)["frames_anonymized"] == 30 * is_drawn
+    assert person.row()["frames_anonymized"] == 30 * is_drawn
 
 
 def test_a_moment_does_not_make_somebody_sit(tmp_path):

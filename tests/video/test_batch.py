@@ -237,7 +237,7 @@ def test_a_dataset_is_done_by_several_processes(trained, tmp_path):
 
 def test_a_folder_that_holds_more_than_pictures_is_not_replaced(tmp_path, model, monkeypatch):
     """Nor does any work begin."""
-    monkeypatch.setattr(clip._Clip, "run", None)
+    monkeypatch.setattr(clip.ClipWork, "find", None)
     (tmp_path / "kept").mkdir()
     note = tmp_path / "kept" / "note.txt"
     note.write_text("mine")

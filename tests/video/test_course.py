@@ -4,38 +4,53 @@ import numpy as np
 import pytest
 
 from stgan_jax.data.walkers import scenes
+from stgan_jax.media.segmentation import Region
 from stgan_jax.video.people import course
+from stgan_jax.video.people.shelf import Shelf
+from stgan_jax.video.people.sightings import Sightings
 
 SHAPE = (480, 640)
 
 
-def boxes(right, away, sway=0.0):
-    """Of somebody 0.3 statures wide whose box sways with the steps, before a camera of 1.5 m."""
+def places(right, away, sway=0.0):
+    """Of somebody whose middle sways with the steps, before a camera of 1.5 m."""
     scale, foot = scenes.standpoint(np.array(right, float), np.array(away, float), SHAPE)
     middle = foot[:, 1] + sway * scale * np.sin(2 * np.pi * np.arange(len(foot)) / 26)
-    wide = 0.15 * scale
-    return np.stack([foot[:, 0] - scale, middle - wide, foot[:, 0], middle + wide], 1)
+    return np.stack([foot[:, 0], middle, scale], 1)
+
+
+def walking(middles, shelf, bottom=400, height=200, width=80, size=SHAPE):
+    """Sightings of somebody whose outline is a box that the frame may cut."""
+    sightings = Sightings(shelf)
+    for frame, middle in enumerate(middles):
+        box = np.array([bottom - height, middle - width // 2, bottom, middle + width // 2])
+        box = np.clip(box, 0, [*size, *size])
+        mask = np.ones(box[2:] - box[:2], np.uint8)
+        sightings.add(frame, Region(box, mask))
+    return sightings
 
 
 def test_the_camera_s_height_is_found_from_people_near_and_far():
     rng, steps = np.random.default_rng(0), np.arange(50)
-    people = [boxes(0.05 * steps - 1, np.full(50, away)) for away in (4.0, 6.0, 9.0)]
-    noisy = [box + rng.normal(0, 1, box.shape) for box in people]
+    people = [places(0.05 * steps - 1, np.full(50, away)) for away in (4.0, 6.0, 9.0)]
+    noisy = [place + rng.normal(0, 1, place.shape) for place in people]
     assert course.eye(noisy) == pytest.approx(1.5 / scenes.METRES, rel=0.05)
-    noisy[0][::7, 2] -= 60  # whose feet are hidden at times
+    noisy[0][::7, [0, 2]] -= 60  # whose feet are hidden at times
     assert course.eye(noisy) == pytest.approx(1.5 / scenes.METRES, rel=0.1)
 
 
-@pytest.mark.parametrize("people", [[], [boxes([0.0, 0.1], [5.0, 5.0])], [boxes([0] * 9, [5] * 9)]])
-def test_boxes_of_one_size_tell_no_camera(people):
+@pytest.mark.parametrize(
+    "people", [[], [places([0.0, 0.1], [5.0, 5.0])], [places([0] * 9, [5] * 9)]]
+)
+def test_places_of_one_size_tell_no_camera(people):
     assert course.eye(people) is None
 
 
 @pytest.mark.parametrize("fps", [12.5, 25.0])
-def test_steps_are_the_ground_s_and_not_the_sway_of_a_box(fps):
+def test_steps_are_the_ground_s_and_not_the_sway_of_a_body(fps):
     """Across the picture at 1.4 m a second; in statures a frame."""
     right = 1.4 * np.arange(round(3 * fps)) / fps - 2
-    known = course.track(boxes(right, np.full(len(right), 5.0), 0.02), fps, SHAPE, 0.88)
+    known = course.track(places(right, np.full(len(right), 5.0), 0.02), fps, SHAPE, 0.88)
     expected = 1.4 / scenes.METRES / fps
     assert known.steps[:, 1] == pytest.approx(expected, rel=0.08)
     assert known.steps[:, 0] == pytest.approx(0.0, abs=1e-9)
@@ -45,16 +60,54 @@ def test_steps_are_the_ground_s_and_not_the_sway_of_a_box(fps):
 def test_who_comes_nearer_is_seen_more_from_above():
     pitches = []
     for away in (4.0, 6.0, 12.0):
-        known = course.track(boxes(np.linspace(0, 1, 30), np.full(30, away)), 25.0, SHAPE, 2.0)
+        known = course.track(places(np.linspace(0, 1, 30), np.full(30, away)), 25.0, SHAPE, 2.0)
         pitches.append(known.pitch)
         # The body's middle, half a stature above the ground, from 2 statures; another lens.
         expected = np.degrees(np.arctan(1.5 * scenes.METRES / away * 1.25 * 480 / 640))
         assert known.pitch == pytest.approx(expected, rel=0.02)
+        assert known.near == pytest.approx(scenes.METRES / away * 1.25 * 480 / 640, rel=0.01)
     assert pitches[0] > pitches[1] > pitches[2]
     assert (
-        course.track(boxes(np.linspace(0, 1, 30), np.full(30, 6.0)), 25, SHAPE, None).pitch is None
+        course.track(places(np.linspace(0, 1, 30), np.full(30, 6.0)), 25, SHAPE, None).pitch is None
     )
 
 
 def test_a_glimpse_tells_nothing():
-    assert course.track(boxes([0.0, 0.1], [5.0, 5.0]), 25.0, SHAPE, 0.9).steps is None
+    assert course.track(places([0.0, 0.1], [5.0, 5.0]), 25.0, SHAPE, 0.9).steps is None
+
+
+def test_who_comes_in_has_their_place_though_the_frame_cuts_them():
+    middles = np.arange(10, 200, 5)
+    [way] = course.ways([walking(middles, Shelf())], [], SHAPE, None)
+    whole = middles > 40
+    np.testing.assert_array_equal(way.whole, whole)
+    np.testing.assert_allclose(way.places[:, 1], middles, atol=1.0)
+    np.testing.assert_allclose(way.places[:, [0, 2]], [[400, 200]] * len(middles))
+
+
+def test_whose_feet_are_below_the_frame_is_as_tall_as_before():
+    shelf = Shelf()
+    sightings = walking(np.full(20, 300), shelf, bottom=470, height=300)
+    sightings.exchange(walking(np.full(20, 300), shelf, bottom=520, height=300), 10)
+    [way] = course.ways([sightings], [], SHAPE, None)
+    assert not way.whole[10:].any()
+    np.testing.assert_allclose(way.places[:, 0], [470] * 10 + [520] * 10)
+    np.testing.assert_allclose(way.places[:, 2], 300)
+
+
+def test_who_is_passed_before_goes_on_behind():
+    """Half of the farther person's outline is hidden while the other one goes by."""
+    far, near = np.arange(100, 400, 5), np.full(60, 250)
+    shelf = Shelf()
+    sightings = Sightings(shelf)
+    for frame, middle in enumerate(far):
+        left, right = middle - 40, middle + 40
+        right = 210 if left < 210 < right else right
+        box = np.array([200, left, 400, right])
+        sightings.add(frame, Region(box, np.ones(box[2:] - box[:2], np.uint8)))
+    both = [sightings, walking(near, shelf, bottom=440)]
+    ways = course.ways(both, both, SHAPE, None)
+    hidden = (far + 40 > 210) & (far - 40 < 290)
+    assert not ways[0].whole[hidden].any()
+    assert ways[1].whole.all()
+    np.testing.assert_allclose(ways[0].places[hidden, 1], far[hidden], atol=4.5)

@@ -160,12 +160,13 @@ def dressed(
     """Some frames of another body in the clothes of a walk, on the scene, by outlines alone."""
     crops = [cropping.crop_mask(m, p) for m, p in zip(own.silhouettes, places, strict=True)]
     drawn = retargeter().drawn(np.stack(crops), jax.random.key(number))
-    read = bodies.Bodies(drawn, places)
+    boxes = [cv2.boundingRect(mask) for mask in own.silhouettes]
+    feet = np.array([(y + h, x + w / 2, h) for x, y, w, h in boxes])
+    read = bodies.Bodies(drawn, places, feet, 25.0)
     used = np.linspace(0, len(crops) - 1, 12).round().astype(int)
-    boxes = [cv2.boundingRect(own.silhouettes[t]) for t in used]
     seen = [
         bodies.Seen(own.silhouettes[t][y : y + h, x : x + w], np.array([y, x]))
-        for t, (x, y, w, h) in zip(used, boxes, strict=True)
+        for t, (x, y, w, h) in zip(used, np.array(boxes)[used], strict=True)
     ]
     figures = bodies.fitted([read.own(t) for t in used], seen)
     layout = atlas.Layout.of(max(figure.scale for figure in figures))

@@ -81,7 +81,7 @@ def _trained(seed: int) -> dict[str, Path]:
     for name, settings, texts in runs:
         alphas = [float(text) for text in texts]
         folder = out / name.replace(" ", "_") / f"seed={seed}"
-        sweep.sweep(settings, catalog.prepare, alphas, [seed], folder)
+        sweep.sweep(settings, catalog.prepare, {"alpha": alphas}, [seed], folder)
         for alpha in alphas:
             models[f"{name} {alpha:g}"] = folder / f"alpha={alpha:g},seed={seed}"
     return models

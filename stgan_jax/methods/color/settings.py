@@ -6,9 +6,9 @@ from typing import ClassVar
 from stgan_jax.data.selection import ColorData
 from stgan_jax.methods.color.losses import ColorLoss
 from stgan_jax.methods.color.networks import FORMS, ColorNet
-from stgan_jax.methods.stgan.settings import DTYPES
 from stgan_jax.training.settings import (
     ANY,
+    DTYPES,
     RunSettings,
     ValidatedSettings,
     dtype_of,
@@ -40,6 +40,7 @@ class ColorSettings(ValidatedSettings):
     """
 
     kind: ClassVar[str] = "color"
+    TRACED: ClassVar[tuple[str, ...]] = ("alpha", "learning_rate")
     UNIT: ClassVar[str] = "frame"
     FORMER: ClassVar = {**RunSettings.FORMER, "r1": ANY, "convolution": ANY}
 

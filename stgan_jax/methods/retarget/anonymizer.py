@@ -23,6 +23,7 @@ from stgan_jax.util.checked import require
 _CHUNK = 96  # frames that are read at a time, so that one shape is compiled
 _MOST = 2.2  # deviations of an identity's numbers from the mean, as people are drawn
 _PRIOR = 0.01  # weight of the usual speed beside what the picture shows, of 1 for who crosses it
+_SLOW = 0.3  # of the usual speed: whoever goes slower is seen from where it is read
 _FASTEST = 1.6  # cycles a second; whoever runs slides
 
 
@@ -37,6 +38,7 @@ class RetargetOptions:
         By default all that is kept of a walk's time is whether somebody walks: steps begin when the
         key decides (`gait.start`) and follow each other as the new person's do.
       turn: by how many degrees at most a walker is drawn turned, as the key decides, 0 to 30.
+        Whose track over the ground is known goes along it, not turned.
       manner: how far the new person's way of walking is from the mean one, as a share of people's
         spread, 0 to 1, see `identity.sample_identity`.
     """
@@ -212,9 +214,16 @@ class RetargetAnonymizer(Anonymizer):
         published = walk.turned(options.turn * float(share))
         if not options.in_step:
             published = published._replace(condition="nm")  # who has a bag is known by it
+            usual = person.cadence / track.fps
+            cadence: Float[np.ndarray, " T"] | float = usual
             if track.pitch is not None:
                 published = published._replace(pitch=track.pitch)
-            cadence = _cadence(Walker(person, published).stride, person, published, track)
+            if track.steps is not None:
+                stride = Walker(person, published).stride
+                published = published._replace(view=walk.view, near=track.near)
+                view, speed = _over_ground(track.steps, published, usual * stride)
+                published = published._replace(view=view)
+                cadence = np.clip(speed / stride, 0.0, _FASTEST / track.fps)
             published = published.in_cadence(cadence, gait.start(key))
         return Drawn(Walker(identity.from_vector(own), walk), Walker(person, published))
 
@@ -249,22 +258,31 @@ def _slices(silhouettes: Silhouettes) -> Callable[[range], np.ndarray]:
     return crops
 
 
-def _cadence(
-    stride: float, person: identity.Identity, walk: gait.Gait, track: Course
-) -> Float[np.ndarray, " T"] | float:
-    """Cycles a frame of a person who walks in somebody's place: speed by stride.
+def _over_ground(
+    steps: Float[np.ndarray, "T 2"], walk: gait.Gait, usual: float
+) -> tuple[Float[np.ndarray, " T"], Float[np.ndarray, " T"]]:
+    """View in degrees and speed in statures a frame of who walks as a track does in the picture.
 
-    The speed is the one at which a standing foot stays where it is in the picture, as the body is
-    drawn. From the front and behind a picture shows little of it, and the usual speed counts most.
+    Drawn so, a standing foot stays where it is. A level camera shows little of whether somebody
+    comes or goes: there the view that is read and the usual speed count most, and the former where
+    somebody hardly moves.
+
+    Args:
+      steps: see `Course`.
+      walk: as it is read, with the camera's pitch.
+      usual: speed of the person in statures a frame.
     """
-    usual = person.cadence / track.fps
-    if track.steps is None:
-        return usual
-    view, pitch = np.radians(walk.view), np.radians(walk.pitch)
-    ahead = np.stack([np.cos(view) * np.sin(pitch), -np.sin(view)], -1)  # see `drawing.project`
-    known = np.sum(track.steps * ahead, -1) + _PRIOR * usual * stride * walk.pace()
-    speed = known / (np.sum(np.square(ahead), -1) + _PRIOR)
-    return np.clip(speed / stride, 0.0, _FASTEST / track.fps)
+    read, tilt = np.radians(walk.view), np.sin(np.radians(walk.feet_pitch))
+    prior = _PRIOR * usual * walk.pace()
+    aside = (prior * np.sin(read) - steps[:, 1]) / (1.0 + _PRIOR)
+    ahead = (prior * np.cos(read) + tilt * steps[:, 0]) / (tilt**2 + _PRIOR)
+    seen = np.hypot(steps[:, 1], tilt * steps[:, 0] / (tilt**2 + _PRIOR))
+    moves = seen**2 / (seen**2 + (_SLOW * usual) ** 2)
+    way = moves * np.exp(1j * np.arctan2(aside, ahead)) + (1.0 - moves) * np.exp(1j * read)
+    view = np.unwrap(np.angle(gait.smoothed(way)))
+    toward = np.stack([np.cos(view) * tilt, -np.sin(view)], -1)
+    known = np.sum(steps * toward, -1) + prior
+    return np.degrees(view), known / (np.sum(np.square(toward), -1) + _PRIOR)
 
 
 def stranger(key: jax.Array, manner: float = 1.0) -> identity.Identity:

@@ -23,6 +23,7 @@ class RetargetSettings(ValidatedSettings):
     """
 
     kind: ClassVar[str] = "retarget"
+    TRACED: ClassVar[tuple[str, ...]] = ("learning_rate",)
 
     data: RenderedData = dataclasses.field(default_factory=RenderedData)
     window: int = 15

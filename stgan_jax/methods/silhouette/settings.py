@@ -5,9 +5,9 @@ from typing import ClassVar
 
 from stgan_jax.data.selection import RenderedData
 from stgan_jax.methods.silhouette.networks import Decoder, Discriminator, Encoder, SilhouetteNets
-from stgan_jax.methods.stgan.settings import DTYPES
 from stgan_jax.training.settings import (
     ANY,
+    DTYPES,
     RunSettings,
     ValidatedSettings,
     dtype_of,
@@ -32,6 +32,7 @@ class SilhouetteSettings(ValidatedSettings):
     """
 
     kind: ClassVar[str] = "silhouette"
+    TRACED: ClassVar[tuple[str, ...]] = ("learning_rate", "disc_learning_rate")
     FORMER: ClassVar = {
         **RunSettings.FORMER,
         "temporal": False,

@@ -11,10 +11,11 @@ from jaxtyping import Float
 from stgan_jax.data.selection import WalkerData
 from stgan_jax.methods import contours, weights
 from stgan_jax.methods.retarget.anonymizer import RetargetAnonymizer
-from stgan_jax.methods.stgan import losses
+from stgan_jax.methods.stgan import losses, ways
 from stgan_jax.methods.stgan.settings import NoiseSettings, StganSettings
 from stgan_jax.methods.stgan.step import stgan_step
 from stgan_jax.ops.convolution import refuse_kernels_on_cpu
+from stgan_jax.ops.lstm import refuse_cudnn_elsewhere
 from stgan_jax.shapes import contour
 from stgan_jax.training.experiment import Experiment, step_of
 from stgan_jax.training.state import TrainState, with_average
@@ -35,6 +36,7 @@ def experiment(settings: StganSettings) -> Experiment:
       InputError: data or the noise checkpoint are missing.
     """
     refuse_kernels_on_cpu(settings.convolution)
+    refuse_cudnn_elsewhere(settings.recurrence)
     nets, optimizers, data = settings.nets(), settings.optimizers(), settings.data
     frozen: dict[str, Any] = {}
     if settings.noise == "gan":
@@ -65,10 +67,16 @@ def experiment(settings: StganSettings) -> Experiment:
     validate = None
     if unseen is not None:
         validate = functools.partial(_validate, settings, unseen, unseen_noise)
-    update = functools.partial(stgan_step, nets=nets, loss=settings.loss_parts())
-    step = step_of(update, settings, optimizers)
-    one_device = settings.convolution == "pallas"
-    return Experiment(settings, source, start, step, validate, pictures, one_device)
+
+    def step(nets):
+        update = functools.partial(stgan_step, nets=nets)
+        return step_of(update, settings, optimizers, loss=StganSettings.loss_parts)
+
+    def fastest(lanes: int):
+        return step(ways.fastest_nets(settings, nets, lanes))
+
+    one_device = ways.of_one_device(settings)
+    return Experiment(settings, source, start, step(nets), validate, pictures, one_device, fastest)
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -124,15 +124,17 @@ class TemporalDiscriminator(nn.Module):
 
     An LSTM whose outputs at all T steps are concatenated and fully connected to one logit.
     Note: 128 units are our choice, the paper gives no size. `dtype` as in `Generator`. Several
-    batches give the logits of the joined one; one recurrence serves all.
+    batches give the logits of the joined one; one recurrence serves all, see `ops.lstm.Lstm`.
     """
 
     units: int = 128
     dtype: Any = None
+    recurrence: str = "auto"
 
     @nn.compact
     def __call__(self, *contours: Float[Array, "_ T 4000"]) -> Float[Array, "B"]:
-        x = Lstm(self.units, self.dtype, name="OptimizedLSTMCell_0")(*map(_centred, contours))
+        lstm = Lstm(self.units, self.dtype, self.recurrence, name="OptimizedLSTMCell_0")
+        x = lstm(*map(_centred, contours))
         x = nn.Dense(1, dtype=self.dtype)(x.reshape(x.shape[0], -1))
         return x[..., 0].astype(contours[0].dtype)
 

@@ -15,9 +15,11 @@ from stgan_jax.methods.stgan.noise_networks import (
 from stgan_jax.methods.stgan.noise_step import GaitNoise, GaussianNoise, NoiseNets
 from stgan_jax.methods.stgan.step import StganNets
 from stgan_jax.ops.convolution import CONVOLUTIONS
+from stgan_jax.ops.lstm import RECURRENCES
 from stgan_jax.shapes import contour
 from stgan_jax.training.settings import (
     ANY,
+    DTYPES,
     RunSettings,
     ValidatedSettings,
     dtype_of,
@@ -27,8 +29,6 @@ from stgan_jax.training.settings import (
 from stgan_jax.training.state import Optimizers
 from stgan_jax.util.checked import require, require_positive
 from stgan_jax.util.errors import InputError
-
-DTYPES = ("float32", "bfloat16")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -49,6 +49,7 @@ class NoiseSettings(ValidatedSettings):
     """
 
     kind: ClassVar[str] = "noise"
+    TRACED: ClassVar[tuple[str, ...]] = ("learning_rate",)
     FORMER: ClassVar = {**RunSettings.FORMER, "convolution": ANY}
     UNIT: ClassVar[str] = "contour"
 
@@ -130,13 +131,26 @@ class StganSettings(ValidatedSettings):
       lstm_units: size of D_T's hidden state.
       closed: treats contours as closed lines, see `networks.Generator`; resampled ones only.
       r1: weight of the gradient penalty on D_S and D_T at real gaits; 0 for none.
-      compute_dtype: "float32" or "bfloat16"; weights and losses are always float32.
+      compute_dtype: "float32", "bfloat16", or "auto" for the faster one on an accelerator; weights
+        and losses are always float32.
       convolution: how convolutions are computed, one of `ops.convolution.CONVOLUTIONS`: all are
-        the same function.
+        the same function. "auto" measures on an accelerator.
+      recurrence: how D_T's LSTM is computed, one of `ops.lstm.RECURRENCES`, in the same way.
     """
 
     kind: ClassVar[str] = "stgan"
-    FREE: ClassVar[tuple[str, ...]] = (*RunSettings.FREE, "noise_checkpoint", "convolution")
+    TRACED: ClassVar[tuple[str, ...]] = (
+        "alpha",
+        "adversarial_weight",
+        "gen_learning_rate",
+        "disc_learning_rate",
+    )
+    FREE: ClassVar[tuple[str, ...]] = (
+        *RunSettings.FREE,
+        "noise_checkpoint",
+        "convolution",
+        "recurrence",
+    )
 
     data: WalkerData
     validation_subjects: tuple[int, ...] = (77, 84)
@@ -159,6 +173,7 @@ class StganSettings(ValidatedSettings):
     r1: float = 0.0
     compute_dtype: str = "float32"
     convolution: str = "auto"
+    recurrence: str = "auto"
 
     def __post_init__(self):
         super().__post_init__()
@@ -171,8 +186,13 @@ class StganSettings(ValidatedSettings):
         require(self.r1 >= 0, "r1 must not be negative")
         require_one_of(self, "noise", ("gan", "gaussian", "gait"))
         require_one_of(self, "loss", tuple(LOSSES))
-        require_one_of(self, "compute_dtype", DTYPES)
+        require_one_of(self, "compute_dtype", (*DTYPES, "auto"))
         require_one_of(self, "convolution", CONVOLUTIONS)
+        require_one_of(self, "recurrence", RECURRENCES)
+        require(
+            self.recurrence != "cudnn" or (self.compute_dtype == "float32" and not self.r1),
+            "recurrence=cudnn computes in float32 and without r1",
+        )
         for name in StganLoss._fields:  # what the loss says already is no override
             if getattr(self, name) == getattr(LOSSES[self.loss], name):
                 object.__setattr__(self, name, None)
@@ -215,7 +235,7 @@ class StganSettings(ValidatedSettings):
         return StganNets(
             Generator(self.features, self.kernel, self.share_encoder, dtype, conv, self.closed),
             SpatialDiscriminator(self.features, self.kernel, dtype, conv),
-            TemporalDiscriminator(self.lstm_units, dtype),
+            TemporalDiscriminator(self.lstm_units, dtype, self.recurrence),
             noise,
         )
 

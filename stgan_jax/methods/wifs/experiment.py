@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from stgan_jax.methods import contours
+from stgan_jax.methods.stgan import ways
 from stgan_jax.methods.wifs.settings import WifsSettings
 from stgan_jax.methods.wifs.step import wifs_step
 from stgan_jax.ops.convolution import refuse_kernels_on_cpu
@@ -38,6 +39,11 @@ def experiment(settings: WifsSettings) -> Experiment:
         modified = modify(params, own, noise)
         return {"modified": contours.before_after(own, modified, data.codec)}
 
-    step = step_of(functools.partial(wifs_step, net=net), settings, optimizers)
-    one_device = settings.convolution == "pallas"
-    return Experiment(settings, source, start, step, None, pictures, one_device)
+    def step(net):
+        return step_of(functools.partial(wifs_step, net=net), settings, optimizers)
+
+    def fastest(lanes: int):
+        return step(ways.fastest_generator(settings, net, lanes))
+
+    one_device = ways.of_one_device(settings)
+    return Experiment(settings, source, start, step(net), None, pictures, one_device, fastest)

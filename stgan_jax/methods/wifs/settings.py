@@ -6,10 +6,9 @@ from typing import ClassVar
 import numpy as np
 
 from stgan_jax.data.selection import WalkerData
-from stgan_jax.methods.stgan.settings import DTYPES
 from stgan_jax.methods.wifs.networks import Generator
 from stgan_jax.ops.convolution import CONVOLUTIONS
-from stgan_jax.training.settings import ANY, RunSettings, dtype_of, require_one_of
+from stgan_jax.training.settings import ANY, DTYPES, RunSettings, dtype_of, require_one_of
 from stgan_jax.training.state import Optimizers
 from stgan_jax.util.checked import require, require_positive
 
@@ -26,12 +25,14 @@ class WifsSettings(RunSettings):
       features: channels of the convolutions (16 in Fig. 5).
       kernel: taps of each convolution, odd (3 in Fig. 5).
       share_encoder: one encoder for both inputs, as Eqs. 2-3 print it.
-      compute_dtype: "float32" or "bfloat16"; weights and losses are always float32.
+      compute_dtype: "float32", "bfloat16", or "auto" for the faster one on an accelerator; weights
+        and losses are always float32.
       convolution: how convolutions are computed, one of `ops.convolution.CONVOLUTIONS`: all are
-        the same function.
+        the same function. "auto" measures on an accelerator.
     """
 
     kind: ClassVar[str] = "wifs"
+    TRACED: ClassVar[tuple[str, ...]] = ("alpha", "learning_rate")
     FORMER: ClassVar = {
         **RunSettings.FORMER,
         "validation_subjects": ANY,
@@ -54,7 +55,7 @@ class WifsSettings(RunSettings):
     def __post_init__(self):
         super().__post_init__()
         require_positive(self, "learning_rate", "features", "kernel")
-        require_one_of(self, "compute_dtype", DTYPES)
+        require_one_of(self, "compute_dtype", (*DTYPES, "auto"))
         require_one_of(self, "convolution", CONVOLUTIONS)
         require(self.kernel % 2 == 1, "kernel must be odd")
         require(self.alpha >= 0, "alpha must not be negative")

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
-from stgan_jax.media.segmentation import Region
+from stgan_jax.media.segmentation import enclosed
 from stgan_jax.methods import api
 from stgan_jax.methods.color.atlas import Outfit
 from stgan_jax.shapes import contour, cropping
@@ -47,6 +47,7 @@ class Person:
       bodies: the own body and the new one, of methods that draw bodies; no silhouettes are on the
         shelf then.
       outfit: the clothes, once they are collected.
+      number: of the person in the report, from 1.
     """
 
     sightings: Sightings
@@ -57,6 +58,7 @@ class Person:
     slips: Int[np.ndarray, "T 2"]
     bodies: Bodies | None = None
     outfit: Outfit | None = None
+    number: int = 1
 
     def silhouette(self, i: int) -> UInt8[np.ndarray, "240 240"]:
         """The anonymised silhouette of sighting i in its crop."""
@@ -65,11 +67,11 @@ class Person:
         at, length = map(int, self.slips[i])
         return self.shelf.get((at, length), (contour.SIZE, contour.SIZE))
 
-    def row(self, number: int) -> dict[str, Any]:
+    def row(self) -> dict[str, Any]:
         """The person's row in the report."""
         frames = self.sightings.table()[:, 0]
         return {
-            "person": number,
+            "person": self.number,
             "first_frame": int(frames[0]),
             "last_frame": int(frames[-1]),
             "frames_seen": len(frames),
@@ -118,19 +120,11 @@ def _add_by_id(
 ) -> None:
     for value in map(int, np.unique(mask)):
         if value:
-            region = _region(mask == value)
+            region = enclosed(mask == value)
             if value in by_id:
                 by_id[value].add(region, number, alone=True)
             else:
                 by_id[value] = tracking.RegionTrack(region, number, shelf)
-
-
-def _region(mask: np.ndarray) -> Region:
-    """All pixels of a mask that is not empty as one region."""
-    flat = mask.astype(np.uint8)
-    left, top, width, height = cv2.boundingRect(flat)
-    box = np.array([top, left, top + height, left + width])
-    return Region(box, flat[top : top + height, left : left + width])
 
 
 class _Piece(NamedTuple):
@@ -149,6 +143,7 @@ def anonymize(
     model: api.Anonymizer,
     shelf: Shelf,
     camera: steady.Steady | None = None,
+    everybody: Sequence[Subject] | None = None,
 ) -> Iterator[Person]:
     """Anonymises everybody, several people and many frames in one call of the model.
 
@@ -162,20 +157,24 @@ def anonymize(
       model: the anonymiser.
       shelf: where the new silhouettes are stored.
       camera: how it moves; None if it stands.
+      everybody: by whose boxes the camera's height is told; by default `subjects`.
 
     Yields:
       a person for each subject, in their order. Who cannot be anonymised is hidden.
     """
     waiting: list[_Piece] = []
     done: list[Person] = []
-    above = None
+    people = [s.sightings for s in (subjects if everybody is None else everybody)]
+    above, ways = None, []
     if model.whole:
-        above = course.eye([_whole(s.sightings, shape, camera) for s in subjects])
+        above = course.eye([course.seen_whole(one, shape, camera) for one in people])
+        ways = course.ways([s.sightings for s in subjects], people, shape, camera)
     for number, subject in enumerate(subjects):
+        place = number if subject.place is None else subject.place
         table = subject.sightings.table()
         clear = table[:, CLEAR] > 0
         hidden = reasons(subject.sightings, shape, fps)
-        views = _views(subject.sightings, camera)
+        views = steady.views(table, camera)
         stood = steady.to(views, table[:, 1:5])
         boxes = _interpolated(stood, table[:, 0], clear)
         squares = cropping.track_squares(boxes)
@@ -186,11 +185,16 @@ def anonymize(
             _nearest(clear),
             shelf,
             np.zeros((len(table), 2), np.int64),
+            number=place + 1,
         )
-        key = jax.random.fold_in(root, number)
+        key = jax.random.fold_in(root, place)
+        key = jax.random.fold_in(key, subject.body) if subject.body else key
         if model.whole:
             if None in person.hidden:
-                _anonymize_whole(person, key, model, course.track(boxes, fps, shape, above))
+                way = ways[number].places
+                track = course.track(way, fps, shape, above)
+                places = steady.places(views, course.smoothed(way, fps))
+                _anonymize_whole(person, key, model, track, places)
         else:
             for piece in _pieces(person, key, _PIECE - 2 * model.context):
                 waiting.append(piece)
@@ -250,7 +254,11 @@ def _store(person: Person, sightings: range, silhouettes: Iterable[np.ndarray]) 
 
 
 def _anonymize_whole(
-    person: Person, key: jax.Array, model: api.Anonymizer, track: api.Course
+    person: Person,
+    key: jax.Array,
+    model: api.Anonymizer,
+    track: api.Course,
+    places: Float[np.ndarray, "T 3"],
 ) -> None:
     """Anonymises a walk from end to end; if that fails, the person is not shown."""
 
@@ -267,7 +275,7 @@ def _anonymize_whole(
     try:
         if model.draws:
             drawn = model.bodies(crops, len(person.hidden), key, track)
-            person.bodies = Bodies(drawn, person.squares)
+            person.bodies = Bodies(drawn, person.squares, places, track.fps)
             return
         for sightings, silhouettes in model.in_pieces(crops, len(person.hidden), key, track):
             _store(person, sightings, silhouettes)
@@ -289,12 +297,6 @@ def _crop(person: Person, i: int) -> UInt8[np.ndarray, "240 240"]:
     return _bridged(cropping.crop_mask(sighting.mask, here))
 
 
-def _views(sightings: Sightings, camera: steady.Steady | None) -> Float[np.ndarray, "T 3"] | None:
-    """How the camera saw each sighting, see `Steady.along`; None if it stood."""
-    table = sightings.table()
-    return None if camera is None else camera.along(table[:, 0], table[:, 1:5])
-
-
 def _interpolated(
     boxes: np.ndarray, frames: Int[np.ndarray, " T"], clear: Bool[np.ndarray, " T"]
 ) -> Float[np.ndarray, "T 4"]:
@@ -302,16 +304,6 @@ def _interpolated(
     if not clear.any():
         return boxes.astype(np.float64)
     return np.stack([np.interp(frames, frames[clear], side[clear]) for side in boxes.T], 1)
-
-
-def _whole(
-    sightings: Sightings, shape: tuple[int, int], camera: steady.Steady | None
-) -> np.ndarray:
-    """Boxes (N, 4) in which all of somebody is seen, as they would be if the camera stood."""
-    table = sightings.table()
-    boxes = table[:, 1:5]
-    inside = np.all(boxes[:, :2] > 0, axis=1) & np.all(boxes[:, 2:] < np.array(shape), axis=1)
-    return steady.to(_views(sightings, camera), boxes)[inside & (table[:, CLEAR] > 0)]
 
 
 def _nearest(chosen: Bool[np.ndarray, " T"]) -> Int[np.ndarray, " T"]:

@@ -12,9 +12,10 @@ from jaxtyping import Float, Float32, Int, UInt8
 from stgan_jax.methods.api import Drawn
 from stgan_jax.shapes import surface, walker
 from stgan_jax.shapes.surface import Figure
+from stgan_jax.video.people import course
 
 _BLOCK = 64  # frames posed at a time
-_AROUND = 15  # frames before and after them that their squares depend on
+_AROUND = 15  # frames before and after them that their squares depend on, at least
 _FIT = 96  # pixels a stature at which bodies are fitted to silhouettes
 _SHIFT = 0.12  # statures by which they may be moved
 _FEW = 4  # frames by which sizes are chosen
@@ -46,9 +47,23 @@ _LIMBS = {  # spheres that move with two others
 class Bodies:
     """The bodies of one person, sighting by sighting. Few are kept in memory at a time."""
 
-    def __init__(self, drawn: Drawn, squares: Int[np.ndarray, "T 3"]):
-        """Takes the walk as bodies, and the crops (top, left, side) in pixels of the clip."""
-        self._drawn, self._squares = drawn, squares
+    def __init__(
+        self,
+        drawn: Drawn,
+        squares: Int[np.ndarray, "T 3"],
+        places: Float[np.ndarray, "T 3"],
+        fps: float,
+    ):
+        """Takes the walk as bodies and where it is in the pixels of the clip.
+
+        Args:
+          drawn: the bodies.
+          squares: the crops (top, left, side), in which the own body is.
+          places: where the new one walks, see `course.Way`.
+          fps: frames a second.
+        """
+        self._drawn, self._squares, self._places, self._fps = drawn, squares, places, fps
+        self._beside = max(_AROUND, course.around(fps))
         self._part = functools.lru_cache(maxsize=4)(self._around)
         self._block = functools.lru_cache(maxsize=4)(self._posed)
 
@@ -59,6 +74,11 @@ class Bodies:
     def new(self, i: int) -> Figure:
         """The new body of sighting i."""
         return self._block(False, i // _BLOCK)[i % _BLOCK]
+
+    @property
+    def phases(self) -> Float[np.ndarray, " T"]:
+        """Cycles of the new body from the right heel's strike."""
+        return self._drawn.new.gait.phase
 
     def view(self, i: int) -> float:
         """Degrees from which the person is seen, see `drawing.project`."""
@@ -72,21 +92,28 @@ class Bodies:
     def _around(self, own: bool, block: int) -> tuple[walker.Walker, int]:
         """The walk about a block, and where it begins."""
         whole = self._drawn.own if own else self._drawn.new
-        first = max(block * _BLOCK - _AROUND, 0)
-        part = slice(first, (block + 1) * _BLOCK + _AROUND)
+        first = max(block * _BLOCK - self._beside, 0)
+        part = slice(first, (block + 1) * _BLOCK + self._beside)
         return dataclasses.replace(whole, gait=_cut(whole.gait, part)), first
 
     def _posed(self, own: bool, block: int) -> list[Figure]:
         part, first = self._part(own, block)
         start, stop = block * _BLOCK, min((block + 1) * _BLOCK, first + len(part))
         posed = surface.figures(part, range(start - first, stop - first))
-        out = []
-        for figure, i in zip(posed, range(start, stop), strict=True):
-            *corner, side = part.squares[i - first]
-            scale = self._squares[i, 2] / side
-            to = self._squares[i, :2] - scale * np.array(corner)
-            out.append(figure.moved(scale * walker.SCALE, to))
-        return out
+        if own:
+            sides = self._squares[start:stop, 2] / part.squares[start - first : stop - first, 2]
+            scales, corners = sides * walker.SCALE, part.squares[start - first :, :2] / walker.SCALE
+            to = self._squares[start:stop, :2]
+        else:
+            top, _, bottom, _ = part.boxes.T
+            here = np.stack([bottom, 0 * bottom, bottom - top], 1)
+            here = course.smoothed(here, self._fps)[start - first :]
+            scales = self._places[start:stop, 2] / here[: stop - start, 2]
+            corners, to = here[:, :2], self._places[start:stop, :2]
+        return [
+            figure.moved(scale, place - scale * corner)
+            for figure, scale, place, corner in zip(posed, scales, to, corners, strict=False)
+        ]
 
 
 def _cut(gait, frames: slice):

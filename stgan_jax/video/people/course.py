@@ -5,31 +5,154 @@ a level ground from `eye` statures above it shows a person of height h, feet `ey
 horizon, whatever its lens: both are fitted to the boxes of all people at once.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from scipy.signal import savgol_filter
 
 from stgan_jax.methods.api import Course
+from stgan_jax.shapes import drawing
+from stgan_jax.video.people import steady
+from stgan_jax.video.people.sightings import CLEAR, MIDDLE, Sightings
 
 _SMOOTH = 1.1  # seconds, a gait cycle: a box's middle and feet swing with the legs
 _FOCAL = 1.0  # focal length over the longer side of the picture, as phones and cameras have it
 _APART = 0.3  # heights by which feet must come to lie apart for a camera to be fitted
 _STEEPEST = 35.0  # degrees; what is fitted steeper is misfitted
-_MIDDLE = 0.5  # of a stature: the part of a body that is looked at
+_BESIDE = 0.05  # of a height: an outline so near is beside another one
+_HIDDEN = 0.1  # share of a box that is another's, who is nearer, from which somebody is hidden
 
 
-def eye(boxes: Sequence[Float[np.ndarray, "_ 4"] | Int[np.ndarray, "_ 4"]]) -> float | None:
-    """The camera's height above the ground in statures, None if the boxes do not tell.
+class Way(NamedTuple):
+    """Where somebody is in the picture, sighting by sighting.
+
+    Attributes:
+      places: (row, col) between the feet, and the height, in pixels, as they would be if the camera
+        stood; what the frame cuts off, or somebody hides, is completed.
+      whole: sightings in which nothing was to be completed.
+    """
+
+    places: Float[np.ndarray, "T 3"]
+    whole: Bool[np.ndarray, " T"]
+
+
+def ways(
+    people: Sequence[Sightings],
+    everybody: Sequence[Sightings],
+    shape: tuple[int, int],
+    camera: steady.Steady | None,
+) -> list[Way]:
+    """People's ways through a clip.
+
+    The column is that of the centre of mass: legs and arms sway half as much about it as about the
+    middle of a box.
 
     Args:
-      boxes: of each person, (top, left, bottom, right) where they are seen whole.
+      people: whose way.
+      everybody: who may be before them.
+      shape: (height, width) of the frames.
+      camera: how it moves; None if it stands.
     """
-    known = np.concatenate([np.zeros((0, 4)), *boxes])
+    others: dict[int, list[np.ndarray]] = defaultdict(list)
+    for sightings in everybody:
+        for frame, *box in sightings.table()[:, :5]:
+            others[frame].append(np.array(box))
+    out = []
+    for sightings in people:
+        table = sightings.table()
+        there, middle, cut = _seen(table, shape, camera)
+        boxes, frames = table[:, 1:5], table[:, 0]
+        free = [not _is_hidden(box, others[n]) for n, box in zip(frames, boxes, strict=True)]
+        known = np.array(free, bool) & (table[:, CLEAR] > 0)
+        whole = known & ~cut.any(1)
+        places = _uncut(there, middle, cut, whole)
+        if known.any():
+            places = np.stack([np.interp(frames, frames[known], x[known]) for x in places.T], 1)
+        out.append(Way(places, whole))
+    return out
+
+
+def _is_hidden(box: Int[np.ndarray, "4"], others: Sequence[Int[np.ndarray, "4"]]) -> bool:
+    """Whether somebody of the others, who stands lower in the picture, is before a box.
+
+    An outline that is hidden ends where the other one begins.
+    """
+    if not others:
+        return False
+    margin = _BESIDE * (box[2] - box[0])
+    there = np.stack(others) + margin * np.array([-1, -1, 1, 1])
+    common = np.minimum(box[2:], there[:, 2:]) - np.maximum(box[:2], there[:, :2])
+    share = np.prod(np.maximum(common, 0), axis=1) / np.prod(box[2:] - box[:2])
+    return bool(np.any((share > _HIDDEN) & (there[:, 2] - margin > box[2])))
+
+
+def seen_whole(
+    sightings: Sightings, shape: tuple[int, int], camera: steady.Steady | None
+) -> Float[np.ndarray, "N 3"]:
+    """Places, see `Way`, where a silhouette is clear and the frame cuts nothing off: for `eye`."""
+    table = sightings.table()
+    boxes, middle, cut = _seen(table, shape, camera)
+    top, _, bottom, _ = boxes.T
+    places = np.stack([bottom, middle, bottom - top], 1)
+    return places[(table[:, CLEAR] > 0) & ~cut.any(1)]
+
+
+def _seen(
+    table: Int[np.ndarray, "T 12"], shape: tuple[int, int], camera: steady.Steady | None
+) -> tuple[Float[np.ndarray, "T 4"], Float[np.ndarray, " T"], Bool[np.ndarray, "T 4"]]:
+    """Boxes and columns of centres as if the camera stood; at which sides the frame cuts them."""
+    boxes = table[:, 1:5]
+    there = steady.to(steady.views(table, camera), boxes).astype(np.float64)
+    wide = np.maximum(boxes[:, 3] - boxes[:, 1], 1)
+    middle = there[:, 1] + (table[:, MIDDLE] - boxes[:, 1]) * (there[:, 3] - there[:, 1]) / wide
+    cut = np.concatenate([boxes[:, :2] <= 0, boxes[:, 2:] >= np.array(shape)], 1)
+    return there, middle, cut
+
+
+def _uncut(
+    boxes: Float[np.ndarray, "T 4"],
+    middle: Float[np.ndarray, " T"],
+    cut: Bool[np.ndarray, "T 4"],
+    whole: Bool[np.ndarray, " T"],
+) -> Float[np.ndarray, "T 3"]:
+    """Places, see `Way`, as they would be in a wider frame: with the size of those that are whole.
+
+    Args:
+      boxes: of one person.
+      middle: column of the centre of mass of what is inside the frame.
+      cut: at which sides.
+      whole: which boxes are.
+    """
+    top, left, bottom, right = boxes.T
+    height = bottom - top
+    if whole.any():
+        at = np.arange(len(boxes))
+        tall = np.interp(at, at[whole], height[whole])
+        before, after = (
+            tall * np.median((abs(middle - side) / height)[whole]) for side in (left, right)
+        )
+        aside = cut[:, 1] | cut[:, 3]  # a head or a foot may be outside
+        bottom = np.where(aside, np.interp(at, at[whole], bottom[whole]), bottom)
+        bottom = np.where(cut[:, 2] & ~cut[:, 0] & ~aside, top + tall, bottom)
+        height = np.where(cut.any(1), tall, height)
+        middle = np.where(cut[:, 1] & ~cut[:, 3], right - after, middle)
+        middle = np.where(cut[:, 3] & ~cut[:, 1], left + before, middle)
+    return np.stack([bottom, middle, height], 1)
+
+
+def eye(places: Sequence[Float[np.ndarray, "_ 3"]]) -> float | None:
+    """The camera's height above the ground in statures, None if the places do not tell.
+
+    Args:
+      places: of each person, see `Way`, where they are seen whole.
+    """
+    known = np.concatenate([np.zeros((0, 3)), *places])
     if len(known) < 3:
         return None
-    feet, height = known[:, 2], known[:, 2] - known[:, 0]
+    feet, _, height = known.T
     low, high = np.quantile(feet, (0.05, 0.95))
     if high - low < _APART * np.median(height):
         return None
@@ -42,7 +165,7 @@ def eye(boxes: Sequence[Float[np.ndarray, "_ 4"] | Int[np.ndarray, "_ 4"]]) -> f
 
 
 def track(
-    boxes: Float[np.ndarray, "T 4"],
+    places: Float[np.ndarray, "T 3"],
     fps: float,
     shape: tuple[int, int],
     above: float | None,
@@ -50,20 +173,33 @@ def track(
     """What is known of a walk.
 
     Args:
-      boxes: (top, left, bottom, right) in pixels in consecutive frames.
+      places: in consecutive frames, see `Way`.
       fps: frames a second.
       shape: (height, width) of the picture.
       above: height of the camera in statures, see `eye`.
     """
-    top, left, bottom, right = boxes.T
-    window = min(len(boxes) - 1 + len(boxes) % 2, round(_SMOOTH * fps) // 2 * 2 + 1)
+    window = _window(len(places), fps)
     if window < 3:
         return Course(fps)
-    height = savgol_filter(bottom - top, window, 1)
-    place = np.stack([bottom, (left + right) / 2], 1)
-    steps = savgol_filter(place, window, 1, deriv=1, axis=0) / height[:, None]
-    pitch = None
+    height = smoothed(places, fps)[:, 2]
+    steps = savgol_filter(places[:, :2], window, 1, deriv=1, axis=0) / height[:, None]
+    pitch, near = None, float(np.median(height)) / (_FOCAL * max(shape))
     if above is not None:
-        slope = (above - _MIDDLE) * np.median(height) / (_FOCAL * max(shape))
+        slope = (above - drawing.MIDDLE) * near
         pitch = float(np.clip(np.degrees(np.arctan(slope)), 0.0, _STEEPEST))
-    return Course(fps, steps, pitch)
+    return Course(fps, steps, pitch, near)
+
+
+def smoothed(places: Float[np.ndarray, "T 3"], fps: float) -> Float[np.ndarray, "T 3"]:
+    """The way on which the steps of `track` lead: a body that walks so stands on its feet."""
+    window = _window(len(places), fps)
+    return places if window < 3 else savgol_filter(places, window, 1, axis=0)
+
+
+def around(fps: float) -> int:
+    """How many frames before and after one its place depends on."""
+    return _window(10**9, fps) // 2
+
+
+def _window(frames: int, fps: float) -> int:
+    return min(frames - 1 + frames % 2, round(_SMOOTH * fps) // 2 * 2 + 1)

@@ -21,7 +21,7 @@ from stgan_jax.video.blanks import Blanks
 from stgan_jax.video.people import linking, networks, outlining, steady, tracking
 from stgan_jax.video.people.shelf import Shelf, Unions
 from stgan_jax.video.people.sightings import Sightings, Subject
-from stgan_jax.video.scene import emptying, moving
+from stgan_jax.video.scene import emptying
 from stgan_jax.video.source import ClipSource
 
 UNCLAIMED = "moves like a person, but is not recognised as one"
@@ -309,10 +309,10 @@ class _Outlining:
                     self.hidden.join(sighting.frame, outlining.grown(mask, _RIM))
         return subjects
 
-    def _outline(self, item: tuple[int, np.ndarray, moving.View | None]) -> tuple:
-        number, image, view = item
+    def _outline(self, item: tuple[int, np.ndarray, emptying.Look]) -> tuple:
+        number, image, look = item
         try:
-            if view is None:
+            if (view := look()) is None:
                 raise ValueError("no empty scene")
             scene, unknown, _ = view
             moves = segmentation.foreground(image, scene.empty, scene.threshold)

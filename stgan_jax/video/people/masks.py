@@ -7,7 +7,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Int32, UInt8, UInt16
+from jaxtyping import Bool, Float, Int32, UInt8, UInt16
 from PIL import Image
 
 from stgan_jax.media import pictures, segmentation
@@ -253,6 +253,14 @@ class Segmenter:
 
 
 Detector = ByBackground | FromFiles | Segmenter
+
+
+def boxes(mask: UInt8[np.ndarray, "H W"] | None) -> Float[np.ndarray, "N 4"]:
+    """(top, left, bottom, right) of each piece of a mask; none if it is unknown."""
+    if mask is None:
+        return np.zeros((0, 4))
+    left, top, width, height = cv2.connectedComponentsWithStats(mask)[2][1:, :4].T
+    return np.stack([top, left, top + height, left + width], 1).astype(np.float64)
 
 
 def fill(image: np.ndarray, mask: UInt8[np.ndarray, "H W"]) -> np.ndarray:

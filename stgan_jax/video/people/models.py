@@ -109,9 +109,8 @@ PACKAGES = (
 
 
 def cache() -> Path:
-    """The folder where fetched files are kept: below XDG_CACHE_HOME, by default ~/.cache."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "stgan_jax/networks"
+    """The folder where fetched files are kept, in the user's cache."""
+    return files.cache("networks")
 
 
 def fetched(folder: str | os.PathLike | None = None) -> Path:

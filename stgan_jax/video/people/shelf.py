@@ -76,6 +76,12 @@ class Unions:
                 "q", self._shelf.put(known | mask)
             )
 
+    def copy(self) -> "Unions":
+        """The same masks, to be changed without changing these."""
+        out = Unions(self._shelf, self._shape)
+        out._slips = self._slips[:]
+        return out
+
     def __getitem__(self, number: int) -> UInt8[np.ndarray, "H W"] | None:
         at, length = self._slips[2 * number : 2 * number + 2]
         return self._shelf.get((at, length), self._shape) if length else None

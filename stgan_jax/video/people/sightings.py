@@ -10,7 +10,7 @@ from jaxtyping import Float32, Int, UInt8
 from stgan_jax.media.segmentation import Box, Region
 from stgan_jax.video.people.shelf import Shelf, Slip
 
-CLEAR = 8  # column of `Sightings.table`
+CLEAR, MIDDLE = 8, 11  # columns of `Sightings.table`
 _JOINTS = (33, 3)
 
 
@@ -56,9 +56,9 @@ class Sighting:
 
 
 class Sightings(Sequence[Sighting]):
-    """A sequence of sightings in 88 bytes each; a `Sighting` is built on access."""
+    """A sequence of sightings in 96 bytes each; a `Sighting` is built on access."""
 
-    _WIDTH = 11
+    _WIDTH = 12
 
     def __init__(self, shelf: Shelf):
         self._shelf = shelf
@@ -74,7 +74,34 @@ class Sightings(Sequence[Sighting]):
         """Appends a sighting and stores its silhouette and joints."""
         slip = self._shelf.put(region.mask)
         other = (0, 0) if joints is None else self._shelf.put_numbers(joints)
-        self._rows.extend((frame, *map(int, region.box), region.area, *slip, int(clear), *other))
+        columns = region.mask.sum(0)
+        middle = region.box[1] + columns @ np.arange(0.5, len(columns)) / max(columns.sum(), 1)
+        box = map(int, region.box)
+        self._rows.extend((frame, *box, region.area, *slip, int(clear), *other, round(middle)))
+
+    def part(self, first: int, last: int) -> "Sightings":
+        """The sightings from frame `first` to `last`."""
+        out = Sightings(self._shelf)
+        out._rows = self._rows[self._row_of(first) : self._row_of(last + 1)]
+        return out
+
+    @classmethod
+    def joined(cls, parts: Sequence["Sightings"], shelf: Shelf) -> "Sightings":
+        """One person's sightings in several parts. In a frame of two, the silhouette is both's."""
+        out = cls(shelf)
+        by_frame: dict[int, list[Sighting]] = {}
+        for sighting in (sighting for part in parts for sighting in part):
+            by_frame.setdefault(sighting.frame, []).append(sighting)
+        for frame, some in sorted(by_frame.items()):
+            main = max(some, key=lambda sighting: sighting.area)
+            low = np.min([sighting.box[:2] for sighting in some], axis=0)
+            high = np.max([sighting.box[2:] for sighting in some], axis=0)
+            mask = np.zeros(high - low, np.uint8)
+            for sighting in some:
+                top, left, bottom, right = sighting.box - np.tile(low, 2)
+                mask[top:bottom, left:right] |= sighting.mask
+            out.add(frame, Region(np.concatenate([low, high]), mask), main.joints, main.clear)
+        return out
 
     def exchange(self, other: "Sightings", first: int) -> None:
         """Swaps all sightings from frame `first` on with those of another sequence."""
@@ -96,7 +123,9 @@ class Sightings(Sequence[Sighting]):
         if not -len(self) <= index < len(self):
             raise IndexError(index)
         at = index % len(self) * self._WIDTH
-        frame, *box, area, offset, length, clear, joints, size = self._rows[at : at + self._WIDTH]
+        frame, *box, area, offset, length, clear, joints, size, _ = self._rows[
+            at : at + self._WIDTH
+        ]
         slip, other = (offset, length), (joints, size)
         return Sighting(frame, np.array(box), area, self._shelf, slip, bool(clear), other)
 
@@ -105,11 +134,11 @@ class Sightings(Sequence[Sighting]):
         part = self._rows[start * self._WIDTH : stop * self._WIDTH]
         return np.array(part, np.int64).reshape(-1, self._WIDTH)[:, 1:5]
 
-    def table(self) -> Int[np.ndarray, "T 11"]:
+    def table(self) -> Int[np.ndarray, "T 12"]:
         """A row for each sighting.
 
-        Frame, top, left, bottom, right, area, the silhouette's slip, whether it is clear, and the
-        joints' slip.
+        Frame, top, left, bottom, right, area, the silhouette's slip, whether it is clear, the
+        joints' slip, and the column of the silhouette's centre of mass.
         """
         return np.array(self._rows, np.int64).reshape(-1, self._WIDTH)
 
@@ -121,7 +150,12 @@ class Subject:
     Attributes:
       sightings: where, and with which silhouettes.
       why: why they cannot be anonymised at all; None if they can.
+      place: among the clip's people, from 0, which decides on the random numbers; by default the
+        place in the list.
+      body: which of the bodies that these numbers make possible; 0 is the first.
     """
 
     sightings: Sightings
     why: str | None = None
+    place: int | None = None
+    body: int = 0

@@ -60,6 +60,16 @@ class Steady:
         return views
 
 
+def views(table: Int[np.ndarray, "T 12"], camera: Steady | None) -> Views:
+    """How the camera saw each sighting of somebody, see `Steady.along`; None if it stood.
+
+    Args:
+      table: of `Sightings`.
+      camera: how it moves.
+    """
+    return None if camera is None else camera.along(table[:, 0], table[:, 1:5])
+
+
 def to(views: Views, boxes: Boxes) -> Boxes:
     """Boxes in frames as they would be if the camera stood. As they are if there is no view."""
     return boxes if views is None else boxes * views[:, :1] + np.tile(views[:, 1:], 2)
@@ -76,6 +86,14 @@ def squares(views: Views, places: Int[np.ndarray, "T 3"]) -> Int[np.ndarray, "T 
         return places
     corners = (places[:, :2] - views[:, 1:]) / views[:, :1]
     return np.rint(np.concatenate([corners, places[:, 2:] / views[:, :1]], 1)).astype(np.int64)
+
+
+def places(views: Views, there: Float[np.ndarray, "T 3"]) -> Float[np.ndarray, "T 3"]:
+    """`back` for places on the ground and heights (row, col, height)."""
+    if views is None:
+        return there
+    shift = np.pad(views[:, 1:], ((0, 0), (0, 1)))
+    return (there - shift) / views[:, :1]
 
 
 def _near(pose: path.Homography, place: Float[np.ndarray, "2"]) -> Float[np.ndarray, "3"]:

@@ -1,8 +1,9 @@
 """The empty scene of a clip in which networks found people, and who of these is somebody."""
 
 import dataclasses
+import functools
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import cv2
@@ -32,6 +33,8 @@ _SEEN = 60  # height in pixels from which that can be seen
 _RIM = 3  # pixels hidden around what moves
 _ABOUT = 0.15  # of the height: a margin around boxes that are all that is known
 _BORDER = 15  # pixels of an outline's border that may show the scene
+
+Look = Callable[[], moving.View | None]  # computes what is behind a frame's people
 
 
 class _Sample(NamedTuple):
@@ -69,12 +72,13 @@ class Emptied(NamedTuple):
         """How the camera moves; it does not."""
         return None
 
-    def views(self, source: ClipSource) -> Iterator[tuple[int, np.ndarray, moving.View]]:
-        """Number and picture of each frame of the clip, and its empty scene."""
+    def views(self, source: ClipSource) -> Iterator[tuple[int, np.ndarray, Look]]:
+        """Number and picture of each frame of the clip, and what computes its empty scene."""
         light = background.Light(self.scene.empty, float(source.info.fps))
         for number, frame in enumerate(source.frames()):
             scene = dataclasses.replace(self.scene, empty=light.update(frame.image))
-            yield number, frame.image, moving.View(scene, self.unknown, self.unknown)
+            view = functools.partial(moving.View, scene, self.unknown, self.unknown)
+            yield number, frame.image, view
 
 
 class Around:
@@ -104,15 +108,19 @@ class Around:
         self.judges = not camera.way.travels
         self._reaches = [track.reach(beyond, source.shape) for track in tracks]
 
-    def views(self, source: ClipSource) -> Iterator[tuple[int, np.ndarray, moving.View | None]]:
-        """As `Emptied.views`; None for the empty scene where that fails."""
+    def views(self, source: ClipSource) -> Iterator[tuple[int, np.ndarray, Look]]:
+        """As `Emptied.views`; the scene is None where that fails."""
         around = moving.Surroundings(
             source.frames, float(source.info.fps), self.camera.way, source.most, self._hidden
         )
-        for number, frame, view in around.views(source.frames()):
-            if view is not None:  # elsewhere the frame itself shows whether somebody is there
-                view = view._replace(unknown=view.unknown & self._hidden(number, None))
-            yield number, frame.image, view
+        for number, frame, look in around.looks(source.frames()):
+            yield number, frame.image, functools.partial(self._look, number, look)
+
+    def _look(self, number: int, look: Look) -> moving.View | None:
+        view = look()
+        if view is None:  # the frame itself shows whether somebody is there
+            return None
+        return view._replace(unknown=view.unknown & self._hidden(number, None))
 
     def _hidden(self, number: int, image: np.ndarray | None) -> UInt8[np.ndarray, "H W"]:
         """1 where anybody may be in a frame; about where, without its picture."""

@@ -7,6 +7,7 @@ around people, and behind them as around.
 """
 
 import dataclasses
+import functools
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -108,7 +109,8 @@ class Surroundings:
         """
         self._frames, self._way, self._hidden, self._final = frames, way, hidden, final
         beside = _NEAR if way.travels else _BESIDE
-        self._beside = [n for n in beside if 2 * n < most]
+        # To tell people from the scene, half as many will do.
+        self._beside = [n for n in beside[:: 2 if final is None else 1] if 2 * n < most]
         every = max(1, round(fps / _RATE[int(way.travels)]))
         shots = np.flatnonzero(np.diff(way.shots, prepend=-1)).tolist()
         self._keys = sorted({*range(0, len(way.shots), every), *shots})
@@ -123,17 +125,26 @@ class Surroundings:
         Args:
           frames: all of them, decoded.
         """
+        for number, frame, view_of in self.looks(frames):
+            yield number, frame, view_of()
+
+    def looks(
+        self, frames: Iterator[containers.Stamped]
+    ) -> Iterator[tuple[int, containers.Stamped, Callable[[], View | None]]]:
+        """As `views`; what is behind people is computed by whoever asks, in any thread."""
         pictures, until, picture = self._pictures(), 0, None
         for number, frame in enumerate(frames):
             if number >= until:
                 until, picture = next(pictures, (len(self._way.shots), None))
-            view = None
-            try:
-                view = self._view(picture, number, frame.image)
-            except Exception as error:
-                if is_fatal(error):
-                    raise
-            yield number, frame, view
+            yield number, frame, functools.partial(self._look, picture, number, frame.image)
+
+    def _look(self, picture: _Picture | None, number: int, image: Image) -> View | None:
+        try:
+            return self._view(picture, number, image)
+        except Exception as error:
+            if is_fatal(error):
+                raise
+            return None
 
     def _pictures(self) -> Iterator[tuple[int, _Picture | None]]:
         """Pictures in order, and the frame up to which each serves."""

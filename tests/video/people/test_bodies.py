@@ -36,16 +36,24 @@ def seen(figures, joints=None):
 def test_blocks_of_a_long_walk_join():
     walk, count = walking(150), 150
     squares = np.stack([np.arange(count), 2 * np.arange(count), np.full(count, 120)], 1)
-    made = bodies.Bodies(Drawn(walk, walk), squares)
+    places = np.stack([200 + np.arange(count), 2.0 * np.arange(count), np.full(count, 100)], 1)
+    both = bodies.Bodies(Drawn(walk, walk), squares, places, 25.0)
     whole = surface.figures(walk, range(count))
+    top, _, bottom, _ = walk.boxes.T
+    low, tall = (np.convolve(x, np.full(29, 1 / 29), "same") for x in (bottom, bottom - top))
     for i in (0, 63, 64, 100, 127, 128, 149):
         *corner, side = walk.squares[i]
         scale = 120 / side
-        expected = whole[i].moved(scale * walker.SCALE, squares[i, :2] - scale * np.array(corner))
-        assert made.new(i).scale == pytest.approx(expected.scale)
-        for name, at in expected.spheres.items():
-            np.testing.assert_allclose(made.new(i).spheres[name], at, atol=1e-6)
-    assert made.view(70) == 70.0
+        own = whole[i].moved(scale * walker.SCALE, squares[i, :2] - scale * np.array(corner))
+        assert both.own(i).scale == pytest.approx(own.scale)
+        for name, at in own.spheres.items():
+            np.testing.assert_allclose(both.own(i).spheres[name], at, atol=1e-6)
+        if 14 <= i < count - 14:  # a line is not fitted to the ends by the oracle
+            scale = 100 / tall[i]
+            new = whole[i].moved(scale, places[i, :2] - [scale * low[i], 0.0])
+            for name, at in new.spheres.items():
+                np.testing.assert_allclose(both.new(i).spheres[name], at, atol=1e-6)
+    assert both.view(70) == 70.0
 
 
 def test_a_body_is_moved_and_enlarged_to_its_silhouette():

@@ -1,5 +1,6 @@
 """A whole clip of a camera that a hand holds, by the real networks; all pixels are known."""
 
+import itertools
 import json
 from unittest import mock
 
@@ -66,3 +67,15 @@ def test_what_needs_a_camera_that_stands_is_refused(source):
     for options in (ClipOptions(things="remove"), ClipOptions(background=source / "000.png")):
         with pytest.raises(InputError, match="the camera moves"):
             backdrop.check_moving(ClipSource(source, options.cut), options)
+
+
+def test_a_hand_is_steadied_if_asked_for(source, networks_folder, tmp_path):
+    shown = []
+    for steady in (False, True):
+        output = tmp_path / f"out{steady}"
+        options = ClipOptions(stabilize=steady, seed=1)
+        report = clip.anonymize_video(source, output, catalog.load(), options=options)
+        shown.append([pictures.read(path).astype(float) for path in sorted(output.iterdir())])
+    assert 1.0 < report["enlarged"] <= 1.2
+    changes = [np.mean([np.abs(b - a).mean() for a, b in itertools.pairwise(s)]) for s in shown]
+    assert changes[1] < 0.8 * changes[0]

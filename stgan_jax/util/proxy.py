@@ -1,4 +1,4 @@
-"""A study behind a reverse proxy: below a path, or under another name."""
+"""Pages behind a reverse proxy: below a path, or under another name."""
 
 import dataclasses
 import re
@@ -15,13 +15,13 @@ _PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 
 @dataclasses.dataclass(frozen=True)
 class Proxy:
-    """How the study is reached from outside.
+    """How pages are reached from outside.
 
     Attributes:
       root_path: the path that it has there, as "/study"; "" for a name of its own. A proxy may
         strip it from what it asks for, or not.
       forwarded: whether X-Forwarded-Host, -Proto and -Prefix, or Forwarded, are believed: only
-        where nobody reaches the study but through a proxy that sets them.
+        where nobody reaches them but through a proxy that sets them.
     """
 
     root_path: str = ""
@@ -35,7 +35,7 @@ class Proxy:
         object.__setattr__(self, "root_path", root)
 
     def host(self, request: Request) -> str:
-        """Name and port by which the browser reaches the study, in small letters."""
+        """Name and port by which the browser reaches the pages, in small letters."""
         headers = request.headers
         host = headers.get("host", "")
         if self.forwarded:
