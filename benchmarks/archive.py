@@ -3,11 +3,12 @@
     python benchmarks/archive.py --workdir=runs/archive [--clips=500] [--kills=10] [--out=FILE.json]
 
 Rendered clips of half a second, one in twenty of them broken in one of ten ways. First the archive
-is killed (-9) at random moments and started again, each time; then it runs undisturbed, by one
-process and by two, while their memory is read; then a shell loop does some of the clips, a command
-each. A stopped benchmark goes on, part by part, where the same command is run again.
+is killed (-9) at random moments and started again, each time; then one process does most of the
+clips while its memory is read; then one process and two do some of them by turns, and a shell loop,
+a command each. A stopped benchmark goes on, part by part, where the same command is run again.
 """
 
+import functools
 import json
 import os
 import random
@@ -32,7 +33,9 @@ from stgan_jax.util.errors import InputError, one_sentence, parse_flags
 
 _WORKDIR = flags.DEFINE_string("workdir", "runs/archive", "Folder of clips, outputs and state.")
 _CLIPS = flags.DEFINE_integer("clips", 500, "All of them.", lower_bound=40)
-_TIMED = flags.DEFINE_integer("timed", 400, "Of them, by one process and by two.", lower_bound=20)
+_LONG = flags.DEFINE_integer("long", 400, "Of them, whose memory is read.", lower_bound=20)
+_TIMED = flags.DEFINE_integer("timed", 120, "Of them, by one process and by two.", lower_bound=20)
+_RUNS = flags.DEFINE_integer("runs", 3, "Turns of one and of two; their median counts.")
 _LOOPED = flags.DEFINE_integer("looped", 10, "Of them, by a command each.", lower_bound=1)
 _KILLS = flags.DEFINE_integer("kills", 10, "How often the archive is killed.", lower_bound=0)
 _PEOPLE = flags.DEFINE_string("people", "difference", "How people are found: or networks.")
@@ -53,22 +56,26 @@ def main(_) -> None:
         parts: dict[str, Callable[[Path], dict[str, Any]]] = {
             "clips": _rendered,
             "killed": _killed,
-            "one": lambda work: _timed(work, 1),
-            "two": lambda work: _timed(work, 2),
+            "long": lambda work: _timed(work, 1, _LONG.value),
             "loop": _looped,
         }
+        turns = range(_RUNS.value)
+        for turn in turns:
+            for jobs in (1, 2):
+                name = f"{jobs} processes, turn {turn}"
+                parts[name] = functools.partial(_timed, jobs=jobs, count=_TIMED.value)
+        ratios: dict[str, float] = {}
         for name, part in parts.items():
             if name not in done:
                 print(f"{name} ...", file=sys.stderr)
                 done[name] = part(work)
                 with files.replacing(state) as beside:
                     beside.write_text(json.dumps(done))
-        one, two, loop = (done[name]["clips_per_second"] for name in ("one", "two", "loop"))
-        ratios = {"two processes / one": two / one, "two processes / a loop": two / loop}
-        ratios["one process / a loop"] = one / loop
-        ratios["two processes / one, warm"] = (
-            done["two"]["warm_clips_per_second"] / done["one"]["warm_clips_per_second"]
-        )
+        for key in ("clips_per_second", "warm_clips_per_second"):
+            each = [[done[f"{n} processes, turn {t}"][key] for t in turns] for n in (1, 2)]
+            one, two = map(statistics.median, each)
+            ratios[f"two processes / one, {key}"] = two / one
+            ratios.setdefault("two processes / a loop", two / done["loop"]["clips_per_second"])
         result = {**done, "ratios": ratios, "people": _PEOPLE.value, "machine": timing.machine()}
         text = json.dumps(result, indent=2) + "\n"
         print(text, end="")
@@ -169,14 +176,14 @@ def _workers(pid: int) -> list[int]:
     return [int(child) for path in paths for child in path.read_text().split()]
 
 
-def _timed(work: Path, jobs: int) -> dict[str, Any]:
+def _timed(work: Path, jobs: int, count: int) -> dict[str, Any]:
     """Seconds for some good clips, and the memory of the processes as the clips go by."""
     output = work / f"timed-{jobs}"
     shutil.rmtree(output, ignore_errors=True)
     folder = work / "timed"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    for number in range(_TIMED.value):
+    for number in range(count):
         os.link(work / "in" / f"{number:04d}.mp4", folder / f"{number:04d}.mp4")
     started = time.monotonic()
     memory: list[tuple[int, float]] = []  # complete clips, MB of the largest process
@@ -185,29 +192,26 @@ def _timed(work: Path, jobs: int) -> dict[str, Any]:
     with open(work / f"timed-{jobs}.log", "w") as log:
         process = subprocess.Popen(_command(str(folder), output, jobs), stdout=log, stderr=log)
         while process.poll() is None:
-            count = len(_reports(output)) if output.exists() else 0
-            seen.append((time.monotonic() - started, count))
+            complete = len(_reports(output)) if output.exists() else 0
+            seen.append((time.monotonic() - started, complete))
             children = _workers(process.pid)
             used |= {child: own for child in children if (own := _processor_seconds(child))}
             sizes = [size for child in children if (size := _megabytes(child))]
-            if sizes and count:
-                memory.append((count, max(sizes)))
+            if sizes and complete:
+                memory.append((complete, max(sizes)))
             time.sleep(0.2)
     seconds = time.monotonic() - started
-    if process.returncode not in (0, 3) or len(_reports(output)) != _TIMED.value:
+    if process.returncode not in (0, 3) or len(_reports(output)) != count:
         raise InputError(f"{work}/timed-{jobs}.log: says what failed")
-    eighths = [
-        [size for count, size in memory if i <= 8 * (count - 1) / _TIMED.value < i + 1]
-        for i in range(8)
-    ]
+    eighths = [[size for n, size in memory if i <= 8 * (n - 1) / count < i + 1] for i in range(8)]
     # From a tenth of the clips to nine tenths: without starts and ends.
-    low, high = (next(s for s, n in seen if n >= share * _TIMED.value) for share in (0.1, 0.9))
+    low, high = (next(s for s, n in seen if n >= share * count) for share in (0.1, 0.9))
     return {
-        "clips": _TIMED.value,
+        "clips": count,
         "seconds": round(seconds, 2),
-        "clips_per_second": _TIMED.value / seconds,
-        "warm_clips_per_second": 0.8 * _TIMED.value / (high - low),
-        "processor_seconds_per_clip": sum(used.values()) / _TIMED.value,
+        "clips_per_second": count / seconds,
+        "warm_clips_per_second": 0.8 * count / (high - low),
+        "processor_seconds_per_clip": sum(used.values()) / count,
         "megabytes_by_eighth": [round(statistics.median(q)) if q else None for q in eighths],
     }
 

@@ -311,6 +311,20 @@ def leaderboard() -> str:
     return table((*head, "fused, ignorant", "walks", "networks"), (cells(*row) for row in rows))
 
 
+def archive_table() -> str:
+    """Rates of an archive by one process and by two, by turns, and of a shell loop."""
+    result = json.loads((BENCHMARKS / "results" / "archive.json").read_text())
+    keys = "clips_per_second", "warm_clips_per_second", "processor_seconds_per_clip"
+    named = {"loop": "a shell loop over the command", "1 proc": "one process", "2 proc": "two"}
+    rows = []
+    for start, text in named.items():
+        turns = [part for name, part in result.items() if name.startswith(start)]
+        values = [[number(turn.get(key, ""), 2) for turn in turns] for key in keys]
+        rows.append((text, turns[0]["clips"], *(", ".join(filter(None, v)) for v in values)))
+    head = "", "clips", "clips a second, turn by turn", "warm", "processor seconds a clip"
+    return table(head, rows)
+
+
 def review_table() -> str:
     """How long a reviewer waits."""
     found = json.loads((BENCHMARKS / "results" / "review.json").read_text())
@@ -335,6 +349,7 @@ def review_table() -> str:
 
 
 TABLES: dict[str, Callable[[], str]] = {
+    "archive": archive_table,
     "review": review_table,
     "hard-scenes": hard_scenes,
     "real-clips": real_clips,
