@@ -46,9 +46,6 @@ def _parser() -> argparse.ArgumentParser:
     add("--device", choices=["auto", "cpu", "gpu", "tpu"], default="auto", help="Where to compute.")
     add("--debug", action="store_true", help="Show where an error comes from.")
     _add_flags_of_clips(parser)
-    listens = parser.add_argument_group("the command review").add_argument
-    listens("--port", type=int, help="Where it listens. Default: any free port.")
-    listens("--host", help="Address at which it listens. Default: this machine only.")
     one = parser.add_argument_group("one input").add_argument
     one("--masks", help="Folder with a PNG for each frame: people's ids, 0 is nobody.")
     one("--background", help="Picture of the empty scene; with masks also a video of it.")
@@ -165,6 +162,8 @@ def _add_review_flags(add) -> None:
         help="File of what a person decided in a review of the clip; beside for each clip's own, "
         "CLIP.decisions.json beside it, where there is one.",
     )
+    add("--port", type=int, help="Where review listens. Default: any free port.")
+    add("--host", help="Address at which review listens. Default: this machine only.")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -9,7 +9,7 @@ around people, and behind them as around.
 import dataclasses
 import functools
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import cv2
@@ -108,7 +108,7 @@ class Surroundings:
           final: where people are hidden in each frame; what is not known there is made up.
         """
         self._frames, self._way, self._hidden, self._final = frames, way, hidden, final
-        beside = _NEAR if way.travels else _BESIDE
+        beside: Sequence[int] = _NEAR if way.travels else _BESIDE
         if final is None and not way.travels:  # to tell people from the scene, half as many will do
             beside = beside[::2]
         self._beside = [n for n in beside if 2 * n < most]
