@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")  # nothing runs but what makes shapes
 os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")  # of a cloud machine, which this is not
+os.environ.setdefault("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")  # nobody's TPU is taken
 
 import cases
 import counts

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 Row = dict[str, str]
@@ -348,6 +349,30 @@ def review_table() -> str:
     return table(("", "seconds", "of the whole run"), rows)
 
 
+def _result(name: str) -> dict:
+    return json.loads((BENCHMARKS / "results" / name).read_text())
+
+
+def plan_table(part: str, head: str) -> str:
+    """What programs take on devices that were not there: `part` of results/plan.json."""
+    devices = _result("plan.json")["devices"]
+    least: dict[Any, str] = {}
+    cells: dict[tuple[Any, str], str] = {}
+    for name, device in devices.items():
+        for one in device[part]:
+            least[one["of"]] = f"{one['flops'] / 1e9:,.1f} GFLOP, {one['bytes'] / 1e6:,.0f} MB"
+            if one["temporary_bytes"] is None:
+                memory = "does not fit"
+            else:
+                sizes = (one[f"{kind}_bytes"] / 1e6 for kind in ("argument", "temporary"))
+                memory = " + ".join(f"{size:,.0f}" for size in sizes) + " MB"
+                memory += "" if one["fits"] else ", **too much**"
+            cells[one["of"], name] = f"{memory}; {1e3 * one['floor_seconds']:.3f} ms"
+    names = [name for name in devices if any(each == name for _, each in cells)]
+    rows = ((of, least[of], *(cells.get((of, name), "") for name in names)) for of in least)
+    return table((head, "work", *names), rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "archive": archive_table,
     "review": review_table,
@@ -371,4 +396,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "linear-mix-views": linear_mix_views,
     "leaderboard": leaderboard,
     "step-time": step_time_table,
+    "plan-step": partial(plan_table, "step", "batch"),
+    "plan-sweep": partial(plan_table, "sweep", "lanes, batch 8"),
+    "plan-videos": partial(plan_table, "videos", "network"),
 }
