@@ -178,7 +178,7 @@ def pose_table() -> str:
 
 def step_time_table() -> str:
     """The ST-GAN step beside its peers."""
-    stored = json.loads((BENCHMARKS / "results" / "cpu_2_cores_step_time.json").read_text())
+    stored = _result("cpu_2_cores_step_time.json")
     names = {
         "ours": "ours", "torch": "PyTorch, eager", "torch_compile": "PyTorch, `torch.compile`",
         "flax": "straightforward Flax",
@@ -255,7 +255,7 @@ def hard_scenes() -> str:
 
 def moving_cameras() -> str:
     """What is behind people before a camera that moves, and how their feet stand."""
-    stored = json.loads((BENCHMARKS / "results" / "moving.json").read_text())
+    stored = _result("moving.json")
     rows = []
     for name, row in stored["scenes"].items():
         area = max((part["area"] for part in row["made_up"]), default=0.0)
@@ -271,7 +271,7 @@ def moving_cameras() -> str:
 
 def real_clips() -> str:
     """How people are found in real clips, beside what was counted by eye."""
-    clips = json.loads((BENCHMARKS / "results" / "footage.json").read_text())
+    clips = _result("footage.json")
     names = list(next(iter(clips.values())))
     return table(
         ["clip", *names], [[name, *(f"{row[n]:.4g}" for n in names)] for name, row in clips.items()]
@@ -314,7 +314,7 @@ def leaderboard() -> str:
 
 def archive_table() -> str:
     """Rates of an archive by one process and by two, by turns, and of a shell loop."""
-    result = json.loads((BENCHMARKS / "results" / "archive.json").read_text())
+    result = _result("archive.json")
     keys = "clips_per_second", "warm_clips_per_second", "processor_seconds_per_clip"
     named = {"loop": "a shell loop over the command", "1 proc": "one process", "2 proc": "two"}
     rows = []
@@ -328,7 +328,7 @@ def archive_table() -> str:
 
 def review_table() -> str:
     """How long a reviewer waits."""
-    found = json.loads((BENCHMARKS / "results" / "review.json").read_text())
+    found = _result("review.json")
     waits, whole = found["seconds_after_a_decision"], found["whole_run_seconds"]
     names = {"hide": "a region that is never shown", "add": "an added person"}
     rows = [
