@@ -162,6 +162,7 @@ def _add_review_flags(add) -> None:
         help="File of what a person decided in a review of the clip; beside for each clip's own, "
         "CLIP.decisions.json beside it, where there is one.",
     )
+    add("--review", action="store_true", help="Review the clip when it is done.")
     add("--port", type=int, help="Where review listens. Default: any free port.")
     add("--host", help="Address at which review listens. Default: this machine only.")
 
@@ -170,16 +171,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line and exits with its code."""
     argv = _begun(arguments)
     with one_sentence("--debug" in argv):
-        reviewing = list(argv[:1]) == ["review"]
-        values = _parser().parse_intermixed_args(_words(local_words(argv[int(reviewing) :])))
-        if reviewing:
+        alone = list(argv[:1]) == ["review"]
+        values = _parser().parse_intermixed_args(_words(local_words(argv[int(alone) :])))
+        if alone or values.review:
+            _check_review(values)
+        elif values.port is not None or values.host is not None:
+            raise InputError("--port and --host are for --review and stgan-anonymize review CLIP")
+        code = 0
+        if not alone:
+            result = _run(values)
+            print(_summary(result), flush=True)
+            code, values.overwrite = result["exit_code"], True
+        if alone or values.review:
             _review(values)
-            sys.exit(0)
-        if values.port is not None or values.host is not None:
-            raise InputError("--port and --host are for stgan-anonymize review CLIP")
-        result = _run(values)
-        print(_summary(result), flush=True)
-    sys.exit(result["exit_code"])
+    sys.exit(code)
 
 
 def archive(arguments: Sequence[str] | None = None) -> None:
@@ -236,19 +241,21 @@ def _word(word: str) -> str:
     return name + equals + value
 
 
-def _review(values: argparse.Namespace) -> None:
-    inputs = [*values.inputs, *values.input]
-    if len(inputs) != 1 or values.report is not None:
+def _check_review(values: argparse.Namespace) -> None:
+    if len([*values.inputs, *values.input]) != 1 or values.report is not None:
         raise InputError("review takes one clip, and writes its report beside the output")
     if not 0 <= (values.port or 0) < 1 << 16:
         raise InputError("--port must be from 0 to 65535")
+
+
+def _review(values: argparse.Namespace) -> None:
     options = _clip_options(values)
 
     from stgan_jax.video.review import server  # slow
 
     with _device(values.device):
         server.review(
-            inputs[0],
+            [*values.inputs, *values.input][0],
             values.output,
             options,
             checkpoint=values.checkpoint,

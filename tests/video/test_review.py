@@ -22,7 +22,7 @@ from stgan_jax.media import pictures
 from stgan_jax.methods import catalog
 from stgan_jax.util import children, files
 from stgan_jax.util.errors import InputError
-from stgan_jax.video import decisions, search
+from stgan_jax.video import cli, decisions, search
 from stgan_jax.video.review import server, signing
 from stgan_jax.video.review.session import Session
 
@@ -411,3 +411,20 @@ def test_a_killed_review_loses_no_decision_and_leaves_no_frames_for_long(source,
     assert names == {"in.mkv", "in.mkv.decisions.json"} | {
         f"{name}.{stream}" for name in ("first", "second") for stream in ("out", "err")
     }
+
+
+def test_a_run_may_end_in_a_review_of_its_output(monkeypatch):
+    asked = []
+    monkeypatch.setattr(cli, "_run", lambda values: {"exit_code": 3})
+    monkeypatch.setattr(cli, "_summary", lambda result: "done")
+    monkeypatch.setattr(cli, "one_sentence", lambda debug: contextlib.nullcontext())
+    monkeypatch.setattr(server, "review", lambda *names, **how: asked.append((names, how)))
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["a.mp4", "--output=b.mp4", "--review", "--port=8000"])
+    assert ended.value.code == 3
+    [((source, output, _), how)] = asked
+    assert (source, output, how["overwrite"], how["port"]) == ("a.mp4", "b.mp4", True, 8000)
+    for words in (["a.mp4", "b.mp4", "--review"], ["a.mp4", "--port=8000"]):
+        with pytest.raises(InputError, match="review"):
+            cli.main(words)
+    assert len(asked) == 1
