@@ -116,6 +116,11 @@ class ClipWork:
         self._shelf = Shelf(os.path.dirname(os.path.abspath(output)))
         self._persons: dict[decisions.Planned, anonymizing.Person] = {}
 
+    @property
+    def alpha(self) -> float | None:
+        """How far bodies move to the stranger's; None where that cannot be chosen."""
+        return self._model.alpha if "alpha" in self._model.OPTIONS else None
+
     def close(self) -> None:
         """Deletes what was stored of the clip."""
         self._shelf.close()

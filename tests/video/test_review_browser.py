@@ -127,6 +127,15 @@ def test_who_was_missed_is_boxed_and_a_false_track_left_and_all_is_signed_off(
     decided(page, session, 3)
     page.keyboard.press("z")
     decided(page, session, 2)
+    strength = page.locator("#tracks li").first.get_by_label("strength")
+    expect(strength).to_have_value("1")
+    strength.fill("0.7")
+    strength.press("Enter")
+    decided(page, session, 3)
+    assert session.record.decisions[-1]["alpha"] == 0.7
+    expect(page.locator("#tracks li").first.get_by_label("strength")).to_have_value("0.7")
+    page.keyboard.press("z")
+    decided(page, session, 2)
     while page.locator("#moments button:not(.seen)").count():
         left = page.locator("#moments button:not(.seen)").count()
         page.keyboard.press("Enter")

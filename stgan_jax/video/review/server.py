@@ -108,7 +108,8 @@ class _Pages:
         name = self._session.work.source.path.name
         clip, kinds = self._session.record.clip, self._session.work.basis.found_by
         page = _TEMPLATES.get_template("review.html")
-        return HTMLResponse(page.render(name=name, clip=clip, found_by=kinds))
+        alpha = self._session.work.alpha
+        return HTMLResponse(page.render(name=name, clip=clip, found_by=kinds, alpha=alpha))
 
     def state(self, request: Request) -> Response:
         self._check(request)
@@ -142,6 +143,7 @@ class _Pages:
                 "number": track.number,
                 "how": track.how,
                 "body": track.body,
+                "alpha": track.alpha,
                 "first": track.first,
                 "last": track.last,
                 "boxes": _boxes(subject.sightings.table()),

@@ -370,6 +370,7 @@
           action();
         }, label === "Leave" && armed === track.number ? "armed" : ""),
       ));
+      if (data.alpha !== undefined) bar.append(strength(track));
       const row = item(...pictures, text, bar);
       row.className = track.number === chosen ? "chosen" : "";
       row.addEventListener("click", () => choose(track.number));
@@ -401,7 +402,25 @@
 
   function anew() {
     const track = needed();
-    if (track) change("/decide", { do: "anew", track: chosen, body: track.how === "draw" ? track.body + 1 : 1 });
+    if (track) draws(track, track.how === "draw" ? track.body + 1 : 1, track.alpha);
+  }
+
+  function draws(track, body, alpha) {
+    change("/decide", { do: "anew", track: track.number, body, ...(alpha === null ? {} : { alpha }) });
+  }
+
+  // How far the body moves from the own one to the stranger's, of models that can do it.
+  function strength(track) {
+    const label = document.createElement("label");
+    const input = Object.assign(document.createElement("input"), {
+      type: "number", min: 0, max: 1, step: 0.1, value: track.alpha ?? Number(data.alpha),
+    });
+    for (const kind of ["click", "keydown"]) input.addEventListener(kind, (event) => event.stopPropagation());
+    input.addEventListener("change", () => {
+      if (input.reportValidity()) draws(track, track.body, Number(input.value));
+    });
+    label.append("strength ", input);
+    return label;
   }
 
   function cover() {
