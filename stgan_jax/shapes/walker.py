@@ -116,6 +116,14 @@ class Walker:
         """Crops (top, left, side) in the virtual frame, as `cropping.track_squares` cuts people."""
         return cropping.track_squares(self.boxes * SCALE)
 
+    @functools.cached_property
+    def middles(self) -> Float[np.ndarray, " T"]:
+        """Column of the silhouette's centre of mass, in statures."""
+        columns = self.silhouettes().sum(1)
+        inside = columns @ np.arange(0.5, SIZE) / np.maximum(columns.sum(1), 1)
+        _, left, side = self.squares.T
+        return (left + inside * side / SIZE) / SCALE
+
     def outlines(
         self, frame: int, square: Sequence[float] | np.ndarray | None = None, size: int = SIZE
     ) -> list[Float[np.ndarray, "N 2"]]:

@@ -89,7 +89,7 @@ def swept(tmp_path_factory):
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(examples, "examples", lambda data, seed=0: rendered())
-        assert sweep.sweep(config, catalog.prepare, [0.0, 0.1], [0], folder)
+        assert sweep.sweep(config, catalog.prepare, {"alpha": [0.0, 0.1]}, [0], folder)
     return folder
 
 

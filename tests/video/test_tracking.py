@@ -104,12 +104,12 @@ def test_no_pixel_belongs_to_two_people(scene, frames):
         assert not np.any(total & ~masks[number])
 
 
-def test_memory_of_a_track_is_88_bytes_a_sighting():
+def test_memory_of_a_track_is_96_bytes_a_sighting():
     tracker = tracking.Tracker((240, 320))
     mask = np.zeros((240, 320), np.uint8)
     mask[50:200, 100:160] = 1
     for number in range(50):
         tracker.update(number, mask)
     [track] = tracker.tracks
-    assert len(track.sightings._rows) * track.sightings._rows.itemsize == 88 * 50
+    assert len(track.sightings._rows) * track.sightings._rows.itemsize == 96 * 50
     assert np.array_equal(track.sightings[17].on((240, 320)), mask)

@@ -106,7 +106,7 @@ class Bodies:
             to = self._squares[start:stop, :2]
         else:
             top, _, bottom, _ = part.boxes.T
-            here = np.stack([bottom, 0 * bottom, bottom - top], 1)
+            here = np.stack([bottom, part.middles, bottom - top], 1)
             here = course.smoothed(here, self._fps)[start - first :]
             scales = self._places[start:stop, 2] / here[: stop - start, 2]
             corners, to = here[:, :2], self._places[start:stop, :2]
