@@ -23,7 +23,7 @@ from stgan_jax.methods import catalog
 from stgan_jax.util import children, files
 from stgan_jax.util.errors import InputError
 from stgan_jax.video import cli, decisions, search
-from stgan_jax.video.review import server, signing
+from stgan_jax.video.review import moments, server, signing
 from stgan_jax.video.review.session import Session
 
 HERE = "http://127.0.0.1:8000"
@@ -428,3 +428,9 @@ def test_a_run_may_end_in_a_review_of_its_output(monkeypatch):
         with pytest.raises(InputError, match="review"):
             cli.main(words)
     assert len(asked) == 1
+
+
+def test_where_leftovers_cannot_be_told_all_frames_are_to_be_looked_at():
+    [one] = moments.doubtful([], {}, {}, (240, 320), 25.0, range(10))
+    assert (one.kind, one.first, one.last) == ("unknown", 0, 9)
+    assert moments.doubtful([], {}, {}, (240, 320), 25.0, range(0)) == []

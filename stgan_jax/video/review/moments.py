@@ -18,6 +18,7 @@ from stgan_jax.video.people.sightings import CLEAR
 KINDS = {
     "leftover": "something moves and is shown as it is",
     "blank": "nobody is shown, after a failure",
+    "unknown": "whether something else moves was not looked for: look through all of them",
     "covered": "is covered",
     "unclear": "has no clear outline",
     "crossing": "cross each other",
@@ -88,6 +89,7 @@ def doubtful(
     blanked: Mapping[int, str],
     shape: tuple[int, int],
     fps: float,
+    unknown: range,
 ) -> list[Moment]:
     """All doubtful moments, those that matter most first.
 
@@ -97,6 +99,7 @@ def doubtful(
       blanked: frame -> why nobody is shown in it.
       shape: (height, width) of the frames.
       fps: frames a second.
+      unknown: frames in which leftovers cannot be told.
     """
     gap = max(1, round(_APART * fps))
     found = [
@@ -107,6 +110,9 @@ def doubtful(
         Moment("blank", (), first, last, None, f"{KINDS['blank']}: {blanked[first]}")
         for first, last in _runs(blanked, gap)
     ]
+    if unknown:
+        first, last = unknown[0], unknown[-1]
+        found.append(Moment("unknown", (), first, last, None, KINDS["unknown"]))
     for person in persons:
         found += _of_person(person, shape, gap)
     for one, other in itertools.combinations(persons, 2):

@@ -214,6 +214,7 @@ class Session:
             self._blanked,
             self.work.source.shape,
             float(self.work.source.info.fps),
+            range(record.clip.frames if mended.backdrop.scene is None else 0),
         )
         with self._lock:
             self.rendered = Rendered(record, plan, persons, mended, found)
