@@ -193,15 +193,14 @@ def test_who_stood_all_the_while_is_taken_out_of_the_scene(missed, model, tmp_pa
     keys = [{"frame": number, "box": box} for number in (0, len(frames) - 1)]
     with contextlib.closing(reviewed.work_on(source, tmp_path / "out", model)) as work:
         for made in ((), ({"do": "add", "boxes": keys}, {"do": "cover", "track": 1})):
-            persons, mended = work.people(decisions.plan(made, work.basis.footage))
-            shown = []
-            for entry, composed in work.frames(persons, mended.backdrop, work.blanks.copy()):
+            _, mended = work.people(decisions.plan(made, work.basis.footage))
+            shown = []  # without new bodies, one of which passes before them
+            for entry, composed in work.frames([], mended.backdrop, work.blanks.copy()):
                 clear = body & (far(entry.frame.image, scene.background) > 40)
                 clear &= still[entry.number].people == 2
                 near = far(composed.image, frames[0].image)[clear] < 8
                 shown.append(near.mean())
-            # In some frames the other one's new body passes before them.
-            assert np.median(shown) > 0.8 if not made else max(shown) < 0.05
+            assert np.mean(shown) > 0.8 if not made else max(shown) < 0.05
 
 
 def test_batches_take_the_files_beside_the_clips(source, model, tmp_path):
