@@ -20,6 +20,7 @@ from stgan_jax.shapes.walker import Walker
 from stgan_jax.training.state import inference_params
 from stgan_jax.util.checked import require
 
+_DRAWING = 2  # to be raised when what is read is drawn otherwise
 _CHUNK = 96  # frames that are read at a time, so that one shape is compiled
 _MOST = 2.2  # deviations of an identity's numbers from the mean, as people are drawn
 _PRIOR = 0.01  # weight of the usual speed beside what the picture shows, of 1 for who crosses it
@@ -95,7 +96,7 @@ class RetargetAnonymizer(Anonymizer):
         """Takes a trained model as `weights.load_as` gives it."""
         self.settings, self.params, self.options = settings, dict(params), RetargetOptions()
         self.context = 2 * (settings.window // 2)  # two windows, one of what the other gives
-        self._digest = digest
+        self._digest, self._view = digest, None
         self._apply = jax.jit(settings.nets().apply)
 
     @classmethod
@@ -116,7 +117,7 @@ class RetargetAnonymizer(Anonymizer):
     @property
     def digest(self) -> str:  # type: ignore[override]
         """Changes with weights and options."""
-        return f"{self._digest} {self.options}" if self._digest else ""
+        return f"{self._digest} {self.options} {_DRAWING}" if self._digest else ""
 
     def _changed(self, options: dict[str, Any]) -> "RetargetAnonymizer":
         other = copy.copy(self)
@@ -211,8 +212,11 @@ class RetargetAnonymizer(Anonymizer):
             person = dataclasses.replace(identity.from_vector(mixed), look=look)
         walk = gait.read(reading.pose, reading.variance, not options.in_step)
         share = jax.random.uniform(jax.random.fold_in(key, 0x7B), minval=-1.0, maxval=1.0)
-        published = walk.turned(options.turn * float(share))
+        turn = options.turn * float(share)
+        published = walk.turned(turn)
         if not options.in_step:
+            if self._view is not None:
+                published = walk.seen_from(self._view).turned(turn)
             published = published._replace(condition="nm")  # who has a bag is known by it
             usual = person.cadence / track.fps
             cadence: Float[np.ndarray, " T"] | float = usual
@@ -226,6 +230,12 @@ class RetargetAnonymizer(Anonymizer):
                 cadence = np.clip(speed / stride, 0.0, _FASTEST / track.fps)
             published = published.in_cadence(cadence, gait.start(key))
         return Drawn(Walker(identity.from_vector(own), walk), Walker(person, published))
+
+    def from_view(self, degrees: float) -> "RetargetAnonymizer":
+        """See `Anonymizer.from_view`."""
+        other = copy.copy(self)
+        other._view = degrees
+        return other
 
     def noise_gait(
         self, own: Float[np.ndarray, "T 4000"], key: jax.Array
