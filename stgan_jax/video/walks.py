@@ -69,9 +69,9 @@ def anonymize_dataset(
     """Anonymises every walk of a dataset; outputs have the inputs' format and names.
 
     A walk is an OpenGait pickle, (n, height, width) in which all people have one height, or a
-    folder of black and white pictures. Where walks lie as CASIA-B's, in nm-01/090, methods that draw
-    bodies take the view from the folder's name, if what they read agrees. Walks that exist in the output are skipped, so that an
-    interrupted call can be repeated.
+    folder of black and white pictures. Where walks lie as CASIA-B's, in nm-01/090, methods that
+    draw bodies take the view from the folder's name, if what they read agrees. Walks that exist in
+    the output are skipped, so that an interrupted call can be repeated.
 
     Args:
       source: folder with walks at any depth.
