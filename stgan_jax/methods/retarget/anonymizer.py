@@ -96,7 +96,8 @@ class RetargetAnonymizer(Anonymizer):
         """Takes a trained model as `weights.load_as` gives it."""
         self.settings, self.params, self.options = settings, dict(params), RetargetOptions()
         self.context = 2 * (settings.window // 2)  # two windows, one of what the other gives
-        self._digest, self._view = digest, None
+        self._digest = digest
+        self._view: float | None = None  # from where a dataset says that walks are filmed
         self._apply = jax.jit(settings.nets().apply)
 
     @classmethod
@@ -191,20 +192,20 @@ class RetargetAnonymizer(Anonymizer):
         before = np.maximum(after - 1, 0)
         later = np.abs(known[after] - here) <= np.abs(known[before] - here)
         rows = np.where(later, after, before)[np.minimum(np.arange(_CHUNK), len(here) - 1)]
-        seen = networks.to_cells(silhouettes[known])[rows][None]
-        mean, log_variance = self._apply(inference_params(self.params), seen)
+        cells = networks.to_cells(silhouettes[known])[rows][None]
+        mean, log_variance = self._apply(inference_params(self.params), cells)
         mean, variance = np.asarray(mean)[0, here], np.exp(np.asarray(log_variance)[0, here])
         pose, person = slice(0, networks.POSE), slice(networks.POSE, None)
         sure = 1.0 / variance[:, person]
-        told = np.stack([mean[:, person] * sure, sure], 1)
-        return Reading(mean[:, pose], variance[:, pose], told, there)
+        weighted = np.stack([mean[:, person] * sure, sure], 1)
+        return Reading(mean[:, pose], variance[:, pose], weighted, there)
 
     def _bodies(self, reading: Reading, key: jax.Array, track: Course | None) -> Drawn:
         """The person as read, and who is to be drawn, in what gait."""
         options, track = self.options, track or Course()
         mean, scale = (np.asarray(self.params["people"][name]) for name in ("mean", "scale"))
-        told, sure = reading.person[reading.there].sum(0)
-        own = mean + scale * np.clip(told / sure, -_MOST, _MOST)
+        weighted, sure = reading.person[reading.there].sum(0)
+        own = mean + scale * np.clip(weighted / sure, -_MOST, _MOST)
         person = stranger(key, options.manner)
         if options.alpha < 1.0:
             mixed = options.alpha * identity.vector(person) + (1.0 - options.alpha) * own
@@ -286,8 +287,8 @@ def _over_ground(
     prior = _PRIOR * usual * walk.pace()
     aside = (prior * np.sin(read) - steps[:, 1]) / (1.0 + _PRIOR)
     ahead = (prior * np.cos(read) + tilt * steps[:, 0]) / (tilt**2 + _PRIOR)
-    seen = np.hypot(steps[:, 1], tilt * steps[:, 0] / (tilt**2 + _PRIOR))
-    moves = seen**2 / (seen**2 + (_SLOW * usual) ** 2)
+    pace = np.hypot(steps[:, 1], tilt * steps[:, 0] / (tilt**2 + _PRIOR))
+    moves = pace**2 / (pace**2 + (_SLOW * usual) ** 2)
     way = moves * np.exp(1j * np.arctan2(aside, ahead)) + (1.0 - moves) * np.exp(1j * read)
     view = np.unwrap(np.angle(gait.smoothed(way)))
     toward = np.stack([np.cos(view) * tilt, -np.sin(view)], -1)
