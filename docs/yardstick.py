@@ -6,6 +6,7 @@ from collections.abc import Callable
 from figures import BENCHMARKS, number, table
 
 _REPORTS = BENCHMARKS / "experiments" / "yardstick"
+_HEADLINE = "habits", "habits_peers"  # of a method that is in both, the first
 _KINDS = {
     "unprotected": "unprotected walks",
     "blur": "the whole person blurred",
@@ -52,10 +53,11 @@ def leaderboard() -> str:
 
 def headline() -> str:
     """What the strongest attacker finds behind each method, the least private first."""
-    report = json.loads((_REPORTS / "habits.json").read_text())
+    reports = [json.loads((_REPORTS / f"{name}.json").read_text()) for name in _HEADLINE]
     real = json.loads((BENCHMARKS / "results/real_people.json").read_text())["methods"]
     rows = []
-    for method in report["methods"]:
+    methods = {m["name"]: (m, report) for report in reports[::-1] for m in report["methods"]}
+    for method, report in methods.values():
         by = method["privacy"].get("semi-informed") or method["privacy"]["clean"]
         alone = {
             name: _normal(figures)["accuracy"] for name, figures in by.items() if name != "fused"
@@ -63,19 +65,26 @@ def headline() -> str:
         best = max(alone, key=lambda name: alone[name])
         fused = _normal(by["fused"])
         cells = "{:.2f} [{:.2f}, {:.2f}]".format(fused["accuracy"], *fused["interval"])
-        people = real.get(method["name"])
         rows.append(
             (
                 fused["accuracy"],
                 _KINDS[method["name"]],
                 cells,
                 f"{by['fused']['eer']:.2f}",
+                len(report["recognizers"]),
                 f"{alone[best]:.2f} (`{best}`)",
-                f"{people['rank1']:.2f} ({people['attacker']})" if people else "not measured",
+                real.get(method["name"], "not measured"),
             )
         )
     rows.sort(key=lambda row: -row[0])
-    head = "what is published", "fused rank-1", "EER", "the best recogniser alone", "real people"
+    head = (
+        "what is published",
+        "fused rank-1",
+        "EER",
+        "recognisers",
+        "the best recogniser alone",
+        "real people",
+    )
     return table(head, (row[1:] for row in rows))
 
 
