@@ -278,40 +278,6 @@ def real_clips() -> str:
     )
 
 
-def leaderboard() -> str:
-    """Every method of the yardstick's reports, the most private first."""
-    rows, names = [], []
-    for path in sorted((BENCHMARKS / "experiments" / "yardstick").glob("*.json")):
-        report = json.loads(path.read_text())
-        names += [name for name in report["recognizers"] if name not in names]
-        views = ", ".join(f"{view}°" for view in report["views"])
-        for method in report["methods"]:
-            for attack in ("semi-informed", "clean"):
-                if attack in method["privacy"]:
-                    by = method["privacy"][attack]
-                    rows.append((by, method, f"{report['dataset']}, {views}", report["size"]))
-                    break
-
-    def rank1(figures: dict) -> str:
-        one = figures["conditions"]["nm"]["rank1"]
-        return "{:.3f} [{:.3f}, {:.3f}]".format(one["accuracy"], *one["interval"])
-
-    def cells(by: dict, method: dict, walks: str, size: str) -> list[str]:
-        ignorant = method["privacy"].get("ignorant", {}).get("fused")
-        alone = (
-            number(by[name]["conditions"]["nm"]["rank1"]["accuracy"]) if name in by else ""
-            for name in names
-        )
-        fused = f"**{rank1(by['fused'])}**", number(by["fused"]["eer"], 2)
-        return [method["name"], *fused, *alone, rank1(ignorant) if ignorant else "", walks, size]
-
-    most = {(row[1]["name"], row[2]): row for row in sorted(rows, key=lambda row: len(row[0]))}
-    rows = list(most.values())  # of several reports the one with most recognisers
-    rows.sort(key=lambda row: row[0]["fused"]["conditions"]["nm"]["rank1"]["accuracy"])
-    head = ("method", "**fused, semi-informed**", "EER", *(f"`{name}`" for name in names))
-    return table((*head, "fused, ignorant", "walks", "networks"), (cells(*row) for row in rows))
-
-
 def archive_table() -> str:
     """Rates of an archive by one process and by two, by turns, and of a shell loop."""
     result = _result("archive.json")
@@ -394,7 +360,6 @@ TABLES: dict[str, Callable[[], str]] = {
     "stgan-ablation": partial(plain_table, "stgan/ablation.csv", _ABLATION),
     "linear-mix": partial(attacks_table, "linear_mix/privacy.csv", "linear mix 0.3"),
     "linear-mix-views": linear_mix_views,
-    "leaderboard": leaderboard,
     "step-time": step_time_table,
     "plan-step": partial(plan_table, "step", "batch"),
     "plan-sweep": partial(plan_table, "sweep", "lanes, batch 8"),

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import figures
+import yardstick
 from figures import table
 
 import stgan_jax
@@ -135,6 +136,7 @@ TABLES: dict[str, Callable[[], str]] = {
     **{f"settings-{kind}": partial(kind_table, kind) for kind in kinds()},
     **{f"modules-{folder}": partial(modules, folder) for folder in FOLDERS},
     **figures.TABLES,
+    **yardstick.TABLES,
 }
 
 
@@ -144,7 +146,7 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="Fail where a table is stale.")
     check = parser.parse_args().check
     stale, used = [], set()
-    for page in sorted(DOCS.rglob("*.md")):
+    for page in [DOCS.parent / "README.md", *sorted(DOCS.rglob("*.md"))]:
         text = before = page.read_text()
         for name in re.findall(r"<!-- ([\w-]+):begin -->", text):
             used.add(name)

@@ -117,12 +117,12 @@ def _without_nan(value: Any) -> Any:
 def summary(report: Mapping[str, Any]) -> str:
     """What methods are judged by, and under it every attack, as lines of text."""
     last = report["attacks"][-1]
-    judged = ", ".join(
-        f"{method['name']} {_judged(method, last)}"
+    figures = ", ".join(
+        f"{method['name']} {_headline(method, last)}"
         for method in report["methods"]
         if last in method["privacy"]
     )
-    lines = [f"{last}, all recognisers fused: {judged or 'nothing was attacked'}"]
+    lines = [f"{last}, all recognisers fused: {figures or 'nothing was attacked'}"]
     lines.append("rank-1, same view, normal walks [95 % interval], and EER")
     for method in report["methods"]:
         for attack in method["privacy"]:
@@ -137,7 +137,7 @@ def summary(report: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _judged(method: Mapping[str, Any], attack: str) -> str:
+def _headline(method: Mapping[str, Any], attack: str) -> str:
     name, rank1 = headline(method, attack)
     return f"rank-1 {rank1['accuracy']:.2f} EER {method['privacy'][attack][name]['eer']:.2f}"
 

@@ -85,21 +85,21 @@ def motion(
     usual = float(np.median(rich[rich >= 0.01]))
     shown = rich >= max(0.01, 0.3 * usual)
     full = np.flatnonzero(rich >= 0.7 * usual)
-    best, seen = still, np.zeros(len(views), bool)
+    best, placed = still, np.zeros(len(views), bool)
     reference = 0
     for share in (0.5, 0.25, 0.75):  # something may cover the middle sample's scene
         tried = int(full[np.argmin(np.abs(full - len(views) * share))])
         poses, known = _poses(views, shown, tried)
-        if known.sum() > seen.sum():
-            best, seen, reference = poses, known, tried
+        if known.sum() > placed.sum():
+            best, placed, reference = poses, known, tried
         if known.sum() >= (1 - _LOST) * shown.sum():
             break
     shape = views[0].pattern.shape
-    largest = max(_apart(pose, np.eye(3), shape) for pose in best[seen]) / np.hypot(*shape)
-    if seen.sum() < (1 - _LOST) * shown.sum():
+    largest = max(_apart(pose, np.eye(3), shape) for pose in best[placed]) / np.hypot(*shape)
+    if placed.sum() < (1 - _LOST) * shown.sum():
         largest = float("inf")
     shrink = np.array([[scale, 0, (scale - 1) / 2], [0, scale, (scale - 1) / 2], [0, 0, 1]])
-    return CameraMotion(reference, np.linalg.inv(shrink) @ best @ shrink, seen, float(largest))
+    return CameraMotion(reference, np.linalg.inv(shrink) @ best @ shrink, placed, float(largest))
 
 
 def _view(image: np.ndarray, mask: np.ndarray | None, scale: float) -> _View:

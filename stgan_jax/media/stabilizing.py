@@ -80,8 +80,8 @@ def _needed(move: path.Homography, shape: tuple[int, int]) -> float:
     low, high = 1.0, 1.001 * _MOST
     for _ in range(12):
         zoom = (low + high) / 2
-        seen = path.moved(np.linalg.inv(move), middle + (corners - middle) / zoom)
-        if np.all((seen >= 0) & (seen <= shape[::-1])):
+        source = path.moved(np.linalg.inv(move), middle + (corners - middle) / zoom)
+        if np.all((source >= 0) & (source <= shape[::-1])):
             high = zoom
         else:
             low = zoom

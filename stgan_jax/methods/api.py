@@ -188,9 +188,14 @@ class Anonymizer:
     def unit_contours(self, own: Contours, walks: "Sequence[WalkName]", seed: int) -> Contours:
         """`contours` in [0, 1]; by default each walk's silhouettes go through a call."""
         before = contour.decode(contour.to_pixels(own), self.codec)
-        keys = walk_keys(walks, seed)
-        after = np.stack([self(walk, key) for walk, key in zip(before, keys, strict=True)])
+        each = zip(before, walk_keys(walks, seed), walks, strict=True)
+        after = np.stack([self.from_view(walk.view)(own, key) for own, key, walk in each])
         return contour.to_unit(contour.encode(after, self.codec))
+
+    def from_view(self, degrees: float) -> "Anonymizer":
+        """A copy for walks that a dataset says to be seen from there; self if it is no use."""
+        del degrees
+        return self
 
     def named(self, name: str) -> "Anonymizer":
         """A copy that tables call by another name."""

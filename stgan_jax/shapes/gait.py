@@ -32,6 +32,7 @@ _STEPS = 0.75  # of one: whoever swings the legs so far does not stand
 _SURE = 0.9  # that there is a bag or a coat; one walk misread in both results links them
 _USUAL_PACE = 0.75  # of one's median cadence; whoever goes slower than that slows down
 _STANDS = 0.3  # of a step: whoever swings the legs less only shuffles on the spot
+_MISREAD = 25.0  # degrees
 _STEEPEST = 25.0  # degrees that `pose_vector` is in units of
 _PITCHES = 6.0, 16.0, 26.0  # degrees; which of them, a walk is seldom misread by
 
@@ -89,6 +90,18 @@ class Gait(NamedTuple):
     def turned(self, degrees: float) -> "Gait":
         """The same gait from a camera further round the walker."""
         return self._replace(view=self.view + degrees)
+
+    def seen_from(self, degrees: float) -> "Gait":
+        """The same gait seen from there throughout, if that may be: left and right are as read.
+
+        How far somebody's own line is from the one that all walk, and how a network misreads them,
+        is their own. A walk of which some frame is read more than 25 degrees off is left as it is.
+        """
+        for view in (degrees, -degrees):
+            off = np.angle(np.exp(1j * np.radians(self.view - view)), deg=True)
+            if np.abs(off).max() <= _MISREAD:
+                return self._replace(view=self.view - off)
+        return self
 
     def in_cadence(self, cadence: Float[np.ndarray, " T"] | float, start: float) -> "Gait":
         """The same way at another cadence, in cycles a frame: phases begin at `start`.

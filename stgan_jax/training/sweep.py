@@ -212,11 +212,11 @@ def _fastest_program(
 
     def build(way: str) -> tuning.Call:
         program, values, _ = _program(experiment, lanes, step, way)
-        own, given = program.put_state(state), program.put_batch(*batch)
+        own, inputs = program.put_state(state), program.put_batch(*batch)
 
         def call():
             nonlocal own
-            own, metrics = jax.block_until_ready(program.step(own, given, values))
+            own, metrics = jax.block_until_ready(program.step(own, inputs, values))
             return {k: v for k, v in metrics.items() if k.startswith(("loss/", "gradient_norm/"))}
 
         return call

@@ -92,5 +92,5 @@ def by_kind(names: Sequence[str]) -> list[str]:
 
 def are_kinds(names: Sequence[str]) -> bool:
     """Whether pickles of one folder are one walk in several forms, by their names."""
-    told = [name for name in names if _OTHER_KIND.search(name.lower()) or "align" in name.lower()]
-    return len(names) > 1 and bool(told)
+    others = [name for name in names if _OTHER_KIND.search(name.lower()) or "align" in name.lower()]
+    return len(names) > 1 and bool(others)

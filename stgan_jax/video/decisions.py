@@ -211,8 +211,8 @@ def _checked(decision: Any) -> Decision:
     if not isinstance(does, str) or does not in _FIELDS:
         raise InputError(f'needs "do", one of {", ".join(_FIELDS)}')
     needed, possible = _FIELDS[does]
-    given = set(decision) - {"do"}
-    if not needed <= given or given - needed - possible:
+    fields = set(decision) - {"do"}
+    if not needed <= fields or fields - needed - possible:
         names = ", ".join([*sorted(needed), *(f"perhaps {name}" for name in sorted(possible))])
         raise InputError(f"({does}) needs {names}, and nothing else")
     return decision
@@ -336,14 +336,14 @@ def fitted(record: Record, path: str | os.PathLike, clip: Footage) -> Record:
     return dataclasses.replace(record, clip=clip)
 
 
-def _difference(told: Footage, clip: Footage) -> str | None:
+def _difference(record: Footage, clip: Footage) -> str | None:
     """Why decisions about one clip cannot be taken for another."""
     for name in ("frames", "width", "height"):
-        was, now = getattr(told, name), getattr(clip, name)
+        was, now = getattr(record, name), getattr(clip, name)
         if was != now:
             return f"its clip had {was!r} as {name}, and this one has {now}"
-    if told.tracks.keys() != clip.tracks.keys() or not all(
-        _is_same(extent, clip.tracks[number]) for number, extent in told.tracks.items()
+    if record.tracks.keys() != clip.tracks.keys() or not all(
+        _is_same(extent, clip.tracks[number]) for number, extent in record.tracks.items()
     ):
         return "other people were found then than now, by other options or another version"
     return None

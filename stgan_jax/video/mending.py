@@ -96,10 +96,10 @@ class Mending:
             else:
                 pieces.append(self._boxed[part.source][0].part(part.first, part.last))
                 whys.append(None)
-        seen = pieces[0] if len(pieces) == 1 else Sightings.joined(pieces, self._shelf)
+        sightings = pieces[0] if len(pieces) == 1 else Sightings.joined(pieces, self._shelf)
         why = None if None in whys or track.how == "draw" else whys[0]
         why = COVERED if track.how == "cover" else why
-        return Subject(seen, why, track.number - 1, track.body)
+        return Subject(sightings, why, track.number - 1, track.body)
 
     def _outline(self, plan: Plan) -> None:
         """Outlines who is in boxes that are new."""
@@ -147,7 +147,7 @@ class Mending:
         Who was missed may be in it, if they are long at one place.
         """
         base = self._basis.backdrop.scene
-        if base is None or not parts or self._basis.given:
+        if base is None or not parts or self._basis.fixed:
             return base, None
         covers, hidden = [], []
         for number, _ in self._samples:
@@ -167,8 +167,8 @@ class Mending:
         images = np.stack([image[window] for _, image in self._samples])
         masks = np.stack([(~k | (a > 0))[window] for k, a in zip(known, added, strict=True)])
         empty = base.empty.copy()
-        seen = background.masked_median(images, masks.astype(np.uint8))
-        empty[window] = np.where(often[window][..., None], seen, empty[window])
+        scene = background.masked_median(images, masks.astype(np.uint8))
+        empty[window] = np.where(often[window][..., None], scene, empty[window])
         unknown = np.zeros(self._shape, np.uint8)
         unknown[window] = often[window] & masks.all(0)
         empty = fill.fill(empty, unknown)

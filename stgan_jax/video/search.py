@@ -34,7 +34,7 @@ class Basis:
       backdrop: what is behind them.
       times: seconds of each frame.
       found_by: how people were found: networks, difference, masks or segmenter.
-      given: whether the empty scene was given, and so is not to be mended.
+      fixed: whether the empty scene was given, and so is not to be mended.
       camera: how it moves; None if it stands.
       nets: the networks, if people were found by them.
     """
@@ -44,7 +44,7 @@ class Basis:
     backdrop: Backdrop
     times: Sequence[float]
     found_by: str
-    given: bool
+    fixed: bool
     camera: steady.Steady | None = None
     nets: networks.Networks | None = None
 
@@ -88,7 +88,7 @@ class _Search:
     def __init__(self, source: ClipSource, options: ClipOptions, shelf: Shelf, blanks: Blanks):
         self._source, self._options, self._shelf, self._blanks = source, options, shelf, blanks
         self._times = array.array("d")
-        self._given = options.background is not None
+        self._fixed = options.background is not None
 
     def run(self) -> Basis:
         options, source = self._options, self._source
@@ -128,7 +128,7 @@ class _Search:
         else:
             hidden = found.hidden if options.things == "keep" else None
             backdrop = Backdrop(found.scene, float(source.info.fps), hidden=hidden)
-        whose = source, found.subjects, backdrop, self._times, "networks", self._given
+        whose = source, found.subjects, backdrop, self._times, "networks", self._fixed
         return Basis(*whose, found.camera, nets)
 
     def _tracked(self, detector: masks.Detector, backdrop: Backdrop, found_by: str) -> Basis:
@@ -167,7 +167,7 @@ class _Search:
             raise InputError(f"{source.path}: no walking person found, nothing to anonymise")
         if camera is not None and backdrop.hidden is not None:
             backdrop = backdrops.behind_moving(source, camera, backdrop.hidden)
-        whose = source, subjects, backdrop, self._times, found_by, self._given
+        whose = source, subjects, backdrop, self._times, found_by, self._fixed
         return Basis(*whose, camera)
 
     def _progress(self, what: str) -> tqdm:

@@ -4,6 +4,7 @@ import contextlib
 import functools
 import os
 import pickle
+import re
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -24,6 +25,7 @@ from stgan_jax.util.errors import InputError
 from stgan_jax.video import keys
 
 _EDGE = 5  # pixels across which edges are soft
+_VIEW = re.compile(r"\b(?:nm|bg|cl)-\d\d/(\d{3})(?:/[^/]+\.pkl)?$")  # CASIA-B's names
 _GREY = 0.25  # of the pixels that are not black: more grey ones elsewhere are a picture's
 Checkpoint = str | os.PathLike | api.Anonymizer | None
 
@@ -67,8 +69,9 @@ def anonymize_dataset(
     """Anonymises every walk of a dataset; outputs have the inputs' format and names.
 
     A walk is an OpenGait pickle, (n, height, width) in which all people have one height, or a
-    folder of black and white pictures. Walks that exist in the output are skipped, so that an
-    interrupted call can be repeated.
+    folder of black and white pictures. Where walks lie as CASIA-B's, in nm-01/090, methods that
+    draw bodies take the view from the folder's name, if what they read agrees. Walks that exist in
+    the output are skipped, so that an interrupted call can be repeated.
 
     Args:
       source: folder with walks at any depth.
@@ -229,6 +232,8 @@ def one(
     if not overwrite and is_done(source / name, target):
         return name, 0, None
     key = keys.named(keys.root(seed), name)
+    if view := _VIEW.search(name):
+        model = model.from_view(float(view[1]))
     try:
         anonymize = _pickle if name.endswith(".pkl") else _folder
         return name, anonymize(source / name, target, model, key), None

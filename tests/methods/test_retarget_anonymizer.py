@@ -144,6 +144,17 @@ def test_the_key_decides_from_where_a_walk_is_viewed(shipped):
     assert -12 <= min(views)[0] < -3 < 3 < max(views)[0] <= 12
 
 
+def test_where_the_view_is_known_a_person_s_own_line_is_not_published(shipped, in_step):
+    key, views = jax.random.key(2), []
+    for own_line in (47.0, 54.0, 60.0):
+        walk = procedural.silhouettes(3, own_line, frames=30)
+        views.append(shipped.from_view(54.0).drawn(walk, key).new.gait.view)
+        read, known = in_step.drawn(walk, key), in_step.from_view(54.0).drawn(walk, key)
+        np.testing.assert_array_equal(known.new.gait.view, read.new.gait.view)
+    np.testing.assert_allclose(np.radians(views), np.radians(views[0][0]), atol=1e-9)
+    assert 46.0 <= views[0][0] % 360 <= 62.0
+
+
 def test_noise_gaits_are_drawn_in_step(shipped, in_step):
     walk, key = procedural.silhouettes(3, 54.0, frames=40), jax.random.key(3)
     own = contour.to_unit(contour.encode(walk, "resampled"))

@@ -32,6 +32,22 @@ def test_a_gait_is_read_evenly(noise):
     assert result.vector().shape == (60, 12)
 
 
+def test_a_view_that_is_known_takes_the_place_of_one_that_is_read_nearly_so():
+    phase = 0.3 + 0.041 * np.arange(60)
+    for known, way, view in (
+        (54, 50, 54),
+        (54, -50, -54),
+        (54, 310, -54),
+        (0, 3, 0),
+        (180, -175, 180),
+    ):
+        walk = read(phase, np.linspace(way - 8, way + 11, 60)).seen_from(known)
+        turns = (walk.view - view) / 360
+        np.testing.assert_allclose(turns, np.round(turns[0]), atol=1e-9)
+    for strange in (read(phase, 90.0), read(phase, np.linspace(30, 120, 60))):
+        assert strange.seen_from(54.0) is strange
+
+
 def test_another_cadence_and_a_stop_are_followed():
     pace = np.repeat([0.03, 0.05, 0.0], 60)
     swing = np.repeat([1.0, 1.0, 0.05], 60)

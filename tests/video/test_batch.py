@@ -17,6 +17,7 @@ import pytest
 import stgan_jax
 from stgan_jax.data.walkers import procedural
 from stgan_jax.media import pictures
+from stgan_jax.methods.api import Anonymizer
 from stgan_jax.shapes import gei
 from stgan_jax.util import files
 from stgan_jax.util.errors import InputError
@@ -167,6 +168,34 @@ def test_pickles_of_opengait_come_back_as_pickles(model, tmp_path):
     assert not (out / "002/bad.pkl").exists()
     again = stgan_jax.anonymize(root, checkpoint=model, seed=1)["files"][0]
     assert (again["written"], again["skipped"]) == (0, 2)
+
+
+class _Asked(Anonymizer):
+    """Gives walks back, and keeps from where they were said to be seen."""
+
+    def __init__(self):
+        self.views = []
+
+    def __call__(self, silhouettes, key):
+        return silhouettes
+
+    def from_view(self, degrees):
+        self.views.append(degrees)
+        return self
+
+
+def test_the_view_is_that_of_the_folder_where_walks_lie_as_in_casia_b(tmp_path):
+    walk = gei.normalize(procedural.silhouettes(90, 54, frames=2), 64, 64) * np.uint8(255)
+    for name in ("001/nm-01/054/054.pkl", "002/bg-02/000.pkl", "054/walk.pkl", "3/cl-01/072/1.png"):
+        path = tmp_path / "data" / name
+        path.parent.mkdir(parents=True)
+        if name.endswith("png"):
+            cv2.imwrite(str(path), walk[0])
+        else:
+            path.write_bytes(pickle.dumps(walk))
+    asked = _Asked()
+    counts = walks.anonymize_dataset(tmp_path / "data", tmp_path / "out", asked, seed=1)
+    assert (counts["written"], asked.views) == (4, [54.0, 72.0])
 
 
 def test_silhouettes_come_back_as_silhouettes_and_frames_as_frames(frames, scene, model, tmp_path):

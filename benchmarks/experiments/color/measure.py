@@ -165,7 +165,7 @@ def dressed(
     read = bodies.Bodies(drawn, places, feet, 25.0)
     used = np.linspace(0, len(crops) - 1, 12).round().astype(int)
     seen = [
-        bodies.Seen(own.silhouettes[t][y : y + h, x : x + w], np.array([y, x]))
+        bodies.Shot(own.silhouettes[t][y : y + h, x : x + w], np.array([y, x]))
         for t, (x, y, w, h) in zip(used, np.array(boxes)[used], strict=True)
     ]
     figures = bodies.fitted([read.own(t) for t in used], seen)

@@ -123,8 +123,8 @@ class HardScene:
             image, people = self._render(t, self._people)
             empty, _ = self._render(t, [])
             noise = self._rng([6, t]).normal(0, self._plan.noise, image.shape)
-            seen = np.bincount(people.ravel(), minlength=len(self._people) + 1)[1:]
-            shares = (float(n / p.area(t)) for n, p in zip(seen, self._people, strict=True))
+            visible = np.bincount(people.ravel(), minlength=len(self._people) + 1)[1:]
+            shares = (float(n / p.area(t)) for n, p in zip(visible, self._people, strict=True))
             yield HardFrame(
                 np.clip(np.rint(image + noise), 0, 255).astype(np.uint8),
                 people,
@@ -172,8 +172,8 @@ class HardScene:
             below = np.flatnonzero((source >= 0) & (source < one.ground[t]))
             part = np.s_[left : left + width]
             there = mark[source[below], part] != 255
-            seen = picture[source[below], part]
-            out[below, part] = np.where(there[..., None], seen, out[below, part])
+            mirrored = picture[source[below], part]
+            out[below, part] = np.where(there[..., None], mirrored, out[below, part])
         return cv2.blur(out, (3, max(1, height // 80)))
 
     def _furnish(self) -> None:

@@ -86,15 +86,15 @@ def recorded(seed: int, walk: Walker) -> UInt8[np.ndarray, "T 240 240"]:
     shadow, outlined = rng.random() < 0.12, rng.random() < 0.5
     slant, length = rng.uniform(-1.0, 1.0), rng.uniform(0.05, 0.2)
     out = []
-    for seen in recording.pictures(walk, height, canvas, 1.2, blends):
+    for contrast in recording.pictures(walk, height, canvas, 1.2, blends):
         if shadow:  # a flat one on the floor, as from a lamp above
-            columns = np.flatnonzero(seen.any(0))
-            rows = np.flatnonzero(seen.any(1))
+            columns = np.flatnonzero(contrast.any(0))
+            rows = np.flatnonzero(contrast.any(1))
             width = (columns[-1] - columns[0]) / 2
             centre = (columns[0] + columns[-1]) / 2 + slant * width
             axes = (round(width + length * height), max(1, round(0.02 * height)))
-            cv2.ellipse(seen, (round(centre), int(rows[-1])), axes, 0, 0, 360, 255, cv2.FILLED)
-        mask = recording.segmented(seen, camera, lasting, rng)
+            cv2.ellipse(contrast, (round(centre), int(rows[-1])), axes, 0, 0, 360, 255, cv2.FILLED)
+        mask = recording.segmented(contrast, camera, lasting, rng)
         if rng.random() < 0.03:  # a bite out of the body
             rows, columns = np.nonzero(mask)
             i = rng.integers(len(rows))

@@ -127,13 +127,13 @@ class MovingScene:
                 walk.draw(t, image, people, walk.label)
             grain = np.random.default_rng([self._seed, t]).normal(0, 2.0, (*self.size, 3))
             pictures = [
-                np.clip(np.rint(self._seen(t, wide, cv2.INTER_CUBIC) + noise), 0, 255)
+                np.clip(np.rint(self._through_camera(t, wide, cv2.INTER_CUBIC) + noise), 0, 255)
                 for wide, noise in ((image, grain), (empty.astype(np.float32), 0.0))
             ]
-            seen, clean = (picture.astype(np.uint8) for picture in pictures)
-            yield MovingFrame(seen, self._seen(t, people, cv2.INTER_NEAREST), clean)
+            noisy, clean = (picture.astype(np.uint8) for picture in pictures)
+            yield MovingFrame(noisy, self._through_camera(t, people, cv2.INTER_NEAREST), clean)
 
-    def _seen(self, t: int, wide: np.ndarray, how: int) -> np.ndarray:
+    def _through_camera(self, t: int, wide: np.ndarray, how: int) -> np.ndarray:
         return np.asarray(cv2.warpPerspective(wide, self.views[t], self.size[::-1], flags=how))
 
     def _passed(self, t: int) -> UInt8[np.ndarray, "H W 3"]:

@@ -83,8 +83,8 @@ def silhouettes(
     lasting = smooth_field(rng, (canvas, canvas))
     blends = habits.sample_habits(seed).blends
     faulty = [
-        segmented(seen, camera, lasting, rng)
-        for seen in pictures(walk, camera.height, canvas, 1.12, blends)
+        segmented(contrast, camera, lasting, rng)
+        for contrast in pictures(walk, camera.height, canvas, 1.12, blends)
     ]
     boxes = np.array([box(mask) for mask in faulty])
     squares = cropping.track_squares(boxes)
@@ -156,7 +156,7 @@ def smooth_field(
 
 
 def segmented(
-    seen: UInt8[np.ndarray, "H W"],
+    contrast: UInt8[np.ndarray, "H W"],
     camera: Camera,
     lasting: Float[np.ndarray, "H W"],
     rng: np.random.Generator,
@@ -164,21 +164,21 @@ def segmented(
     """What background difference makes of a person: eaten and swollen outlines, holes, no feet.
 
     Args:
-      seen: how much the person's pixels differ from the background, see `pictures`.
+      contrast: how much the person's pixels differ from the background, see `pictures`.
       camera: strength of each fault.
       lasting: noise by `smooth_field`: where clothes resemble the background in all frames.
       rng: draws the faults that differ from frame to frame.
     """
-    evidence = cv2.GaussianBlur(seen.astype(np.float32) / 255, (0, 0), 1.5)
-    grain = smooth_field(rng, seen.shape, 4)
+    evidence = cv2.GaussianBlur(contrast.astype(np.float32) / 255, (0, 0), 1.5)
+    grain = smooth_field(rng, contrast.shape, 4)
     found = evidence + camera.patchy * lasting * evidence + camera.grain * grain > 0.5 + camera.bias
     found &= evidence > 0.02  # noise elsewhere is cleaned away
     if rng.random() < camera.floor:
-        rows = np.flatnonzero(seen.any(1))
+        rows = np.flatnonzero(contrast.any(1))
         lost = round(rng.uniform(0.01, 0.05) * (rows[-1] - rows[0]))
         found[rows[-1] - lost :] = False
     # A person whom the segmentation misses altogether would not be in a dataset.
-    return (found if found.any() else seen > 0).view(np.uint8)
+    return (found if found.any() else contrast > 0).view(np.uint8)
 
 
 def box(mask: UInt8[np.ndarray, "H W"]) -> tuple[int, int, int, int]:

@@ -138,11 +138,11 @@ def sample(
         drawn.across.ravel()[at],
         figure.view,
     )
-    seen = np.bincount(texels, minlength=count)
+    counts = np.bincount(texels, minlength=count)
     pixels = frame[sure]
     sums = [np.bincount(texels, pixels[:, c], minlength=count) for c in range(3)]
-    colors = np.stack(sums, -1) / np.maximum(seen, 1)[:, None]
-    return Sample(np.rint(colors).astype(np.uint8), seen > 0)
+    colors = np.stack(sums, -1) / np.maximum(counts, 1)[:, None]
+    return Sample(np.rint(colors).astype(np.uint8), counts > 0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -249,17 +249,17 @@ def _filled(
     layout: Layout, colors: UInt8[np.ndarray, "N 3"], shown: Bool[np.ndarray, " N"]
 ) -> list[UInt8[np.ndarray, "rows columns 3"]]:
     """The patches; what nobody saw is the other side's, or like what is around or near it."""
-    patches, seen = {}, {}
+    patches, visible = {}, {}
     for i, name in enumerate(surface.NAMES):
         part = slice(layout.starts[i], layout.starts[i + 1])
         patches[name] = colors[part].reshape(*layout.shapes[i], 3).astype(np.float32)
-        seen[name] = shown[part].reshape(layout.shapes[i])
+        visible[name] = shown[part].reshape(layout.shapes[i])
     whole, known = {}, {}
     for name in surface.NAMES:
-        texture, at = patches[name].copy(), seen[name].copy()
+        texture, at = patches[name].copy(), visible[name].copy()
         other = name[:-1] + {"L": "R", "R": "L"}.get(name[-1], "")
         if name[-2:] in ("_L", "_R"):
-            mirrored, there = patches[other][:, ::-1], seen[other][:, ::-1] & ~at
+            mirrored, there = patches[other][:, ::-1], visible[other][:, ::-1] & ~at
             texture[there], at[there] = mirrored[there], True
         whole[name], known[name] = texture, at
     means = {n: whole[n][known[n]].mean(0) for n in whole if known[n].mean() > 0.02}

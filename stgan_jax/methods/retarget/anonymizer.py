@@ -20,6 +20,7 @@ from stgan_jax.shapes.walker import Walker
 from stgan_jax.training.state import inference_params
 from stgan_jax.util.checked import require
 
+_DRAWING = 2  # to be raised when what is read is drawn otherwise
 _CHUNK = 96  # frames that are read at a time, so that one shape is compiled
 _MOST = 2.2  # deviations of an identity's numbers from the mean, as people are drawn
 _PRIOR = 0.01  # weight of the usual speed beside what the picture shows, of 1 for who crosses it
@@ -96,6 +97,7 @@ class RetargetAnonymizer(Anonymizer):
         self.settings, self.params, self.options = settings, dict(params), RetargetOptions()
         self.context = 2 * (settings.window // 2)  # two windows, one of what the other gives
         self._digest = digest
+        self._view: float | None = None  # from where a dataset says that walks are filmed
         self._apply = jax.jit(settings.nets().apply)
 
     @classmethod
@@ -116,7 +118,7 @@ class RetargetAnonymizer(Anonymizer):
     @property
     def digest(self) -> str:  # type: ignore[override]
         """Changes with weights and options."""
-        return f"{self._digest} {self.options}" if self._digest else ""
+        return f"{self._digest} {self.options} {_DRAWING}" if self._digest else ""
 
     def _changed(self, options: dict[str, Any]) -> "RetargetAnonymizer":
         other = copy.copy(self)
@@ -190,20 +192,20 @@ class RetargetAnonymizer(Anonymizer):
         before = np.maximum(after - 1, 0)
         later = np.abs(known[after] - here) <= np.abs(known[before] - here)
         rows = np.where(later, after, before)[np.minimum(np.arange(_CHUNK), len(here) - 1)]
-        seen = networks.to_cells(silhouettes[known])[rows][None]
-        mean, log_variance = self._apply(inference_params(self.params), seen)
+        cells = networks.to_cells(silhouettes[known])[rows][None]
+        mean, log_variance = self._apply(inference_params(self.params), cells)
         mean, variance = np.asarray(mean)[0, here], np.exp(np.asarray(log_variance)[0, here])
         pose, person = slice(0, networks.POSE), slice(networks.POSE, None)
         sure = 1.0 / variance[:, person]
-        told = np.stack([mean[:, person] * sure, sure], 1)
-        return Reading(mean[:, pose], variance[:, pose], told, there)
+        weighted = np.stack([mean[:, person] * sure, sure], 1)
+        return Reading(mean[:, pose], variance[:, pose], weighted, there)
 
     def _bodies(self, reading: Reading, key: jax.Array, track: Course | None) -> Drawn:
         """The person as read, and who is to be drawn, in what gait."""
         options, track = self.options, track or Course()
         mean, scale = (np.asarray(self.params["people"][name]) for name in ("mean", "scale"))
-        told, sure = reading.person[reading.there].sum(0)
-        own = mean + scale * np.clip(told / sure, -_MOST, _MOST)
+        weighted, sure = reading.person[reading.there].sum(0)
+        own = mean + scale * np.clip(weighted / sure, -_MOST, _MOST)
         person = stranger(key, options.manner)
         if options.alpha < 1.0:
             mixed = options.alpha * identity.vector(person) + (1.0 - options.alpha) * own
@@ -211,8 +213,11 @@ class RetargetAnonymizer(Anonymizer):
             person = dataclasses.replace(identity.from_vector(mixed), look=look)
         walk = gait.read(reading.pose, reading.variance, not options.in_step)
         share = jax.random.uniform(jax.random.fold_in(key, 0x7B), minval=-1.0, maxval=1.0)
-        published = walk.turned(options.turn * float(share))
+        turn = options.turn * float(share)
+        published = walk.turned(turn)
         if not options.in_step:
+            if self._view is not None:
+                published = walk.seen_from(self._view).turned(turn)
             published = published._replace(condition="nm")  # who has a bag is known by it
             usual = person.cadence / track.fps
             cadence: Float[np.ndarray, " T"] | float = usual
@@ -226,6 +231,12 @@ class RetargetAnonymizer(Anonymizer):
                 cadence = np.clip(speed / stride, 0.0, _FASTEST / track.fps)
             published = published.in_cadence(cadence, gait.start(key))
         return Drawn(Walker(identity.from_vector(own), walk), Walker(person, published))
+
+    def from_view(self, degrees: float) -> "RetargetAnonymizer":
+        """See `Anonymizer.from_view`."""
+        other = copy.copy(self)
+        other._view = degrees
+        return other
 
     def noise_gait(
         self, own: Float[np.ndarray, "T 4000"], key: jax.Array
@@ -276,8 +287,8 @@ def _over_ground(
     prior = _PRIOR * usual * walk.pace()
     aside = (prior * np.sin(read) - steps[:, 1]) / (1.0 + _PRIOR)
     ahead = (prior * np.cos(read) + tilt * steps[:, 0]) / (tilt**2 + _PRIOR)
-    seen = np.hypot(steps[:, 1], tilt * steps[:, 0] / (tilt**2 + _PRIOR))
-    moves = seen**2 / (seen**2 + (_SLOW * usual) ** 2)
+    pace = np.hypot(steps[:, 1], tilt * steps[:, 0] / (tilt**2 + _PRIOR))
+    moves = pace**2 / (pace**2 + (_SLOW * usual) ** 2)
     way = moves * np.exp(1j * np.arctan2(aside, ahead)) + (1.0 - moves) * np.exp(1j * read)
     view = np.unwrap(np.angle(gait.smoothed(way)))
     toward = np.stack([np.cos(view) * tilt, -np.sin(view)], -1)

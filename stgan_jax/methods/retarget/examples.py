@@ -60,10 +60,10 @@ def examples(
         np.empty((count, frames, gait.SIZE), np.float16),
         np.empty((count, identity.SIZE), np.float16),
     )
-    for i, (seen, pose, person) in enumerate(
+    for i, (cells, pose, person) in enumerate(
         labelled.rendered(_example, count, frames, first, workers)
     ):
-        out.cells[i], out.pose[i] = seen, pose
+        out.cells[i], out.pose[i] = cells, pose
         out.person[i] = (person - people["mean"]) / people["scale"]
     return out, people
 
@@ -71,5 +71,5 @@ def examples(
 def _example(job: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     seed, frames = job
     walk = labelled.walker(seed, frames)
-    seen = networks.to_cells(labelled.recorded(seed, walk))
-    return seen, walk.gait.vector(), identity.vector(walk.person)
+    cells = networks.to_cells(labelled.recorded(seed, walk))
+    return cells, walk.gait.vector(), identity.vector(walk.person)

@@ -93,8 +93,8 @@ def _pictures(batch: ReadingBatch, numbers: np.ndarray, people: dict[str, Any]) 
     person = identity.from_vector(people["mean"])
     frames = np.linspace(0, batch.pose.shape[1] - 1, 8).astype(int)
     rows = []
-    for seen, own, pose in zip(batch.cells, numbers, batch.pose, strict=True):
-        rows += [cv2.resize(cells.astype(np.float32), (SIZE, SIZE)) > 0 for cells in seen[frames]]
+    for walk, own, pose in zip(batch.cells, numbers, batch.pose, strict=True):
+        rows += [cv2.resize(cells.astype(np.float32), (SIZE, SIZE)) > 0 for cells in walk[frames]]
         for poses in (own[:, :POSE], pose.astype(np.float32)):
             drawn = Walker(person, gait.read(poses, smooth=False))
             rows += [drawn.mask(frame) for frame in frames]

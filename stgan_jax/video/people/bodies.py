@@ -121,7 +121,7 @@ def _cut(gait, frames: slice):
     return gait._replace(**arrays)
 
 
-class Seen(NamedTuple):
+class Shot(NamedTuple):
     """What a frame shows of a person.
 
     Attributes:
@@ -135,7 +135,7 @@ class Seen(NamedTuple):
     joints: Float32[np.ndarray, "33 3"] | None = None
 
 
-def fitted(figures: Sequence[Figure], seen: Sequence[Seen]) -> list[Figure]:
+def fitted(figures: Sequence[Figure], shots: Sequence[Shot]) -> list[Figure]:
     """Bodies that cover a person's silhouettes as well as can be.
 
     They are moved, and changed in size as one; then limbs are placed by joints where there are
@@ -143,23 +143,23 @@ def fitted(figures: Sequence[Figure], seen: Sequence[Seen]) -> list[Figure]:
 
     Args:
       figures: of one person in some frames, about where the person is.
-      seen: the same frames.
+      shots: the same frames.
     """
     few = list(range(0, len(figures), max(1, len(figures) // _FEW)))  # that decide on sizes
 
     def enlarged(scale: float, i: int) -> tuple[float, Figure]:
-        return _moved_to(_about_middle(figures[i], scale), seen[i])
+        return _moved_to(_about_middle(figures[i], scale), shots[i])
 
     def thick(factor: float, i: int) -> tuple[float, Figure]:
         changed = _thickened(placed[i], factor)
-        return _overlap(changed, seen[i]), changed
+        return _overlap(changed, shots[i]), changed
 
     scale = _best(enlarged, _SCALES, few)
     placed = [enlarged(scale, i)[1] for i in range(len(figures))]
-    swapped = is_swapped(placed, [one.joints for one in seen])
+    swapped = is_swapped(placed, [one.joints for one in shots])
     placed = [
         figure if one.joints is None else on_joints(figure, one.joints, swapped)
-        for figure, one in zip(placed, seen, strict=True)
+        for figure, one in zip(placed, shots, strict=True)
     ]
     factor = _best(thick, _THICK, few)
     return [_thickened(figure, factor) for figure in placed]
@@ -184,17 +184,17 @@ def _thickened(figure: Figure, factor: float) -> Figure:
     return figure._replace(spheres={name: at * by for name, at in figure.spheres.items()})
 
 
-def _small(figure: Figure, seen: Seen, margin: int) -> tuple[np.ndarray, np.ndarray, float]:
+def _small(figure: Figure, shot: Shot, margin: int) -> tuple[np.ndarray, np.ndarray, float]:
     """Body and silhouette, 0 to 1, in few pixels: how many of one; a margin around the latter."""
     small = _FIT / figure.scale
     box = figure.box()
-    low = np.floor(np.minimum(box[:2], seen.corner) * small) - 1
-    high = np.ceil(np.maximum(box[2:], seen.corner + seen.mask.shape) * small) + 2
+    low = np.floor(np.minimum(box[:2], shot.corner) * small) - 1
+    high = np.ceil(np.maximum(box[2:], shot.corner + shot.mask.shape) * small) + 2
     height, width = map(int, high - low)
     drawn = figure.moved(small, -low).coverage((height, width)).astype(np.float32) / 255
-    top, left = seen.corner * small - low + margin
+    top, left = shot.corner * small - low + margin
     own = cv2.warpAffine(
-        seen.mask.astype(np.float32),
+        shot.mask.astype(np.float32),
         np.array([[small, 0, left], [0, small, top]]),
         (width + 2 * margin, height + 2 * margin),
         flags=cv2.INTER_LINEAR,
@@ -202,17 +202,17 @@ def _small(figure: Figure, seen: Seen, margin: int) -> tuple[np.ndarray, np.ndar
     return drawn, own, small
 
 
-def _moved_to(figure: Figure, seen: Seen) -> tuple[float, Figure]:
+def _moved_to(figure: Figure, shot: Shot) -> tuple[float, Figure]:
     """The body where it covers a silhouette best, and their intersection over union."""
     margin = int(_SHIFT * _FIT)
-    drawn, own, small = _small(figure, seen, margin)
+    drawn, own, small = _small(figure, shot, margin)
     _, shared, _, (x, y) = cv2.minMaxLoc(cv2.matchTemplate(own, drawn, cv2.TM_CCORR))
     union = max(float(drawn.sum() + own.sum()) - shared, 1.0)
     return shared / union, figure.moved(1.0, (np.array([y, x]) - margin) / small)
 
 
-def _overlap(figure: Figure, seen: Seen) -> float:
-    drawn, own, _ = _small(figure, seen, 0)
+def _overlap(figure: Figure, shot: Shot) -> float:
+    drawn, own, _ = _small(figure, shot, 0)
     shared = float(np.minimum(drawn, own).sum())
     return shared / max(float(drawn.sum() + own.sum()) - shared, 1.0)
 

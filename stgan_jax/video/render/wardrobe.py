@@ -100,8 +100,8 @@ def _chosen(person: Person, fps: float) -> list[_Chosen]:
     picks = [part[table[part, 5].argmax()] for part in np.array_split(usable, count) if len(part)]
     assert person.bodies is not None
     sightings = [person.sightings[int(i)] for i in picks]
-    seen = [bodies.Seen(s.mask, s.box[:2], s.joints) for s in sightings]
-    figures = bodies.fitted([person.bodies.own(int(i)) for i in picks], seen)
+    shots = [bodies.Shot(s.mask, s.box[:2], s.joints) for s in sightings]
+    figures = bodies.fitted([person.bodies.own(int(i)) for i in picks], shots)
     layout = atlas.Layout.of(max(figure.scale for figure in figures))
     fitting = _Fitting(person, layout, len(picks))
     statures = [head.stature(person.sightings, int(i)) for i in picks]

@@ -91,8 +91,8 @@ class _Pages:
         self._signed: tuple[str, Any] | None = None
 
     def _check(self, request: Request) -> None:
-        given = request.cookies.get(self._cookie, "")
-        if not secrets.compare_digest(given.encode(), self._token.encode()):
+        token = request.cookies.get(self._cookie, "")
+        if not secrets.compare_digest(token.encode(), self._token.encode()):
             raise HTTPException(401, "Please open the link that the command printed.")
 
     def join(self, request: Request) -> Response:
@@ -201,8 +201,8 @@ class _Pages:
             raise HTTPException(409, why)
 
         def job() -> None:
-            made = self._session.record.decisions
-            self._signed = os.fspath(self._sign(who.strip())), made
+            decided = self._session.record.decisions
+            self._signed = os.fspath(self._sign(who.strip())), decided
 
         self._session.begin(job)
 

@@ -96,16 +96,16 @@ class Session:
     def decide(self, decision: Decision) -> None:
         """Adds a decision. Raises `InputError` if it does not fit; nothing is stored then."""
         with self._lock:
-            made = (*self.record.decisions, decision)
-            self.work.check(decisions.plan(made, self.record.clip))
-            self._store(decisions=made, undone=())
+            decided = (*self.record.decisions, decision)
+            self.work.check(decisions.plan(decided, self.record.clip))
+            self._store(decisions=decided, undone=())
 
     def undo(self) -> None:
         """Takes the last decision back, if there is one."""
         with self._lock:
-            *made, last = self.record.decisions or (None,)
+            *decided, last = self.record.decisions or (None,)
             if last is not None:
-                self._store(decisions=tuple(made), undone=(*self.record.undone, last))
+                self._store(decisions=tuple(decided), undone=(*self.record.undone, last))
 
     def redo(self) -> None:
         """Makes the decision again that was taken back last, if there is one."""

@@ -30,7 +30,7 @@ def seen(figures, joints=None):
         rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
         part = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
         corner = np.array([rows[0], columns[0]])
-        out.append(bodies.Seen(part, corner, None if joints is None else joints[i]))
+        out.append(bodies.Shot(part, corner, None if joints is None else joints[i]))
     return out
 
 
