@@ -155,6 +155,15 @@ def test_where_the_view_is_known_a_person_s_own_line_is_not_published(shipped, i
     assert 46.0 <= views[0][0] % 360 <= 62.0
 
 
+def test_of_even_walks_whose_view_is_known_nothing_is_published_but_the_key(shipped):
+    seen_from, published = shipped.from_view(90.0), []
+    for who, own_line in ((3, 86.0), (8, 93.0)):
+        walk = procedural.silhouettes(who, own_line, frames=40)
+        published.append(seen_from(walk, jax.random.key(5)))
+    np.testing.assert_array_equal(*published)
+    assert (published[0] != seen_from(walk, jax.random.key(6))).any()
+
+
 def test_noise_gaits_are_drawn_in_step(shipped, in_step):
     walk, key = procedural.silhouettes(3, 54.0, frames=40), jax.random.key(3)
     own = contour.to_unit(contour.encode(walk, "resampled"))
