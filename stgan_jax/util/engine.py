@@ -43,11 +43,15 @@ class Runner(NamedTuple):
       name: a runner of Beam. The default one has processes of its own on this machine.
       jobs: number of these processes.
       flags: Beam's own, see `check`.
+      share: whether each of these processes has its `share` of the cores and no other. As many
+        threads as cores in each of them wait for each other; but what is summed by fewer threads
+        may be rounded otherwise.
     """
 
     name: str = LOCAL
     jobs: int = 1
     flags: Sequence[str] = ()
+    share: bool = False
 
     @classmethod
     def of_flags(cls, jobs: int, flags: Sequence[str]) -> "Runner":
@@ -68,7 +72,6 @@ def run(
     Args:
       make: called once in each process, which keeps what it returns. It can be pickled, and what it
         returns takes weak references: a function or an instance of a class, but no bound method.
-        Processes on this machine have a `share` of its cores each.
       stages: items, which can be pickled. A stage begins when the one before has ended.
       runner: where.
       folder: where results are gathered, if other machines work; they all see it. It is removed.
@@ -85,7 +88,7 @@ def run(
         if runner.name == LOCAL:
             flags = [f"--direct_num_workers={runner.jobs}", *flags]
             # What comes with Beam. Its DirectRunner prefers Prism, a program that it fetches.
-            where = FnApiRunner(_Forked(runner.jobs))
+            where = FnApiRunner(_Forked(runner.jobs if runner.share else 1))
             folder = stack.enter_context(tempfile.TemporaryDirectory())
         elif folder is None:
             raise InputError(f"--runner={runner.name}: needs a folder that all its machines see")
@@ -124,14 +127,14 @@ def run(
 
 @Environment.register_urn(_FORKED, bytes)
 class _Forked(Environment):
-    """Processes on this machine, as `children` starts them, each with its share of the cores."""
+    """Processes on this machine, as `children` starts them, each with one of some `shares`."""
 
-    def __init__(self, jobs: int, **about):
+    def __init__(self, shares: int, **about):
         super().__init__(**about)
-        self._jobs = jobs
+        self._shares = shares
 
     def to_runner_api_parameter(self, context):
-        return _FORKED, str(self._jobs).encode()
+        return _FORKED, str(self._shares).encode()
 
     @staticmethod
     def from_runner_api_parameter(payload, capabilities, artifacts, resource_hints, context):
@@ -147,7 +150,7 @@ class _Handler(GrpcWorkerHandler):
 
     def __init__(self, payload: bytes, state, provision_info, grpc_server):
         super().__init__(state, provision_info, grpc_server)
-        self._jobs, self._closed = int(payload), threading.Event()
+        self._shares, self._closed = int(payload), threading.Event()
 
     def start_worker(self) -> None:
         options = json_format.MessageToJson(self.provision_info.provision_info.pipeline_options)
@@ -157,7 +160,7 @@ class _Handler(GrpcWorkerHandler):
             "PIPELINE_OPTIONS": options,
             "WORKER_ID": self.worker_id,
         }
-        cores = share(next(self._started), self._jobs)
+        cores = share(next(self._started), self._shares)
         self._process = children.context().Process(target=_serve, args=(variables, cores))
         self._process.start()
         threading.Thread(target=self._watch, daemon=True).start()
@@ -177,10 +180,7 @@ class _Handler(GrpcWorkerHandler):
 
 
 def share(number: int, jobs: int) -> list[int]:
-    """The cores of one of several processes: those of this one in equal parts, one at least.
-
-    As many threads as there are cores, in each of as many processes, would wait for each other.
-    """
+    """The cores of one of several processes: those of this one in equal parts, one at least."""
     if not hasattr(os, "sched_getaffinity"):  # only Linux has it
         return []
     cores, number = sorted(os.sched_getaffinity(0)), number % jobs

@@ -35,7 +35,9 @@ class Waiting:
 
 @pytest.mark.processes
 def test_processes_have_their_share_of_the_cores_and_take_what_nobody_has(tmp_path):
-    done = engine.run(functools.partial(Waiting, tmp_path), [range(6)], engine.Runner(jobs=2))
+    done = engine.run(
+        functools.partial(Waiting, tmp_path), [range(6)], engine.Runner(jobs=2, share=True)
+    )
     by = {item: (process, cores) for item, process, cores in done}
     assert sorted(by) == list(range(6))
     assert len({by[n][0] for n in range(1, 6)}) == 1  # who began with the first had no time

@@ -102,7 +102,7 @@ def _rows(order: Order, todo: Sequence[Task], runner: Runner, folder: str) -> li
                 todo = [task for task in todo if task not in suspects]
             if todo:
                 parts = tasks.bundles(todo)
-                several = runner._replace(jobs=min(runner.jobs, len(parts)))
+                several = runner._replace(jobs=min(runner.jobs, len(parts)), share=True)
                 rows += itertools.chain(*engine.run(make, [parts], several, folder))
             return rows
         except BrokenExecutor:
