@@ -4,10 +4,12 @@
 
 Rendered clips of half a second, one in twenty of them broken in one of ten ways. First the archive
 is killed (-9) at random moments and started again, each time; then one process does most of the
-clips while its memory is read; then one process and two do some of them by turns, and a shell loop,
-a command each. A stopped benchmark goes on, part by part, where the same command is run again.
+clips while its memory is read; then some are done by turns by one process with all the cores, by
+one with half of them, and by two, which have half of them each, and by a shell loop, a command
+each. A stopped benchmark goes on, part by part, where the same command is run again.
 """
 
+import contextlib
 import functools
 import json
 import os
@@ -19,7 +21,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,8 @@ _SEED = flags.DEFINE_integer("seed", 0, "Of the moments.")
 _OUT = flags.DEFINE_string("out", None, "JSON file to write.")
 _LAUNCH = Path(__file__).parents[1] / "launch"
 _BROKEN = 20  # one of so many
+# Processes, and into how many parts the cores are cut of which all of them have one.
+_WHO = {"one process": (1, 1), "one process, half of the cores": (1, 2), "two processes": (2, 1)}
 
 
 def main(_) -> None:
@@ -60,10 +64,13 @@ def main(_) -> None:
             "loop": _looped,
         }
         turns = range(_RUNS.value)
+        cores = sorted(os.sched_getaffinity(0))
         for turn in turns:
-            for jobs in (1, 2):
-                name = f"{jobs} processes, turn {turn}"
-                parts[name] = functools.partial(_timed, jobs=jobs, count=_TIMED.value)
+            for who, (jobs, share) in _WHO.items():
+                given = cores[: len(cores) // share]
+                parts[f"{who}, turn {turn}"] = functools.partial(
+                    _timed, jobs=jobs, count=_TIMED.value, cores=given
+                )
         ratios: dict[str, float] = {}
         for name, part in parts.items():
             if name not in done:
@@ -72,10 +79,11 @@ def main(_) -> None:
                 with files.replacing(state) as beside:
                     beside.write_text(json.dumps(done))
         for key in ("clips_per_second", "warm_clips_per_second"):
-            each = [[done[f"{n} processes, turn {t}"][key] for t in turns] for n in (1, 2)]
-            one, two = map(statistics.median, each)
-            ratios[f"two processes / one, {key}"] = two / one
-            ratios.setdefault("two processes / a loop", two / done["loop"]["clips_per_second"])
+            each = [[done[f"{who}, turn {t}"][key] for t in turns] for who in _WHO]
+            one, half, two = map(statistics.median, each)
+            ratios[f"two / one with half of the cores, {key}"] = two / half
+            ratios[f"two / one with all, {key}"] = two / one
+            ratios.setdefault("two / a loop", two / done["loop"]["clips_per_second"])
         result = {**done, "ratios": ratios, "people": _PEOPLE.value, "machine": timing.machine()}
         text = json.dumps(result, indent=2) + "\n"
         print(text, end="")
@@ -170,13 +178,21 @@ def _reached(process: subprocess.Popen, output: Path, count: int) -> bool:
     return process.poll() is None
 
 
-def _workers(pid: int) -> list[int]:
+def _begun(pid: int) -> list[int]:
     """The processes that a process has begun."""
-    paths = Path(f"/proc/{pid}/task").glob("*/children")
-    return [int(child) for path in paths for child in path.read_text().split()]
+    begun = []
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            begun += [int(child) for child in path.read_text().split()]
+    return begun
 
 
-def _timed(work: Path, jobs: int, count: int) -> dict[str, Any]:
+def _workers(pid: int) -> list[int]:
+    """The processes of an archive, which its server has forked off."""
+    return [worker for server in _begun(pid) for worker in _begun(server)]
+
+
+def _timed(work: Path, jobs: int, count: int, cores: Sequence[int] | None = None) -> dict[str, Any]:
     """Seconds for some good clips, and the memory of the processes as the clips go by."""
     output = work / f"timed-{jobs}"
     shutil.rmtree(output, ignore_errors=True)
@@ -187,15 +203,17 @@ def _timed(work: Path, jobs: int, count: int) -> dict[str, Any]:
         os.link(work / "in" / f"{number:04d}.mp4", folder / f"{number:04d}.mp4")
     started = time.monotonic()
     memory: list[tuple[int, float]] = []  # complete clips, MB of the largest process
-    seen: list[tuple[float, int]] = []
+    seen: list[tuple[float, int, float]] = []
     used: dict[int, float] = {}
+    command = ["taskset", "-c", ",".join(map(str, cores or sorted(os.sched_getaffinity(0))))]
+    command += _command(str(folder), output, jobs)
     with open(work / f"timed-{jobs}.log", "w") as log:
-        process = subprocess.Popen(_command(str(folder), output, jobs), stdout=log, stderr=log)
+        process = subprocess.Popen(command, stdout=log, stderr=log)
         while process.poll() is None:
             complete = len(_reports(output)) if output.exists() else 0
-            seen.append((time.monotonic() - started, complete))
             children = _workers(process.pid)
             used |= {child: own for child in children if (own := _processor_seconds(child))}
+            seen.append((time.monotonic() - started, complete, sum(used.values())))
             sizes = [size for child in children if (size := _megabytes(child))]
             if sizes and complete:
                 memory.append((complete, max(sizes)))
@@ -205,12 +223,14 @@ def _timed(work: Path, jobs: int, count: int) -> dict[str, Any]:
         raise InputError(f"{work}/timed-{jobs}.log: says what failed")
     eighths = [[size for n, size in memory if i <= 8 * (n - 1) / count < i + 1] for i in range(8)]
     # From a tenth of the clips to nine tenths: without starts and ends.
-    low, high = (next(s for s, n in seen if n >= share * count) for share in (0.1, 0.9))
+    low, high = (next(one for one in seen if one[1] >= share * count) for share in (0.1, 0.9))
+    warm = high[0] - low[0]
     return {
         "clips": count,
         "seconds": round(seconds, 2),
         "clips_per_second": count / seconds,
-        "warm_clips_per_second": 0.8 * count / (high - low),
+        "warm_clips_per_second": (high[1] - low[1]) / warm,
+        "warm_cores_busy": (high[2] - low[2]) / warm,
         "processor_seconds_per_clip": sum(used.values()) / count,
         "megabytes_by_eighth": [round(statistics.median(q)) if q else None for q in eighths],
     }

@@ -282,10 +282,17 @@ def archive_table() -> str:
     """Rates of an archive by one process and by two, by turns, and of a shell loop."""
     result = _result("archive.json")
     keys = "clips_per_second", "warm_clips_per_second", "processor_seconds_per_clip"
-    named = {"loop": "a shell loop over the command", "1 proc": "one process", "2 proc": "two"}
+    named = {
+        "loop": "a shell loop over the command",
+        "one process, turn": "one process",
+        "one process, half": "one process on one of the two cores",
+        "two processes": "two processes",
+    }
     rows = []
     for start, text in named.items():
         turns = [part for name, part in result.items() if name.startswith(start)]
+        if not turns:
+            continue
         values = [[number(turn.get(key, ""), 2) for turn in turns] for key in keys]
         rows.append((text, turns[0]["clips"], *(", ".join(filter(None, v)) for v in values)))
     head = "", "clips", "clips a second, turn by turn", "warm", "processor seconds a clip"

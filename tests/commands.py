@@ -6,7 +6,6 @@ import runpy
 import subprocess
 import sys
 import tempfile
-from multiprocessing import forkserver
 from pathlib import Path
 
 from stgan_jax.util import children
@@ -27,8 +26,7 @@ _NEEDED = (
 
 def prepare():
     """Begins to import what all processes of this session need."""
-    children.context(*_NEEDED)
-    forkserver.ensure_running()
+    children.prepare(*_NEEDED)
 
 
 def run(script, *arguments, timeout=300):

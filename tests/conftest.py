@@ -1,14 +1,14 @@
 """For every test: no silent broadcasting, shapes and types of signatures checked as they run,
 and two fake CPU devices, so that nothing rests on there being one. Most programs run a few times,
-so they are compiled in a hurry. What is compiled is kept for the session, for all its workers and
-the commands that they start.
+so they are compiled in a hurry. What is compiled is kept in .pytest_cache, for all workers, the
+commands that they start, and the next session; the key holds the program, the versions and the
+processor. It begins anew when it has become too large.
 """
 
-import atexit
 import fcntl
 import os
 import shutil
-import tempfile
+from pathlib import Path
 
 os.environ["XLA_FLAGS"] = (
     "--xla_force_host_platform_device_count=2 --xla_cpu_use_fusion_emitters=false "
@@ -17,9 +17,10 @@ os.environ["XLA_FLAGS"] = (
 )
 os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
 if "PYTEST_XDIST_WORKER" not in os.environ:
-    cache = tempfile.mkdtemp(prefix="stgan_jax-compiled-")
-    atexit.register(shutil.rmtree, cache, ignore_errors=True)
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = cache
+    cache = Path(__file__).parents[1] / ".pytest_cache" / "compiled"
+    if sum(path.stat().st_size for path in cache.glob("*")) > 2**30:
+        shutil.rmtree(cache, ignore_errors=True)
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(cache)
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 
 # While the hook loads a module, it compiles anew what that imports, unless it is there.

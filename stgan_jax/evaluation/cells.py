@@ -13,6 +13,7 @@ from stgan_jax.evaluation.walks import Walks
 from stgan_jax.methods import baselines, catalog, peers
 from stgan_jax.methods.api import Anonymizer
 from stgan_jax.methods.baselines import Unprotected
+from stgan_jax.util import children
 
 Loaded = tuple[Sequence[Anonymizer], Walks, Instruments]
 
@@ -153,6 +154,8 @@ def fill(
     Raises:
       InputError: something cannot be computed.
     """
+    if not flags:
+        children.prepare("stgan_jax.util.quiet", __name__, "stgan_jax.util.engine")
     from stgan_jax.util import engine  # Apache Beam: only where several processes compute
 
     engine.check(flags)

@@ -1,10 +1,11 @@
 """How this package starts processes of its own."""
 
 import multiprocessing
-from multiprocessing.context import BaseContext
+from multiprocessing import forkserver
+from multiprocessing.context import ForkServerContext, SpawnContext
 
 
-def context(*modules: str) -> BaseContext:
+def context(*modules: str) -> ForkServerContext | SpawnContext:
     """Processes that start in a tenth of a second, and without this one's threads.
 
     JAX and TensorFlow have threads, which do not survive a fork. So children are forked off a
@@ -19,3 +20,9 @@ def context(*modules: str) -> BaseContext:
     if modules:
         server.set_forkserver_preload(list(modules))
     return server
+
+
+def prepare(*modules: str) -> None:
+    """Begins to import, in the server, what children need, while this process does other work."""
+    if isinstance(context(*modules), ForkServerContext):
+        forkserver.ensure_running()

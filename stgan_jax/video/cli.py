@@ -20,6 +20,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from stgan_jax.util import children
 from stgan_jax.util.errors import InputError, local_words, numbers, one_sentence
 
 
@@ -195,6 +196,8 @@ def archive(arguments: Sequence[str] | None = None) -> None:
         words = _words([word if "://" in word else local_words([word])[0] for word in argv])
         values, of_beam = _archive_parser().parse_known_intermixed_args(words)
         _check_jobs(values.jobs)
+        if values.runner == "DirectRunner":
+            children.prepare("stgan_jax.util.quiet", "stgan_jax.video.archive.worker")
         options = _clip_options(values)
         logging.getLogger().setLevel(logging.CRITICAL)  # what goes wrong is said once
         from stgan_jax.util.engine import Runner
@@ -221,6 +224,8 @@ def _begun(arguments: Sequence[str] | None) -> Sequence[str]:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # nothing is left half-written
+    # As much of a GPU's memory as is needed: processes of a dataset may share one.
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     return sys.argv[1:] if arguments is None else arguments
 
 
@@ -304,8 +309,6 @@ def _clip_options(values: argparse.Namespace) -> Any:
 
 
 def _device(name: str) -> Any:
-    # As much of a GPU's memory as is needed: processes of a dataset may share one.
-    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     import jax
 
     if name == "auto":

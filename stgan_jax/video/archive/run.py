@@ -101,7 +101,9 @@ def _rows(order: Order, todo: Sequence[Task], runner: Runner, folder: str) -> li
                 rows += itertools.chain(*engine.run(make, alone, runner._replace(jobs=1), folder))
                 todo = [task for task in todo if task not in suspects]
             if todo:
-                rows += itertools.chain(*engine.run(make, [tasks.bundles(todo)], runner, folder))
+                parts = tasks.bundles(todo)
+                several = runner._replace(jobs=min(runner.jobs, len(parts)), share=True)
+                rows += itertools.chain(*engine.run(make, [parts], several, folder))
             return rows
         except BrokenExecutor:
             suspects = [task for task in todo if order.run in _content(task.lock(order.locks))]

@@ -59,6 +59,7 @@ class Worker:
     def __init__(self, order: Order):
         """Loads the model, onto a device that no other worker of this machine has taken."""
         self._order = order
+        _keep_compiled()
         platform = order.platform or walks.platform_name()
         _take_device(platform)
         model = catalog.load(order.checkpoint).with_options(**order.options.of_model)
@@ -116,6 +117,13 @@ class Worker:
         if error:
             raise InputError(error)
         return {"frames": frames}
+
+
+def _keep_compiled() -> None:
+    """Takes what an earlier process has compiled, unless the user keeps that elsewhere."""
+    if getattr(jax.config, "jax_compilation_cache_dir") is None:  # noqa: B009 (its stub lacks it)
+        jax.config.update("jax_compilation_cache_dir", os.fspath(files.cache("compiled")))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.05)
 
 
 def _take_device(platform: str) -> None:

@@ -328,6 +328,12 @@ def test_flags_of_nobody_are_refused():
         engine.check(["--flik_master=x"])
 
 
+def begun(pid):
+    """The processes that a process has begun."""
+    paths = Path(f"/proc/{pid}/task").glob("*/children")
+    return [child for path in paths for child in path.read_text().split()]
+
+
 @pytest.mark.processes
 def test_killed_beside_another_call_everything_is_done_once(clip, tmp_path):
     """Two calls share the clips; one, of two processes, is killed; the other does the rest."""
@@ -339,16 +345,17 @@ def test_killed_beside_another_call_everything_is_done_once(clip, tmp_path):
     command = [sys.executable, "launch/archive.py", folder, out, "--people=difference"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     logs = [tmp_path / "killed", tmp_path / "other"]
-    running = []
-    for log, jobs in zip(logs, (2, 1), strict=True):
+
+    def start(log, jobs):
         with log.open("w") as file:
             words = [*command, f"--jobs={jobs}"]
-            running.append(subprocess.Popen(words, cwd=ROOT, env=environment, stderr=file))
-    killed, other = running
-    workers = set()
-    while sum(1 for _ in out.glob("*_report.json")) < 4:
-        begun = Path(f"/proc/{killed.pid}/task").glob("*/children")
-        workers |= {pid for path in begun for pid in path.read_text().split()}
+            return subprocess.Popen(words, cwd=ROOT, env=environment, stderr=file)
+
+    killed, other, workers = start(logs[0], 2), None, set()
+    while logs[0].read_text().count("frames in") < 4:
+        workers |= {pid for server in begun(killed.pid) for pid in begun(server)}
+        if len(workers) == 2 and other is None:  # so that neither comes much later to the clips
+            other = start(logs[1], 1)
         assert killed.poll() is None, logs[0].read_text()
         time.sleep(0.01)
     killed.kill()
