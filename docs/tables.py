@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import figures
+import speeds
 from figures import table
 
 import stgan_jax
@@ -135,6 +136,7 @@ TABLES: dict[str, Callable[[], str]] = {
     **{f"settings-{kind}": partial(kind_table, kind) for kind in kinds()},
     **{f"modules-{folder}": partial(modules, folder) for folder in FOLDERS},
     **figures.TABLES,
+    **speeds.TABLES,
 }
 
 
