@@ -57,6 +57,9 @@ def roofline_table() -> str:
         if (part := report["parts"].get("roofline")) is None:
             continue
         rates = part["rates"]
+        products, copies = rates["flops_per_second"] / 1e9, rates["bytes_per_second"] / 1e9
+        rates_of_it = f"{name}: products {products:,.0f} GFLOP/s, copies {copies:,.0f} GB/s"
+        rows.append([rates_of_it, "", "", "", "", ""])
         rows += [
             [
                 piece, f"{x['flops'] / 1e9:.3f}", f"{x['bytes'] / 1e6:.1f}",
@@ -64,9 +67,6 @@ def roofline_table() -> str:
             ]
             for piece, x in part["pieces"].items()
         ]  # fmt: skip
-        products, copies = rates["flops_per_second"] / 1e9, rates["bytes_per_second"] / 1e9
-        rates_of_it = f"{name}: products {products:,.0f} GFLOP/s, copies {copies:,.0f} GB/s"
-        rows.append([rates_of_it, "", "", "", "", ""])
     return table(("piece", "GFLOP", "MB", "floor, ms", "measured, ms", "distance"), rows)
 
 
