@@ -8,11 +8,17 @@ such device has to be in the machine. Memory is that compiler's. Operations and 
 (`counts`), of networks for videos those of the program. The floor is the longer of both at the
 maker's rates (`training.plan.DEVICES`). Where a compiler is not installed, memory is that of a
 compilation for this machine's CPU, and the table says so.
+
+A program takes a minute or more. FILE.json is written after each one; the same command again takes
+over what is in it if versions, --frames and --convolution are the same, so remove it after a change
+of the code. How many lanes fit is reckoned from what the last two numbers of them take.
 """
 
 import functools
+import json
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")  # nothing runs but what makes shapes
@@ -38,6 +44,8 @@ from stgan_jax.training.state import inference_params
 from stgan_jax.util import errors, files
 from stgan_jax.util.errors import InputError, numbers
 
+# What a stored entry must have been compiled by, to stand beside new ones.
+_SAME = ("jax", "libtpu", "jax-cuda13-pjrt", "convolution", "frames")
 _NAMES = {"H100": "H100", "H200": "H200", "v5e": "TPU v5e", "v6e": "TPU v6e"}
 _DEVICES = flags.DEFINE_list("devices", list(_NAMES), f"Of {', '.join(_NAMES)}.")
 _BATCHES = flags.DEFINE_list("batches", [str(2**i) for i in range(10)], "Sequences a step.")
@@ -88,28 +96,56 @@ def main():
         "sweep": [sweep(count) for count in numbers("--lanes", _LANES.value)],
         "videos": videos(),
     }
-    if flags.FLAGS.out:
-        files.check_output(flags.FLAGS.out)
-    devices: dict[str, Any] = {}
+    found = {"convolution": _CONVOLUTION.value, "frames": _FRAMES.value, "devices": {}}
+    devices = found["devices"] = earlier({**timing.machine(), **found})
     for name in _DEVICES.value:
         device = next(each for each in plan.DEVICES if each.name == _NAMES[name])
         sharding, compiler = described(name, device)
-        every = tqdm([(part, one) for part in parts for one in parts[part]], name, unit="program")
-        shown: dict[str, Any] = {"compiler": compiler} | {part: [] for part in parts}
-        for part, one in every:
+        if devices.get(device.name, {}).get("compiler") != compiler:
+            devices[device.name] = {"compiler": compiler} | {part: [] for part in parts}
+        shown = devices[device.name]
+        every = [(part, one) for part in parts for one in parts[part]]
+        for part, one in tqdm(every, name, unit="program"):
+            if one.of in [each["of"] for each in shown[part]]:
+                continue
             shown[part].append({"of": one.of, **entry(one, sharding, device)})
-        devices[device.name] = shown
+            if part != "videos":
+                shown[part].sort(key=lambda each: each["of"])
+            shown["lanes_fit"] = lanes_fit(shown["sweep"], device)
+            if flags.FLAGS.out:
+                with files.replacing(Path(flags.FLAGS.out)) as beside:
+                    beside.write_text(json.dumps({"machine": timing.machine(), **found}, indent=2))
         print(f"{device.name}, memory by {compiler}\n{table(shown)}", flush=True)
-    timing.report(
-        {"convolution": _CONVOLUTION.value, "frames": _FRAMES.value, "devices": devices}, {}
-    )
+    timing.report(found, {})
+
+
+def earlier(now: dict[str, Any]) -> dict[str, Any]:
+    """The devices in --out as far as they were compiled; none if that was by other means."""
+    path = flags.FLAGS.out
+    if not path or not Path(path).exists():
+        return {}
+    then = json.loads(Path(path).read_text())
+    about = {**then, **then["machine"]}
+    return then["devices"] if all(about.get(key) == now.get(key) for key in _SAME) else {}
+
+
+def lanes_fit(sweep: list[dict[str, Any]], device: plan.Device) -> int | None:
+    """Lanes that a device has memory for, by the growth between the last two that it has it for."""
+    having = [one for one in sweep if one.get("fits")]
+    taken = [(one["of"], one["argument_bytes"] + one["temporary_bytes"]) for one in having]
+    if len(taken) < 2:
+        return None
+    (few, less), (lanes, more) = taken[-2:]
+    return lanes + int((plan.SHARE * device.memory - more) * (lanes - few) / (more - less))
 
 
 def described(name: str, device: plan.Device) -> tuple[Any, str]:
     """Where a description's arrays are, and whose compiler this is; the CPU's for want of it."""
     try:
         if name.startswith("v"):
-            where = topologies.get_topology_desc(platform="tpu", topology_name=f"{name}:1x1")
+            where = topologies.get_topology_desc(
+                f"{name}:1x1", "tpu", chips_per_host_bounds=(1, 1, 1)
+            )
         else:
             config = _HOPPER.format(
                 bandwidth=int(device.bandwidth), memory=device.memory, kind=device.kind

@@ -8,6 +8,7 @@ On CPUs the processor time of all threads is measured as well: other work change
 import json
 import os
 import platform
+import re
 import resource
 import shutil
 import statistics
@@ -24,6 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 from absl import app, flags
 
+from stgan_jax.training import parallel
 from stgan_jax.util import files
 from stgan_jax.util.errors import InputError, one_sentence, parse_flags
 
@@ -42,7 +44,7 @@ def define_flags(runs: int = 10) -> None:
     """Defines the flags that every benchmark has."""
     flags.DEFINE_integer("runs", runs, "Timed turns; their median counts.", lower_bound=1)
     flags.DEFINE_string("out", None, "JSON file to write.")
-    flags.DEFINE_string("check", None, "JSON file of an earlier --out: fail if a ratio fell.")
+    flags.DEFINE_string("check", None, "An earlier --out, or results/speed: fail if a ratio fell.")
     flags.DEFINE_float("tolerance", 0.25, "How much of a ratio --check lets go.", 0.0, 1.0)
 
 
@@ -62,7 +64,7 @@ def run(main: Callable[[], None]) -> None:
 
 
 def compiled(function: Callable, *arguments, **fixed) -> tuple[Callable, dict[str, Any]]:
-    """Compiles a pure or jitted function for its arguments.
+    """Compiles a pure or jitted function for its arguments, as a training compiles its step.
 
     Returns:
       the program, and what it took: `compile_seconds`, and `temporary_bytes`, the memory beyond
@@ -70,7 +72,7 @@ def compiled(function: Callable, *arguments, **fixed) -> tuple[Callable, dict[st
     """
     started = time.perf_counter()
     staged = function if hasattr(function, "lower") else jax.jit(function, **fixed)
-    program = staged.lower(*arguments).compile()
+    program = staged.lower(*arguments).compile(parallel.compiler_options())
     about: dict[str, Any] = {"compile_seconds": time.perf_counter() - started}
     memory = program.memory_analysis()
     return program, about | ({"temporary_bytes": memory.temp_size_in_bytes} if memory else {})
@@ -208,7 +210,7 @@ def machine() -> dict[str, Any]:
     """Device, cores, load and versions that figures are measured on."""
     device = jax.devices()[0]
     versions = {}
-    for name in ("jax", "jaxlib", "flax", "numpy", "torch"):
+    for name in ("jax", "jaxlib", "flax", "numpy", "torch", "libtpu", "jax-cuda13-pjrt"):
         try:
             versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
@@ -266,19 +268,54 @@ def report(results: Mapping[str, Any], ratios: Mapping[str, float]) -> None:
     if values.out:
         Path(values.out).write_text(text + "\n")
     if values.check:
-        fallen = check(whole, stored(values.check), values.tolerance)
+        fallen = check(whole, like(whole, stored(values.check)), values.tolerance)
         if fallen:
             sys.exit(f"error: slower than in {values.check}: {fallen}")
 
 
+def kind(about: Mapping[str, Any]) -> str:
+    """A `machine`'s kind of device, of CPUs the processor and how many cores, as a file's name."""
+    name = about["device"]
+    if name == "cpu":
+        name = f"{about['cpu']} {about['cores']} cores"
+    return re.sub("[^a-z0-9]+", "_", name.lower()).strip("_")
+
+
 def stored(path: str) -> dict[str, Any]:
-    """Reads the --out of an earlier run. Raises `InputError` if the file is none."""
+    """Reads an --out of an earlier run, or a report of run.py; of a folder that of this `kind`.
+
+    Raises:
+      InputError: the file is none, or the folder has none of this kind of device.
+    """
+    file = Path(path)
+    if file.is_dir():
+        file /= f"{kind(machine())}.json"
+        if not file.exists():
+            raise InputError(f"{path}: no record of this kind of device, {file.name}")
     try:
-        values = json.loads(Path(path).read_text())
-        values["ratios"], values["machine"]["device"]
+        values = json.loads(file.read_text())
+        values["machine"]["device"], values["parts" if "parts" in values else "ratios"]
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: not what --out of a benchmark writes") from error
+        raise InputError(f"{file}: not what --out of a benchmark writes") from error
     return values
+
+
+def like(now: Mapping[str, Any], then: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The part of a report that measured the most of this run's ratios, and none besides.
+
+    Raises:
+      InputError: no part did.
+    """
+    if "parts" not in then:
+        return then
+    parts = [
+        part
+        for part in then["parts"].values()
+        if part["ratios"] and part["ratios"].keys() <= now["ratios"].keys()
+    ]
+    if not parts:
+        raise InputError("--check: no part of the report has these ratios; run with its flags")
+    return max(parts, key=lambda part: len(part["ratios"]))
 
 
 def check(now: Mapping[str, Any], then: Mapping[str, Any], tolerance: float) -> str:

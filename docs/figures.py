@@ -176,27 +176,6 @@ def pose_table() -> str:
     return table(("walks", "hip, degrees", "knee, degrees", "view, degrees"), rows)
 
 
-def step_time_table() -> str:
-    """The ST-GAN step beside its peers."""
-    stored = _result("cpu_2_cores_step_time.json")
-    names = {
-        "ours": "ours", "torch": "PyTorch, eager", "torch_compile": "PyTorch, `torch.compile`",
-        "flax": "straightforward Flax",
-    }  # fmt: skip
-    ours, rows = stored["seconds"]["ours"], []
-    for name, title in names.items():
-        one, memory = stored["seconds"][name], stored["compiled"].get(name)
-        rows.append([
-            title, f"{one['median']:.3f} ({one['least']:.3f} to {one['most']:.3f})",
-            f"{one['processor']:.2f}",
-            f"{memory['temporary_bytes'] / 1e6:.0f} MB" if memory else "",
-            f"{one['median'] / ours['median']:.2f}", f"{one['processor'] / ours['processor']:.2f}",
-        ])  # fmt: skip
-    head = ("", "seconds, median (least to most)", "processor time", "temporary memory",
-            "/ ours", "/ ours, processor time")  # fmt: skip
-    return table(head, rows)
-
-
 def by_recognizer(attack: str) -> str:
     """The columns of an attack in `stgan/curves.csv`."""
     return " / ".join(f"{attack} {recognizer}" for recognizer in RECOGNIZERS)
@@ -255,7 +234,7 @@ def hard_scenes() -> str:
 
 def moving_cameras() -> str:
     """What is behind people before a camera that moves, and how their feet stand."""
-    stored = _result("moving.json")
+    stored = measured("moving.json")
     rows = []
     for name, row in stored["scenes"].items():
         area = max((part["area"] for part in row["made_up"]), default=0.0)
@@ -271,7 +250,7 @@ def moving_cameras() -> str:
 
 def real_clips() -> str:
     """How people are found in real clips, beside what was counted by eye."""
-    clips = _result("footage.json")
+    clips = measured("footage.json")
     names = list(next(iter(clips.values())))
     return table(
         ["clip", *names], [[name, *(f"{row[n]:.4g}" for n in names)] for name, row in clips.items()]
@@ -280,7 +259,7 @@ def real_clips() -> str:
 
 def archive_table() -> str:
     """Rates of an archive by one process and by two, by turns, and of a shell loop."""
-    result = _result("archive.json")
+    result = measured("archive.json")
     keys = "clips_per_second", "warm_clips_per_second", "processor_seconds_per_clip"
     named = {
         "loop": "a shell loop over the command",
@@ -301,7 +280,7 @@ def archive_table() -> str:
 
 def review_table() -> str:
     """How long a reviewer waits."""
-    found = _result("review.json")
+    found = measured("review.json")
     waits, whole = found["seconds_after_a_decision"], found["whole_run_seconds"]
     names = {"hide": "a region that is never shown", "add": "an added person"}
     rows = [
@@ -322,28 +301,9 @@ def review_table() -> str:
     return table(("", "seconds", "of the whole run"), rows)
 
 
-def _result(name: str) -> dict:
+def measured(name: str) -> Any:
+    """A JSON file of benchmarks/results."""
     return json.loads((BENCHMARKS / "results" / name).read_text())
-
-
-def plan_table(part: str, head: str) -> str:
-    """What programs take on devices that were not there: `part` of results/plan.json."""
-    devices = _result("plan.json")["devices"]
-    least: dict[Any, str] = {}
-    cells: dict[tuple[Any, str], str] = {}
-    for name, device in devices.items():
-        for one in device[part]:
-            least[one["of"]] = f"{one['flops'] / 1e9:,.1f} GFLOP, {one['bytes'] / 1e6:,.0f} MB"
-            if one["temporary_bytes"] is None:
-                memory = "does not fit"
-            else:
-                sizes = (one[f"{kind}_bytes"] / 1e6 for kind in ("argument", "temporary"))
-                memory = " + ".join(f"{size:,.0f}" for size in sizes) + " MB"
-                memory += "" if one["fits"] else ", **too much**"
-            cells[one["of"], name] = f"{memory}; {1e3 * one['floor_seconds']:.3f} ms"
-    names = [name for name in devices if any(each == name for _, each in cells)]
-    rows = ((of, least[of], *(cells.get((of, name), "") for name in names)) for of in least)
-    return table((head, "work", *names), rows)
 
 
 TABLES: dict[str, Callable[[], str]] = {
@@ -367,8 +327,4 @@ TABLES: dict[str, Callable[[], str]] = {
     "stgan-ablation": partial(plain_table, "stgan/ablation.csv", _ABLATION),
     "linear-mix": partial(attacks_table, "linear_mix/privacy.csv", "linear mix 0.3"),
     "linear-mix-views": linear_mix_views,
-    "step-time": step_time_table,
-    "plan-step": partial(plan_table, "step", "batch"),
-    "plan-sweep": partial(plan_table, "sweep", "lanes, batch 8"),
-    "plan-videos": partial(plan_table, "videos", "network"),
 }

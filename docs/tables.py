@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import figures
+import speeds
 import yardstick
 from figures import table
 
@@ -137,6 +138,7 @@ TABLES: dict[str, Callable[[], str]] = {
     **{f"modules-{folder}": partial(modules, folder) for folder in FOLDERS},
     **figures.TABLES,
     **yardstick.TABLES,
+    **speeds.TABLES,
 }
 
 

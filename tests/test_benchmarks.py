@@ -224,6 +224,21 @@ def test_check_is_of_one_kind_of_processor():
         timing.check(now, then, 0.1)
 
 
+def test_a_folder_of_reports_is_checked_with_that_of_this_kind_of_device(tmp_path, monkeypatch):
+    machine = {"device": "cpu", "cpu": "AMD EPYC (R) 9", "cores": 2}
+    monkeypatch.setattr(timing, "machine", lambda: machine)
+    with pytest.raises(InputError, match=r"no record of this kind .* amd_epyc_r_9_2_cores.json"):
+        timing.stored(tmp_path)
+    few, many, other = ({"ratios": dict.fromkeys(names, 1.0)} for names in ("a", "ab", "abz"))
+    report = {"machine": machine, "parts": {"few": few, "many": many, "other": other}}
+    (tmp_path / "amd_epyc_r_9_2_cores.json").write_text(json.dumps(report))
+    found = timing.stored(tmp_path)
+    assert timing.like(figures(a=1.0, b=1.0, c=1.0), found) == many
+    assert timing.like(figures(a=1.0), found) == few
+    with pytest.raises(InputError, match="no part of the report"):
+        timing.like(figures(z=1.0), found)
+
+
 def part_of(**figures):
     return {"machine": {"device": "cpu", "cpu": "A <b>"}, "ratios": {}, **figures}
 

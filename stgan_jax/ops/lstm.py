@@ -96,9 +96,8 @@ def _projected(kernels: list[Float[Array, "D units"]], x: Float[Array, "N D"]):
 
 def _projected_backwards(kept, change):
     kernels, x = kept
-    each = jnp.split(change, len(kernels), 1)
-    # Here one product: a sum of four would write each of them, as large as x.
-    return [x.T @ part for part in each], change @ jnp.concatenate(kernels, 1).T
+    # One product each: x is read once, and a sum of four would write each of them, as large as x.
+    return jnp.split(x.T @ change, len(kernels), 1), change @ jnp.concatenate(kernels, 1).T
 
 
 _projected.defvjp(lambda *inputs: (_projected(*inputs), inputs), _projected_backwards)

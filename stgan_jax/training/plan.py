@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-_SHARE = 0.9  # of a device's memory, which is in pieces in the end
+SHARE = 0.9  # of a device's memory, which is in pieces in the end
 
 
 class Device(NamedTuple):
@@ -145,12 +145,12 @@ def memory_limit() -> int | None:
     stats = [device.memory_stats() or {} for device in jax.local_devices()]
     if not all("bytes_limit" in each for each in stats):
         return None
-    return int(_SHARE * min(each["bytes_limit"] for each in stats))
+    return int(SHARE * min(each["bytes_limit"] for each in stats))
 
 
 def fits(use: Memory | None, device: Device) -> bool:
     """Whether a program fits into a device's memory."""
-    return use is not None and use.total <= _SHARE * device.memory
+    return use is not None and use.total <= SHARE * device.memory
 
 
 def bytes_of(tree: Any) -> int:
