@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float, UInt8
 
 from stgan_jax.media import background, containers, segmentation, threads
 from stgan_jax.video.blanks import Blanks
-from stgan_jax.video.people import linking, networks, outlining, steady, tracking
+from stgan_jax.video.people import hiding, linking, networks, outlining, steady, tracking
 from stgan_jax.video.people.shelf import Shelf, Unions
 from stgan_jax.video.people.sightings import Sightings, Subject
 from stgan_jax.video.scene import emptying
@@ -326,7 +326,7 @@ class _Outlining:
                     unknown,
                     [self._tracks[n].clothes for n in who],
                 )
-            hide = outlining.hidden(people, little, image, scene) | unknown
+            hide = hiding.hidden(people, little, image, scene) | unknown
             return number, who, people, hide, moves & ~hide & 1
         except Exception as error:
             self._blanks.add(number, "outlining", error)
