@@ -14,7 +14,7 @@ Mask = UInt8[np.ndarray, "H W"]
 
 PRESENT = 0.5  # presence from which an outline is a person's
 
-_MARGIN = 0.15  # of the longer side of a box: how far an outline may reach beyond it
+MARGIN = 0.15  # of the longer side of a box: how far an outline may reach beyond it
 _INSIDE = 0.8  # share of an outline inside another one from which both are one person's
 _WHOLE = 0.7  # share of an outline that is not another's from which it is read
 _NEAR = 0.05  # overlap of boxes from which clothes decide whose a pixel is
@@ -157,7 +157,7 @@ def _person(
 
 def _window(box: Float[np.ndarray, "4"], size: tuple[int, int]) -> Int[np.ndarray, "4"]:
     """The part of a frame that may hold somebody: the box and a margin."""
-    margin = _MARGIN * max(box[2] - box[0], box[3] - box[1])
+    margin = MARGIN * max(box[2] - box[0], box[3] - box[1])
     edges = np.round(box + np.array([-margin, -margin, margin, margin])).astype(int)
     return np.clip(edges, 0, [size[0], size[1], size[0], size[1]])
 
