@@ -85,6 +85,19 @@ def test_who_comes_in_has_their_place_though_the_frame_cuts_them():
     np.testing.assert_allclose(way.places[:, [0, 2]], [[400, 200]] * len(middles))
 
 
+def test_who_comes_nearer_is_as_tall_as_at_that_moment_though_frames_are_missing():
+    sightings = Sightings(Shelf())
+    frames = np.array([*range(10), *range(10, 14), *range(30, 40)])
+    for t in frames.tolist():
+        left = -20 if 10 <= t < 14 else 100
+        box = np.array([200 - t, max(left, 0), 400 + t, left + 80])
+        sightings.add(t, Region(box, np.ones(box[2:] - box[:2], np.uint8)))
+    [way] = course.ways([sightings], [], SHAPE, None)
+    assert way.whole.sum() == 20
+    np.testing.assert_allclose(way.places[:, 0], 400 + frames)
+    np.testing.assert_allclose(way.places[:, 2], 200 + 2 * frames)
+
+
 def test_whose_feet_are_below_the_frame_is_as_tall_as_before():
     shelf = Shelf()
     sightings = walking(np.full(20, 300), shelf, bottom=470, height=300)

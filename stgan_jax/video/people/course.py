@@ -68,7 +68,7 @@ def ways(
         free = [not _is_hidden(box, others[n]) for n, box in zip(frames, boxes, strict=True)]
         known = np.array(free, bool) & (table[:, CLEAR] > 0)
         whole = known & ~cut.any(1)
-        places = _uncut(there, middle, cut, whole)
+        places = _uncut(frames, there, middle, cut, whole)
         if known.any():
             places = np.stack([np.interp(frames, frames[known], x[known]) for x in places.T], 1)
         out.append(Way(places, whole))
@@ -113,6 +113,7 @@ def _seen(
 
 
 def _uncut(
+    frames: Int[np.ndarray, " T"],
     boxes: Float[np.ndarray, "T 4"],
     middle: Float[np.ndarray, " T"],
     cut: Bool[np.ndarray, "T 4"],
@@ -121,6 +122,7 @@ def _uncut(
     """Places, see `Way`, as they would be in a wider frame: with the size of those that are whole.
 
     Args:
+      frames: numbers of the sightings' frames, of which some may be missing.
       boxes: of one person.
       middle: column of the centre of mass of what is inside the frame.
       cut: at which sides.
@@ -129,13 +131,12 @@ def _uncut(
     top, left, bottom, right = boxes.T
     height = bottom - top
     if whole.any():
-        at = np.arange(len(boxes))
-        tall = np.interp(at, at[whole], height[whole])
+        tall = np.interp(frames, frames[whole], height[whole])
         before, after = (
             tall * np.median((abs(middle - side) / height)[whole]) for side in (left, right)
         )
         aside = cut[:, 1] | cut[:, 3]  # a head or a foot may be outside
-        bottom = np.where(aside, np.interp(at, at[whole], bottom[whole]), bottom)
+        bottom = np.where(aside, np.interp(frames, frames[whole], bottom[whole]), bottom)
         bottom = np.where(cut[:, 2] & ~cut[:, 0] & ~aside, top + tall, bottom)
         height = np.where(cut.any(1), tall, height)
         middle = np.where(cut[:, 1] & ~cut[:, 3], right - after, middle)

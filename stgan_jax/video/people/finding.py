@@ -18,10 +18,10 @@ from jaxtyping import Bool, Float, UInt8
 
 from stgan_jax.media import background, containers, segmentation, threads
 from stgan_jax.video.blanks import Blanks
-from stgan_jax.video.people import linking, networks, outlining, steady, tracking
+from stgan_jax.video.people import hiding, linking, networks, outlining, steady, tracking
 from stgan_jax.video.people.shelf import Shelf, Unions
 from stgan_jax.video.people.sightings import Sightings, Subject
-from stgan_jax.video.scene import emptying
+from stgan_jax.video.scene import around, emptying
 from stgan_jax.video.source import ClipSource
 
 UNCLAIMED = "moves like a person, but is not recognised as one"
@@ -96,10 +96,10 @@ def find(
         beyond = max(1, round(_BEYOND * float(source.info.fps)))
         calm = np.zeros(source.shape, np.uint8)
         within = tracks, nets, shelf, len(first.stamps), beyond
-        behind: emptying.Emptied | emptying.Around
+        behind: emptying.Emptied | around.Around
         if first.camera is not None:
-            tracks = emptying.somebody(numbered, *within)
-            behind = emptying.Around(source, first.camera, tracks, nets, beyond)
+            tracks = emptying.somebody(numbered, tracks, nets, shelf, first.camera, beyond)
+            behind = around.Around(source, first.camera, tracks, nets, beyond)
         elif scene is None:
             behind = emptying.empty(numbered, *within)
         else:
@@ -272,7 +272,7 @@ class _Outlining:
         blanks: Blanks,
         shelf: Shelf,
         beyond: int,
-        behind: emptying.Emptied | emptying.Around,
+        behind: emptying.Emptied | around.Around,
         things: dict[int, Float[np.ndarray, "M 4"]],
     ):
         self._source, self._nets, self._blanks = source, nets, blanks
@@ -309,7 +309,7 @@ class _Outlining:
                     self.hidden.join(sighting.frame, outlining.grown(mask, _RIM))
         return subjects
 
-    def _outline(self, item: tuple[int, np.ndarray, emptying.Look]) -> tuple:
+    def _outline(self, item: tuple[int, np.ndarray, around.Look]) -> tuple:
         number, image, look = item
         try:
             if (view := look()) is None:
@@ -326,7 +326,7 @@ class _Outlining:
                     unknown,
                     [self._tracks[n].clothes for n in who],
                 )
-            hide = outlining.hidden(people, little, image, scene) | unknown
+            hide = hiding.hidden(people, little, image, scene) | unknown
             return number, who, people, hide, moves & ~hide & 1
         except Exception as error:
             self._blanks.add(number, "outlining", error)

@@ -1,4 +1,4 @@
-"""Outlining: the silhouettes of everybody in a frame, and what has to be hidden of them."""
+"""Outlining: the silhouettes of everybody in a frame, and what each has to hide."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -7,7 +7,6 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Float32, Int, UInt8
 
-from stgan_jax.media import background, segmentation
 from stgan_jax.media.segmentation import Box, Region
 from stgan_jax.video.people import apart, linking, networks
 
@@ -15,7 +14,7 @@ Mask = UInt8[np.ndarray, "H W"]
 
 PRESENT = 0.5  # presence from which an outline is a person's
 
-_MARGIN = 0.15  # of the longer side of a box: how far an outline may reach beyond it
+MARGIN = 0.15  # of the longer side of a box: how far an outline may reach beyond it
 _INSIDE = 0.8  # share of an outline inside another one from which both are one person's
 _WHOLE = 0.7  # share of an outline that is not another's from which it is read
 _NEAR = 0.05  # overlap of boxes from which clothes decide whose a pixel is
@@ -27,9 +26,6 @@ _RAISED = 0.25  # of the height: reach of a raised arm above a box
 _POSSIBLE = 0.3  # probability from which a pixel may be somebody's
 _TRUNK = 0.6  # of the height: how far up from a cut the whole box is taken
 _CUT = 0.04  # of the height: whose box ends so near to the frame's lower edge is cut by it
-_REACH = 0.35  # of the height: within it, what moves and touches somebody is hidden, too
-_SHADOW = 1.5  # of the height: within it, their shadow is
-_ASIDE = 0.1  # of the height: width of a mirror image beyond theirs, to either side
 # Joints between which BlazePose draws arms: shoulder, elbow, wrist, index finger.
 _ARMS = ((11, 13, 15, 19), (12, 14, 16, 20))
 _VISIBLE = 0.4  # least visibility of a joint that is used
@@ -130,7 +126,7 @@ def _outlined(
         differs = (own & moving[top:bottom, left:right]).sum() >= _DIFFERS * own.sum()
         whole = _BODY * (box[2] - box[0]) ** 2 if n in scores else _WHOLE * (bodies[n] > 0.5).sum()
         if own.any() and differs and own.sum() > whole:
-            clear[n] = _person(own, outline, box, windows[n], size[0])
+            clear[n] = _person(own, outline, box, windows[n], size)
             claimed[top:bottom, left:right] |= clear[n].hide
     people: list[Outlined | None] = []
     for n, (top, left, bottom, right) in enumerate(windows):
@@ -138,7 +134,7 @@ def _outlined(
         if n in clear:
             people.append(clear[n])
         elif rest.sum() > _LEFT * rest.size:
-            people.append(_person(rest, None, boxes[n], windows[n], size[0]))
+            people.append(_person(rest, None, boxes[n], windows[n], size))
             claimed[top:bottom, left:right] |= rest
         else:
             people.append(None)
@@ -151,65 +147,17 @@ def _person(
     outline: networks.Outline | None,
     box: Float[np.ndarray, "4"],
     window: np.ndarray,
-    bottom: int,
+    size: tuple[int, int],
 ) -> Outlined:
     """Somebody whose pixels in a window are known; clear if there is an outline."""
-    hide = _hidden(own, [] if outline is None else [outline], box, window, bottom)
+    hide = _hidden(own, [] if outline is None else [outline], box, window, size)
     joints = None if outline is None else outline.joints
     return Outlined(_trimmed(own, window), outline is not None, joints, hide, window)
 
 
-def hidden(
-    people: list[Outlined | None],
-    little: Mask,
-    frame: UInt8[np.ndarray, "H W 3"],
-    scene: background.EmptyScene,
-) -> Mask:
-    """1 where people have to be hidden in a frame.
-
-    Their outlines with a margin; what moves and touches them, no farther away than 0.35 of their
-    height, as parts that an outline lacks; their shadows; and what moves where the floor would
-    mirror them. Shadows and mirror images walk as people do.
-
-    Args:
-      people: from `outlined`.
-      little: from `outlined`.
-      frame: RGB.
-      scene: the empty scene in the light of the frame.
-    """
-    moving = segmentation.difference(frame, scene.empty, scene.threshold)
-    mask, mirrored = grown(little & moving, 2), np.zeros_like(little)
-    near, far = np.zeros_like(little), np.zeros_like(little)
-    for person in filter(None, people):
-        top, left, bottom, right = person.window
-        mask[top:bottom, left:right] |= person.hide
-        height = person.region.height
-        for zone, reach in ((near, _REACH), (far, _SHADOW)):
-            zone[_around(person.region.box, max(4, round(reach * height)))] = 1
-        bottom, side = int(person.region.box[2]), round(_ASIDE * height)
-        left, right = max(int(person.region.box[1]) - side, 0), int(person.region.box[3]) + side
-        mirrored[bottom : bottom + height, left:right] = 1
-    if not mask.any():
-        return mask
-    mask |= moving & mirrored
-    near |= far & segmentation.dimmed(frame, scene.empty)
-    wide = cv2.dilate(moving & near, np.ones((3, 3), np.uint8))  # edges hardly differ
-    pieces = cv2.connectedComponents(wide | mask)[1]
-    touching = np.unique(pieces[mask > 0])
-    return np.isin(pieces, touching).astype(np.uint8)
-
-
-def _around(box: Box, reach: int) -> tuple[slice, slice]:
-    top, left, bottom, right = (int(side) for side in box)
-    return (
-        slice(max(top - reach, 0), bottom + reach),
-        slice(max(left - reach, 0), right + reach),
-    )
-
-
 def _window(box: Float[np.ndarray, "4"], size: tuple[int, int]) -> Int[np.ndarray, "4"]:
     """The part of a frame that may hold somebody: the box and a margin."""
-    margin = _MARGIN * max(box[2] - box[0], box[3] - box[1])
+    margin = MARGIN * max(box[2] - box[0], box[3] - box[1])
     edges = np.round(box + np.array([-margin, -margin, margin, margin])).astype(int)
     return np.clip(edges, 0, [size[0], size[1], size[0], size[1]])
 
@@ -296,14 +244,16 @@ def _hidden(
     outlines: Sequence[networks.Outline],
     box: Float[np.ndarray, "4"],
     window: np.ndarray,
-    bottom: int,
+    size: tuple[int, int],
 ) -> UInt8[np.ndarray, "h w"]:
     """1 where somebody is hidden: their pixels without holes and notches, arms, and a margin."""
     height, width = (box[2:] - box[:2]).tolist()
+    if not outlines:
+        own = _to_sides(own, window, size)
     mask = cv2.morphologyEx(own, cv2.MORPH_CLOSE, _disc(0.08 * min(height, width)))
     pieces, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     cv2.drawContours(mask, pieces, -1, 1, cv2.FILLED)
-    if bottom - box[2] < _CUT * height:  # outlines of people whom the frame cuts lack their trunk
+    if size[0] - box[2] < _CUT * height:  # outlines of people whom the frame cuts lack their trunk
         row = box[2] - _TRUNK * height - window[0]
         left, right = np.round(box[[1, 3]] - window[1]).astype(int)
         mask[max(0, int(row)) :, max(0, left) : max(0, right)] = 1
@@ -316,6 +266,21 @@ def _hidden(
                 points = np.round(joints[:visible, 1::-1] - window[1::-1]).astype(np.int32)
                 cv2.polylines(mask, [points], False, 1, thick)
     return grown(mask, max(2.0, _RIM * height))
+
+
+def _to_sides(
+    own: UInt8[np.ndarray, "h w"], window: np.ndarray, size: tuple[int, int]
+) -> UInt8[np.ndarray, "h w"]:
+    """Somebody's pixels and, in their rows, all up to a side of the frame that cuts them.
+
+    What moves lacks what has the scene's colour; holes that are open to a side are no holes.
+    """
+    out = own
+    if window[1] <= 0 and own[:, :1].any():
+        out = np.maximum.accumulate(own[:, ::-1], axis=1)[:, ::-1]
+    if window[3] >= size[1] and own[:, -1:].any():
+        out = out | np.maximum.accumulate(own, axis=1)
+    return np.ascontiguousarray(out)
 
 
 def possible(
@@ -350,10 +315,11 @@ def possible(
         used = [outline for outline in outlines if outline.presence >= PRESENT]
         for outline in used:
             own |= _likely(outline, window) > _POSSIBLE
+    own = _to_sides(own, window, size)  # what leaves the frame may come in again beside
     mask = np.zeros(size, np.uint8)
     if own.size:
         top, left, bottom, right = window
-        mask[top:bottom, left:right] = _hidden(own, used, box, window, size[0])
+        mask[top:bottom, left:right] = _hidden(own, used, box, window, size)
     return mask, min(outline.presence for outline in outlines)
 
 

@@ -2,18 +2,19 @@
 
 import dataclasses
 import functools
+import math
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from stgan_jax.media import background, segmentation, threads
+from stgan_jax.media import background, path, segmentation, threads
 from stgan_jax.video.people import linking, masks, networks, outlining, steady
 from stgan_jax.video.people.shelf import Shelf, Slip
-from stgan_jax.video.scene import fill, moving
+from stgan_jax.video.scene import around, fill, moving, stirring
 from stgan_jax.video.source import ClipSource
 
 _ALONG = 0.8  # share of the clip in which somebody is who is there all along
@@ -26,15 +27,12 @@ _MOSTLY = 0.6  # share of somebody's outlines that are another's, from which the
 _TURNS = 5  # how often a restless place changes between differing from the scene and not,
 _RESTLESS = 0.2  # and that as a share of the samples; it must exceed both
 _LONG = 6  # times the frames for which people are looked for beyond, that a clip lasts at least
-_ENOUGH = 8  # samples in which somebody must be alone, to see whether they stir
-_NOISE = 16  # grey levels that are noise
 _STIRS = 0.002  # share of somebody's pixels that change at least; 0.02 to 0.25 in people
 _SEEN = 60  # height in pixels from which that can be seen
+_OFF = 0.5  # pixels of the picture in which a camera is followed: so far places may be off
+_OFTEN = 80  # times as far as that: height from which it can be seen all the same
 _RIM = 3  # pixels hidden around what moves
-_ABOUT = 0.15  # of the height: a margin around boxes that are all that is known
 _BORDER = 15  # pixels of an outline's border that may show the scene
-
-Look = Callable[[], moving.View | None]  # computes what is behind a frame's people
 
 
 class _Sample(NamedTuple):
@@ -72,70 +70,13 @@ class Emptied(NamedTuple):
         """How the camera moves; it does not."""
         return None
 
-    def views(self, source: ClipSource) -> Iterator[tuple[int, np.ndarray, Look]]:
+    def views(self, source: ClipSource) -> Iterator[tuple[int, np.ndarray, around.Look]]:
         """Number and picture of each frame of the clip, and what computes its empty scene."""
         light = background.Light(self.scene.empty, float(source.info.fps))
         for number, frame in enumerate(source.frames()):
             scene = dataclasses.replace(self.scene, empty=light.update(frame.image))
             view = functools.partial(moving.View, scene, self.unknown, self.unknown)
             yield number, frame.image, view
-
-
-class Around:
-    """What is behind people before a camera that moves, as far as their boxes tell who is where.
-
-    Attributes:
-      tracks: everybody's.
-      camera: how it moves.
-      restless: 1 where something moves all along; not known.
-      scene: the one empty scene; there is none.
-      judges: as of `Emptied`: what is passed at several depths only seems to move.
-    """
-
-    scene = None
-
-    def __init__(
-        self,
-        source: ClipSource,
-        camera: steady.Steady,
-        tracks: list[linking.BoxTrack],
-        nets: networks.Networks,
-        beyond: int,
-    ):
-        """Takes the clip, its camera, people, networks, and frames as of `empty`."""
-        self.camera, self.tracks, self._nets = camera, tracks, nets
-        self.restless = np.zeros(source.shape, np.uint8)
-        self.judges = not camera.way.travels
-        self._reaches = [track.reach(beyond, source.shape) for track in tracks]
-
-    def views(self, source: ClipSource) -> Iterator[tuple[int, np.ndarray, Look]]:
-        """As `Emptied.views`; the scene is None where that fails."""
-        around = moving.Surroundings(
-            source.frames, float(source.info.fps), self.camera.way, source.most, self._hidden
-        )
-        for number, frame, look in around.looks(source.frames()):
-            yield number, frame.image, functools.partial(self._look, number, look)
-
-    def _look(self, number: int, look: Look) -> moving.View | None:
-        view = look()
-        if view is None:  # the frame itself shows whether somebody is there
-            return None
-        return view._replace(unknown=view.unknown & self._hidden(number, None))
-
-    def _hidden(self, number: int, image: np.ndarray | None) -> UInt8[np.ndarray, "H W"]:
-        """1 where anybody may be in a frame; about where, without its picture."""
-        mask = np.zeros(self.restless.shape, np.uint8)
-        for track, reach in zip(self.tracks, self._reaches, strict=True):
-            if number in reach:
-                box = track.at(np.array([number]))[0]
-                if image is None:
-                    margin = _ABOUT * (box[2] - box[0]) * np.array([-1, -1, 1, 1])
-                    top, left, bottom, right = np.maximum(np.round(box + margin), 0).astype(int)
-                    mask[top:bottom, left:right] = 1
-                else:
-                    with self._nets.outliner() as outliner:
-                        mask |= outlining.possible(image, box, outliner, both=False)[0]
-        return mask
 
 
 def empty(
@@ -164,14 +105,14 @@ def somebody(
     tracks: list[linking.BoxTrack],
     nets: networks.Networks,
     shelf: Shelf,
-    frames: int,
+    camera: steady.Steady,
     beyond: int,
 ) -> list[linking.BoxTrack]:
     """The tracks that are somebody's, where there is no one empty scene, as the camera moves.
 
-    Arguments as of `empty`.
+    Arguments as of `empty`, and the camera, after the last frame.
     """
-    return _Emptying(tracks, nets, shelf, frames, beyond).somebody(samples)
+    return _Emptying(tracks, nets, shelf, len(camera.way.shots), beyond, camera).somebody(samples)
 
 
 class _Emptying:
@@ -182,8 +123,9 @@ class _Emptying:
         shelf: Shelf,
         frames: int,
         beyond: int,
+        camera: steady.Steady | None = None,
     ):
-        self.tracks = tracks
+        self.tracks, self._camera = tracks, camera
         self._nets, self._shelf, self._frames, self._beyond = nets, shelf, frames, beyond
 
     def run(self, samples: list[tuple[int, np.ndarray]]) -> Emptied:
@@ -221,7 +163,8 @@ class _Emptying:
         self._shape = samples[0][1].shape[:2]
         self._samples = [_Sample(number, image, {}, {}) for number, image in samples]
         list(threads.mapped(self._outline, self._samples, networks.WORKERS))
-        tracks = self._alive(self._certain())
+        pictures = {n for n in range(len(self.tracks)) if self._is_picture(n)}
+        tracks = self._alive(self._certain() - pictures)
         for track in tracks:
             self._learn_clothes(self.tracks.index(track), None)
         return tracks
@@ -276,28 +219,45 @@ class _Emptying:
     def _is_picture(self, n: int) -> bool:
         """Whether nothing of somebody changes by more than noise, while nobody is near.
 
-        Even who stands still stirs. If it is small or short, that cannot be seen.
+        Even who stands still stirs. If it is small or short, that cannot be seen. Before a camera
+        that turns or shakes, a little cannot be seen either: nobody of whom the detector was ever
+        certain is a picture, then, nor who is found whenever the place is free.
         """
-        track = self.tracks[n]
+        track, least, slack = self.tracks[n], _SEEN, 0
+        if self._camera is not None:
+            if self._camera.way.travels or max(track.scores) >= linking.CERTAIN:
+                return False
+            slack = math.ceil(_OFF / path.scale_of(self._shape))
+            least = max(least, slack * _OFTEN)
         if _moves(track) or self._frames < _LONG * self._beyond:
             return False
-        if np.median([box[2] - box[0] for box in track.boxes]) < _SEEN:
+        if np.median([box[2] - box[0] for box in track.boxes]) < least:
             return False
-        places = []
+        stirs = stirring.share(self._moments(n), slack)
+        return stirs is not None and stirs < _STIRS
+
+    def _moments(self, n: int) -> list[stirring.Glimpse]:
+        """All samples, where somebody is in them, and where others may be."""
+        out, track = [], self.tracks[n]
         for sample in self._samples:
+            own = None
             if sample.presences.get(n, 0.0) >= outlining.PRESENT:
-                place = self._shelf.get(sample.slips[n], self._shape) > 0
-                if not self._others(sample, n)[place].any():
-                    places.append(place)
-        common = np.all(places, axis=0) if len(places) >= _ENOUGH else np.zeros(1, bool)
-        if not common.any():
-            return False
-        # Also those in which it is not found: a picture is always there.
-        free = [s.image for s in self._samples if not self._others(s, n)[common].any()]
-        values = np.stack([image[common] for image in free]).astype(np.float32)
-        values *= values.mean() / np.maximum(values.mean((1, 2), keepdims=True), 1)  # one light
-        away = np.abs(values - np.median(values, axis=0)).max(-1)
-        return float((away > max(_NOISE, 4 * float(np.median(away)))).mean()) < _STIRS
+                own = self._shelf.get(sample.slips[n], self._shape)
+            found = min(abs(sample.number - frame) for frame in track.frames) <= self._beyond
+            out.append(stirring.Glimpse(sample.image, own, self._others(sample, n), found))
+        if self._camera is None:
+            return out
+        way = self._camera.way
+        here = track.frames[len(track.frames) // 2]
+        box = track.at(np.array([here]))[0]
+        margin = outlining.MARGIN * (box[2] - box[0])
+        top, left, bottom, right = np.rint(box + margin * np.array([-1, -1, 1, 1])).astype(int)
+        size, to = (right - left, bottom - top), np.array([[1, 0, -left], [0, 1, -top], [0, 0, 1]])
+        return [
+            one.moved(to @ way.between(sample.number, here), size)
+            for one, sample in zip(out, self._samples, strict=True)
+            if way.shots[sample.number] == way.shots[here]
+        ]
 
     def _is_double(self, n: int, alive: list[int]) -> bool:
         """Whether somebody's outlines are another's, and fit the other's boxes better."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from stgan_jax.media import background
-from stgan_jax.video.people import apart, networks, outlining
+from stgan_jax.video.people import apart, hiding, networks, outlining
 
 SIZE = (200, 300)
 FRAME = np.zeros((*SIZE, 3), np.uint8)
@@ -39,7 +39,7 @@ def hidden(people, moving=NOTHING, little=NOTHING, colour=(255, 255, 0)):
     empty = np.full((*SIZE, 3), 100, np.uint8)
     frame = np.where(moving[..., None] > 0, np.uint8(colour), empty)
     scene = background.EmptyScene(empty, np.full(SIZE, 20, np.uint8))
-    return outlining.hidden(people, little, frame, scene)
+    return hiding.hidden(people, little, frame, scene)
 
 
 def on(person):
@@ -142,6 +142,34 @@ def test_who_the_frame_cuts_is_hidden_down_to_its_edge():
     assert not hidden(people)[140:].any()
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_who_has_no_outline_is_hidden_up_to_the_side_that_cuts_them(turned):
+    """Hair of the wall's colour, open to the frame's side: the rest of the head moves."""
+    boxes, moving = [(50, 0, 150, 40)], NOTHING.copy()
+    moving[50:150, 0:40] = 1
+    moving[50:80, 0:30] = 0
+    if turned:
+        boxes, moving = [(50, 260, 150, 300)], np.ascontiguousarray(moving[:, ::-1])
+    (person,) = outlined(Fake((boxes[0], 0.9, 0.1)), boxes, moving)
+    hide = hidden([person])
+    hide = hide[:, ::-1] if turned else hide
+    assert hide[50:150, :40].all()
+    assert not hide[:, 50:].any()
+
+
+def test_a_limb_that_comes_into_the_frame_again_is_hidden():
+    """It leaves at the side; of somebody whom the side does not cut, none does."""
+    for left, comes in ((240, True), (200, False)):
+        boxes = [(50, left, 150, left + 60)]
+        people = outlined(Fake((boxes[0], 0.9, 0.9)), boxes)
+        moving = NOTHING.copy()
+        moving[25:35, 294:300] = 1
+        moving[0:10, 294:300] = 1  # farther away than 0.35 of the height
+        hide = hidden(people, moving)
+        assert hide[25:35, 294:300].all() == hide[25:35, 294:300].any() == comes
+        assert not hide[:10, 294:].any()
+
+
 def test_arms_are_hidden_by_their_joints():
     arm = np.array([[60, 70, 1], [50, 100, 1], [60, 108, 1], [62, 112, 0.1]], np.float32)
     boxes = [(50, 50, 150, 100)]
@@ -159,6 +187,23 @@ def test_a_person_who_may_be_there_is_their_outline_or_if_that_is_unsure_the_box
         assert found == presence
         assert least <= mask.sum() <= most
         assert mask[50:150, 60:80].all()
+
+
+def test_somebody_may_be_between_their_outline_and_the_side_that_cuts_them():
+    """A leg that leaves the frame, and a foot that comes in again, which the outline lacks."""
+    box = np.array([50.0, 250, 150, 300])
+    around, foot = np.s_[60:150, 260:300], np.s_[140:150, 290:300]
+
+    class Leg(Fake):
+        def __call__(self, frame, boxes):
+            outlines = super().__call__(frame, boxes)
+            outlines[0].probability[foot] = 0
+            return outlines
+
+    for right, cut in ((300, True), (270, False)):
+        outliner = Leg(((60, 260, 150, right), 0.9, 0.9))
+        mask, _ = outlining.possible(FRAME, box, outliner, both=False)
+        assert mask[around].all() == mask[foot].any() == cut
 
 
 def test_the_feet_of_somebody_behind_a_sign_are_hidden():

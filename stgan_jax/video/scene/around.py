@@ -1,0 +1,72 @@
+"""What is behind people before a camera that moves, while only their boxes are known."""
+
+import functools
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from jaxtyping import UInt8
+
+from stgan_jax.video.people import linking, networks, outlining, steady
+from stgan_jax.video.scene import moving
+from stgan_jax.video.source import ClipSource
+
+Look = Callable[[], moving.View | None]  # computes what is behind a frame's people
+
+_ABOUT = 0.15  # of the height: a margin around boxes that are all that is known
+
+
+class Around:
+    """What is behind people as far as their boxes tell who is where.
+
+    Attributes:
+      tracks: everybody's.
+      camera: how it moves.
+      restless: 1 where something moves all along; not known.
+      scene: the one empty scene; there is none.
+      judges: as of `emptying.Emptied`: what is passed at several depths only seems to move.
+    """
+
+    scene = None
+
+    def __init__(
+        self,
+        source: ClipSource,
+        camera: steady.Steady,
+        tracks: list[linking.BoxTrack],
+        nets: networks.Networks,
+        beyond: int,
+    ):
+        """Takes the clip, its camera, people, networks, and frames as of `emptying.empty`."""
+        self.camera, self.tracks, self._nets = camera, tracks, nets
+        self.restless = np.zeros(source.shape, np.uint8)
+        self.judges = not camera.way.travels
+        self._reaches = [track.reach(beyond, source.shape) for track in tracks]
+
+    def views(self, source: ClipSource) -> Iterator[tuple[int, np.ndarray, Look]]:
+        """As `emptying.Emptied.views`; the scene is None where that fails."""
+        around = moving.Surroundings(
+            source.frames, float(source.info.fps), self.camera.way, source.most, self._hidden
+        )
+        for number, frame, look in around.looks(source.frames()):
+            yield number, frame.image, functools.partial(self._look, number, look)
+
+    def _look(self, number: int, look: Look) -> moving.View | None:
+        view = look()
+        if view is None:  # the frame itself shows whether somebody is there
+            return None
+        return view._replace(unknown=view.unknown & self._hidden(number, None))
+
+    def _hidden(self, number: int, image: np.ndarray | None) -> UInt8[np.ndarray, "H W"]:
+        """1 where anybody may be in a frame; about where, without its picture."""
+        mask = np.zeros(self.restless.shape, np.uint8)
+        for track, reach in zip(self.tracks, self._reaches, strict=True):
+            if number in reach:
+                box = track.at(np.array([number]))[0]
+                if image is None:
+                    margin = _ABOUT * (box[2] - box[0]) * np.array([-1, -1, 1, 1])
+                    top, left, bottom, right = np.maximum(np.round(box + margin), 0).astype(int)
+                    mask[top:bottom, left:right] = 1
+                else:
+                    with self._nets.outliner() as outliner:
+                        mask |= outlining.possible(image, box, outliner, both=False)[0]
+        return mask
