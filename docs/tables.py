@@ -156,7 +156,7 @@ def main() -> int:
             head, _, rest = text.partition(begin)
             text = f"{head}{begin}\n{TABLES[name]()}\n{end}{rest.partition(end)[2]}"
         if text != before:
-            stale.append(os.fspath(page.relative_to(DOCS)))
+            stale.append(os.fspath(page.relative_to(DOCS.parent)))
             if not check:
                 page.write_text(text)
     if missing := sorted(TABLES.keys() - used):
