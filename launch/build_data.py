@@ -21,13 +21,14 @@ _DATASET = flags.DEFINE_string(
 )
 _DATA_DIR = flags.DEFINE_string("data_dir", "data", "Folder for built datasets.")
 _SOURCE = flags.DEFINE_string("source", None, "casia_b: the folder that holds your copy.")
+_BEAM = flags.DEFINE_list("beam", [], "Apache Beam's flags: subjects by --runner=...,...")
 
 
 def main(_):
     with one_sentence():
         from stgan_jax.data.datasets import built  # slow to load
 
-        metadata = built.build(_DATASET.value, _DATA_DIR.value, _SOURCE.value)
+        metadata = built.build(_DATASET.value, _DATA_DIR.value, _SOURCE.value, _BEAM.value)
     sequences = [entry for split in metadata["sequences"].values() for entry in split]
     conditions = Counter(name.split("-")[1] for name, *_ in sequences)
     print(

@@ -38,6 +38,24 @@ def demo(tmp_path_factory):
         return folder, built.build("synthetic_walkers/demo", folder)
 
 
+@pytest.mark.processes
+def test_a_build_by_beam_holds_the_same_examples(tmp_path, monkeypatch):
+    monkeypatch.setattr(config_of("demo"), "people", range(1, 3))
+    monkeypatch.setattr(config_of("demo"), "views", (90,))
+    about = {}
+    for name, flags in (("plain", ()), ("beam", ("--runner=DirectRunner",))):
+        about[name] = built.build("synthetic_walkers/demo", tmp_path / name, beam=flags)
+    assert about["plain"] == about["beam"]
+    plain, beam = (built.Sequences("synthetic_walkers/demo", tmp_path / n, [1, 2]) for n in about)
+    assert [walk.name for walk in beam.walks] == [*synthetic_walkers.WALKS] * 2
+    for i in range(20):
+        assert plain._raw[plain._chosen[i]] == beam._raw[beam._chosen[i]]
+    assert not list(tmp_path.rglob("*parts*"))
+    with pytest.raises(InputError, match="--runer: neither"):
+        built.build("synthetic_walkers/demo", tmp_path / "no", beam=["--runer=x"])
+    assert not (tmp_path / "no").exists()
+
+
 def config_of(name):
     return next(c for c in synthetic_walkers.SyntheticWalkers.BUILDER_CONFIGS if c.name == name)
 

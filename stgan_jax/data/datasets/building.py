@@ -1,6 +1,7 @@
 """Base of the TFDS builders: a file a subject first, on all cores; then TFDS writes them out."""
 
 import contextlib
+import functools
 import io
 import itertools
 import json
@@ -35,6 +36,7 @@ class SequenceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True): 
     """
 
     origin = ""  # where the sequences come from, if the dataset's name does not say it
+    beam: tuple[str, ...] = ()  # flags of Apache Beam, by which subjects are read; none without
 
     @property
     def kind(self) -> records.Kind:
@@ -107,6 +109,14 @@ class SequenceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True): 
         if not missing:
             return
         workers = min(os.cpu_count() or 1, len(missing))
+        if self.beam:
+            from stgan_jax.util import engine  # Apache Beam
+
+            runner = engine.Runner.of_flags(workers, self.beam)
+            make = functools.partial(_PartMaker, self.reader(), self.kind)
+            parts = [(subject, str(self._part(subject))) for subject in missing]
+            engine.run(make, [parts], runner, str(self._parts / "rows"))
+            return
         with ProcessPoolExecutor(workers, children.context(__name__)) as pool:
             jobs = pool.map(
                 _make_part,
@@ -173,6 +183,16 @@ def _make_part(read: Callable[[int], Subject], kind: records.Kind, subject: int,
     arrays[_SUMMARY] = np.array(json.dumps(summary))
     with files.replacing(path) as beside:
         np.savez_compressed(beside, **arrays)
+
+
+class _PartMaker:
+    """Makes parts by Apache Beam, in whatever process."""
+
+    def __init__(self, read: Callable[[int], Subject], kind: records.Kind):
+        self._read, self._kind = read, kind
+
+    def __call__(self, part: tuple[int, str]) -> None:
+        _make_part(self._read, self._kind, *part)
 
 
 def _packed(name: str, value: Any) -> dict[str, np.ndarray]:

@@ -26,7 +26,10 @@ NAMES = (
 
 
 def build(
-    dataset: str, data_dir: str | os.PathLike, source: str | os.PathLike | None = None
+    dataset: str,
+    data_dir: str | os.PathLike,
+    source: str | os.PathLike | None = None,
+    beam: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Builds a dataset, or goes on with an interrupted build, and shows progress.
 
@@ -34,6 +37,8 @@ def build(
       dataset: one of `NAMES`.
       data_dir: folder for built datasets, created if it does not exist.
       source: casia_b: where the user's copy lies, see `casia_b.open_source`.
+      beam: flags of Apache Beam, by which subjects are then rendered or read, by this machine's
+        processes or, with --runner, by others that see both folders.
 
     Returns:
       what TFDS' metadata say: `sequences`, and for casia_b `dropped`, reason -> count.
@@ -50,6 +55,11 @@ def build(
         )
     source = None if source is None else files.local(source)
     builder = _builder(dataset, data_dir, source)
+    if beam:
+        from stgan_jax.util import engine  # Apache Beam
+
+        engine.check(beam)
+    builder.beam = tuple(beam)
     builder.prepare()
     return dict(builder.info.metadata)
 
