@@ -108,7 +108,7 @@ def roofline_rows(pieces: Mapping[str, Any]) -> list[tuple[str, ...]]:
 def peers(reports: Sequence[tuple[str, Report]]) -> Iterable[str]:
     """Peers' times over ours, with 95 % intervals."""
     figure, (axis,) = _figure(1, 7.0, 3.6)
-    rows = []
+    rows, ticks = [], {}
     for number, (name, report) in enumerate(reports):
         part = report["parts"]["peers"]
         for place, row in enumerate(ratio_rows(part)):
@@ -119,9 +119,10 @@ def peers(reports: Sequence[tuple[str, Report]]) -> Iterable[str]:
             error = [[max(value - low, 0)], [max(high - value, 0)]]
             where = place + 0.8 * number / len(reports)
             axis.barh(where, value, 0.7 / len(reports), color=f"C{number}", label=label, xerr=error)
-            axis.text(0.02, where, peer, fontsize=8, va="center")
+            ticks[where] = peer
     axis.axvline(1.0, color="black", lw=1)
-    axis.set(xlabel="seconds a step / ours", yticks=[])
+    axis.set(xlabel="seconds a step / ours")
+    axis.set_yticks(list(ticks), list(ticks.values()))
     axis.legend(fontsize=8)
     yield _image("peers", figure)
     yield _table(
@@ -152,7 +153,8 @@ def ways(reports: Sequence[tuple[str, Report]]) -> Iterable[str]:
                 chosen = figures["ways"]
                 rows += [(name, chosen["convolution"], *row) for row in ratio_rows(figures)]
     head = ("machine", "ours", "way / ours", "ratio", "95 % interval", "seconds", "ours, seconds")
-    yield _table(head, rows)
+    if rows:
+        yield _table(head, rows)
     for name, report in reports:
         pieces = {
             part.split()[1].rstrip(","): figures["pieces"]
@@ -179,6 +181,9 @@ def scaling(reports: Sequence[tuple[str, Report]]) -> Iterable[str]:
         each = [part["by_batch"][str(batch)] for batch in batches]
         axes[0].loglog(batches, [x["seconds"]["median"] for x in each], "o-", label=name)
         axes[1].semilogx(batches, [x["sequences_per_second"] for x in each], "o-", label=name)
+        for axis in axes[:2]:
+            axis.set_xticks(batches, map(str, batches))
+            axis.set_xticks([], minor=True)
         rows += [
             (
                 name,
@@ -218,8 +223,15 @@ def sweep(reports: Sequence[tuple[str, Report]]) -> Iterable[str]:
 
 def _machines(reports: Sequence[Report], names: Sequence[str]) -> str:
     keys = list(dict.fromkeys(key for report in reports for key in report["machine"]))
-    rows = [(key, *(str(report["machine"].get(key, "")) for report in reports)) for key in keys]
+    rows = [(key, *(_text(report["machine"].get(key, "")) for report in reports)) for key in keys]
     return _table(("", *names), rows)
+
+
+def _text(value: Any) -> str:
+    """A value of `machine`: lists and mappings as people write them."""
+    if isinstance(value, Mapping):
+        return "; ".join(f"{key} {_text(one)}" for key, one in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _figure(columns: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
