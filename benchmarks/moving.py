@@ -31,6 +31,7 @@ from tqdm import tqdm
 from stgan_jax.data.walkers.moving_scenes import KINDS, MovingFrame, MovingScene, hand
 from stgan_jax.media import containers, path, pictures
 from stgan_jax.methods import catalog
+from stgan_jax.methods.color import dressing
 from stgan_jax.shapes.surface import Figure
 from stgan_jax.util import files
 from stgan_jax.util.errors import one_sentence, parse_flags
@@ -110,11 +111,23 @@ def measure(scene: MovingScene, name: str) -> dict[str, Any]:
     }
 
 
-def written(source: Path, output: Path) -> tuple[list[Person], dict[str, Any]]:
-    """Anonymises a folder of frames without drawing anybody; whom it would have drawn."""
+def written(
+    source: Path, output: Path, dressed: bool = False
+) -> tuple[list[Person], dict[str, Any]]:
+    """Anonymises a folder of frames without drawing anybody; whom it would have drawn.
+
+    With `dressed` they have their clothes, which takes a pass over the frames.
+    """
     persons: list[Person] = []
+    collect = wardrobe.collect
+
+    def keep(found: list[Person], *others: Any) -> None:
+        persons.extend(found)
+        if dressed:
+            collect(found, *others)
+
     bare = mock.patch.object(compose, "compose", lambda canvas, *_: compose.Composed(canvas, []))
-    kept = mock.patch.object(wardrobe, "collect", lambda found, *_: persons.extend(found))
+    kept = mock.patch.object(wardrobe, "collect", keep)
     options = ClipOptions(models=_MODELS.value, seed=0)
     with bare, kept, open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
         report = clip.anonymize_video(source, output, catalog.load(), options=options)
@@ -135,45 +148,97 @@ def figures(truth: list[MovingFrame], shown: list[np.ndarray]) -> dict[str, floa
 
 
 def in_hands(video: Path, frames: int) -> dict[str, Any]:
-    """Who is found in a clip, and in the same one as if hands had held the camera."""
+    """Who is found in a clip, and in the same one as if hands had held the camera, twice.
+
+    What two shakes differ by is the noise in which a shake may differ from none.
+    """
     images = [
         frame.image for _, frame in zip(range(frames), containers.read_stamped(video), strict=False)
     ]
-    height, width = images[0].shape[:2]
-    rng, fps = np.random.default_rng(0), float(containers.probe(video).fps)
-    turns = np.stack([hand(rng, frames, fps) for _ in range(3)], -1)
-    middle = np.array([[1, 0, -width / 2], [0, 1, -height / 2], [0, 0, 1.0]])
-    lens = np.diag([1.25 * height, 1.25 * height, 1.0])
-    found, reports = [], []
-    for shaken in (False, True):
-        poses = [
-            np.linalg.inv(middle) @ np.diag([_CLOSER, _CLOSER, 1]) @ lens
-            @ cv2.Rodrigues(np.radians(turn) * shaken)[0] @ np.linalg.inv(lens) @ middle
-            for turn in turns
-        ]  # fmt: skip
+    fps = float(containers.probe(video).fps)
+    found, colours, reports = [], [], []
+    for shake in (None, 0, 1):
+        poses = _held(images[0].shape[:2], frames, fps, shake)
         with tempfile.TemporaryDirectory() as place:
             source = Path(place) / "in.mp4"
-            with containers.video_writer(source, (height, width), Fraction(fps), 12) as append:
+            with containers.video_writer(source, images[0].shape[:2], Fraction(fps), 12) as append:
                 for image, pose in zip(images, poses, strict=True):
-                    seen = cv2.warpPerspective(image, pose, (width, height), flags=cv2.INTER_CUBIC)
-                    append(seen)
-            persons, report = written(source, Path(place) / "out.mp4")
+                    size = image.shape[1::-1]
+                    append(cv2.warpPerspective(image, pose, size, flags=cv2.INTER_CUBIC))
+            persons, report = written(source, Path(place) / "out.mp4", dressed=True)
         found.append([_places(person, poses) for person in persons])
+        colours.append([_colour(person) for person in persons])
         reports.append({name: report[name] for name in ("camera", "seconds", "people")})
-    pairs = np.array([[_shared(a, b) for b in found[1]] for a in found[0]])
-    rows, cols = linear_sum_assignment(-pairs)
-    same = pairs[rows, cols]
-    lengths = [np.array([len(track) for track in tracks]) for tracks in found]
+    names = ("none", "first", "second")
     return {
-        "frames": len(images), "people": len(found[0]), "people shaken": len(found[1]),
-        "sightings": int(lengths[0].sum()), "sightings shaken": int(lengths[1].sum()),
-        "sightings at one place": _at_one_place(*found),
-        "sightings of the same": int(same.sum()),
-        "people of whom more than half is the same": int((same > 0.5 * lengths[0][rows]).sum()),
+        "frames": len(images),
+        "people": [len(tracks) for tracks in found],
+        "sightings": [sum(len(track) for track in tracks) for tracks in found],
         "covered throughout": [_covered(report) for report in reports],
+        **{
+            f"{names[i]} and {names[j]}": _alike(found[i], found[j], colours[i], colours[j])
+            for i, j in ((0, 1), (0, 2), (1, 2))
+        },
         "seconds": [r["seconds"] for r in reports], "camera": [r["camera"] for r in reports],
         "load": round(os.getloadavg()[0], 1),
     }  # fmt: skip
+
+
+def _held(size: tuple[int, int], frames: int, fps: float, shake: int | None) -> list[np.ndarray]:
+    """Homographies from a clip to what somebody would see who holds the camera; None: who does not
+    shake.
+    """
+    height, width = size
+    turns = np.zeros((frames, 3))
+    if shake is not None:
+        rng = np.random.default_rng(shake)
+        turns = np.stack([hand(rng, frames, fps) for _ in range(3)], -1)
+    middle = np.array([[1, 0, -width / 2], [0, 1, -height / 2], [0, 0, 1.0]])
+    lens = np.diag([1.25 * height, 1.25 * height, 1.0])
+    closer = np.linalg.inv(middle) @ np.diag([_CLOSER, _CLOSER, 1]) @ lens
+    return [
+        closer @ cv2.Rodrigues(np.radians(turn))[0] @ np.linalg.inv(lens) @ middle for turn in turns
+    ]
+
+
+def _alike(one: list[dict], other: list[dict], colours: list, others: list) -> dict[str, Any]:
+    """What two results of one clip have in common: places, people, and their colours."""
+    pairs = np.array([[_shared(a, b) for b in other] for a in one])
+    rows, cols = linear_sum_assignment(-pairs)
+    same = pairs[rows, cols]
+    mostly = same > 0.5 * np.array([len(one[row]) for row in rows])
+    off = [
+        float(np.abs(colours[row] - others[col]).mean())
+        for row, col, good in zip(rows, cols, mostly, strict=True)
+        if good and colours[row] is not None and others[col] is not None
+    ]
+    return {
+        "at one place": _at_one_place(one, other),
+        "of the same": int(same.sum()),
+        "people of whom more than half is the same": int(mostly.sum()),
+        "people with colours": len(off),
+        "colours differ by": round(float(np.mean(off)), 1) if off else None,
+    }
+
+
+def _colour(person: Person) -> np.ndarray | None:
+    """The mean RGB of somebody's new bodies; None if none is drawn in their clothes."""
+    if person.bodies is None or person.outfit is None:
+        return None
+    total, count = np.zeros(3), 0.0
+    for i in [i for i, reason in enumerate(person.hidden) if reason is None][::3]:
+        figure = person.bodies.new(i)
+        low, high = np.floor(figure.box()[:2]), np.ceil(figure.box()[2:])
+        shape = tuple((high - low).astype(int).tolist())
+        view = person.bodies.view(i)
+        layer, alpha = dressing.drawn(
+            figure.moved(1.0, -low),
+            shape,
+            person.outfit.atlas,
+            figure.view if view is None else view,
+        )
+        total, count = total + layer[alpha > 127].sum(0), count + float((alpha > 127).sum())
+    return total / count if count else None
 
 
 def _covered(report: dict[str, Any]) -> int:

@@ -12,7 +12,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import orbax.checkpoint as ocp
 
 from stgan_jax.training.state import TrainState
 from stgan_jax.util import files
@@ -47,6 +46,8 @@ class Writer:
 
     def __init__(self, workdir: str | os.PathLike, settings: Mapping[str, Any], keep: int = 3):
         """Prepares the folder. Raises `InputError` where it cannot be written to."""
+        import orbax.checkpoint as ocp  # slow to load, as below
+
         self._workdir, self._settings = workdir, dict(settings)
         self._managers = {
             name: ocp.CheckpointManager(
@@ -81,6 +82,8 @@ class Writer:
             "digest": digest(state),
             "loss": validation_loss,
         }
+        import orbax.checkpoint as ocp
+
         wanted = [LATEST]
         if validation_loss is not None and validation_loss < self.best:
             self.best = validation_loss
@@ -184,6 +187,8 @@ def _folder(workdir: str | os.PathLike, which: str = LATEST) -> Path:
 
 
 def _meta(workdir: str | os.PathLike, step: int, which: str) -> dict[str, Any]:
+    import orbax.checkpoint as ocp
+
     meta = _read(_folder(workdir, which) / str(step), "meta", ocp.args.JsonRestore())
     if not isinstance(meta, dict) or meta.get("format") != FORMAT:
         raise InputError(
@@ -195,6 +200,8 @@ def _meta(workdir: str | os.PathLike, step: int, which: str) -> dict[str, Any]:
 
 def _state(workdir: str | os.PathLike, step: int, which: str, like: Any = None) -> Any:
     """The state as it was saved, in this process' memory, or in the form of `like`."""
+    import orbax.checkpoint as ocp
+
     folder = _folder(workdir, which) / str(step)
     state = _read(folder, "state", ocp.args.StandardRestore())
     if digest(state) != _meta(workdir, step, which).get("digest"):
@@ -223,7 +230,9 @@ def _path(path: tuple) -> str:
     )
 
 
-def _read(folder: Path, item: str, args: ocp.args.CheckpointArgs) -> Any:
+def _read(folder: Path, item: str, args: Any) -> Any:
+    import orbax.checkpoint as ocp
+
     with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader:
         try:
             return reader.restore(folder, ocp.args.Composite(**{item: args}))[item]

@@ -204,19 +204,28 @@ def _are_wide(boxes: Float[np.ndarray, "N 4"], size: tuple[int, int]) -> Bool[np
 def quarter_turns(samples: UInt8[np.ndarray, "N H W 3"], nets: networks.Networks) -> int:
     """By how many quarter turns anticlockwise people in a clip are upright, 0 to 3.
 
-    Another number than 0 only if people are found far better so.
+    Another number than 0 only if people are found far better so. Frames in which somebody upright
+    is found are not turned.
     """
-    frames = _few(samples)
-    sums = []
-    with nets.detector() as detector:
-        for turns in range(4):
-            turned = [np.ascontiguousarray(np.rot90(frame, turns)) for frame in frames]
-            scores = np.concatenate([detector(frame).scores for frame in turned])
-            sums.append(scores[scores >= linking.CERTAIN].sum())
-            if sums[0] > _TURNED[1] * len(frames):
-                return 0
+
+    def score(frame: UInt8[np.ndarray, "H W 3"]) -> float:
+        with nets.detector() as detector:
+            scores = detector(frame).scores
+        return float(scores[scores >= linking.CERTAIN].sum())
+
+    frames, sums = list(_few(samples)), []
+    least = _TURNED[1] * len(frames)
+    for turns in range(4):
+        scores = networks.each(
+            score, [np.ascontiguousarray(np.rot90(frame, turns)) for frame in frames]
+        )
+        sums.append(sum(scores))
+        if sums[0] > least:
+            return 0
+        if turns == 0:
+            frames = [frame for frame, found in zip(frames, scores, strict=True) if not found]
     best = int(np.argmax(sums))
-    return best if sums[best] > max(_TURNED[0] * sums[0], _TURNED[1] * len(frames)) else 0
+    return best if sums[best] > max(_TURNED[0] * sums[0], least) else 0
 
 
 def _few(samples: UInt8[np.ndarray, "N H W 3"]) -> UInt8[np.ndarray, "M H W 3"]:
@@ -225,23 +234,30 @@ def _few(samples: UInt8[np.ndarray, "N H W 3"]) -> UInt8[np.ndarray, "M H W 3"]:
 
 def sides(samples: UInt8[np.ndarray, "N H W 3"], nets: networks.Networks) -> list[int]:
     """Which sides of the input find people, by their outlines, in a few frames of the clip."""
-    chosen, frames = list(_SIDES), _few(samples)
-    with nets.detector() as detector, nets.outliner() as outliner:
-        known = [detector(frame, chosen).boxes for frame in frames]
-        for side in _MORE:
-            if side > _ENLARGED * max(frames.shape[1:3]):
-                break
-            more = [detector(frame, (side,)) for frame in frames]
-            new = False
-            for frame, found, old in zip(frames, more, known, strict=True):
-                certain = found.scores >= linking.CERTAIN
-                boxes = found.boxes[certain & _apart(found.boxes, old)]
-                outlines = outliner(frame, boxes)
-                new |= any(outline.presence >= outlining.PRESENT for outline in outlines)
-            if not new:
-                break
-            chosen.append(side)
-            known = [np.concatenate([old, f.boxes]) for f, old in zip(more, known, strict=True)]
+    chosen, frames = list(_SIDES), list(_few(samples))
+
+    def boxes_of(frame: UInt8[np.ndarray, "H W 3"]) -> Float[np.ndarray, "N 4"]:
+        with nets.detector() as detector:
+            return detector(frame, chosen).boxes
+
+    def more(pair: tuple[UInt8[np.ndarray, "H W 3"], Float[np.ndarray, "N 4"]]) -> tuple:
+        """Boxes that one more side finds, and whether somebody new is in one of them."""
+        frame, old = pair
+        with nets.detector() as detector, nets.outliner() as outliner:
+            found = detector(frame, (side,))
+            certain = found.scores >= linking.CERTAIN
+            outlines = outliner(frame, found.boxes[certain & _apart(found.boxes, old)])
+        return found.boxes, any(outline.presence >= outlining.PRESENT for outline in outlines)
+
+    known = networks.each(boxes_of, frames)
+    for side in _MORE:
+        if side > _ENLARGED * max(frames[0].shape[:2]):
+            break
+        boxes, new = zip(*networks.each(more, list(zip(frames, known, strict=True))), strict=True)
+        if not any(new):
+            break
+        chosen.append(side)
+        known = [np.concatenate(pair) for pair in zip(known, boxes, strict=True)]
     return chosen
 
 

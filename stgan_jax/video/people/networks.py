@@ -16,15 +16,18 @@ import queue
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import cv2
 import numpy as np
 from jaxtyping import Float, Float32, Shaped, UInt8
 
+from stgan_jax.media import threads
 from stgan_jax.util.errors import InputError
 from stgan_jax.video.people import graphs, models
 
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 Image = UInt8[np.ndarray, "H W 3"]
 Boxes = Float[np.ndarray, "N 4"]  # top, left, bottom, right, in pixels
 
@@ -322,6 +325,16 @@ def _borrowed(pool: queue.Queue) -> Iterator[Any]:
         yield item
     finally:
         pool.put(item)
+
+
+def each(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+    """Applies a function that asks networks to all items, by as many threads as there are."""
+    cores = cv2.getNumThreads()
+    cv2.setNumThreads(1)  # each of our threads computes with one
+    try:
+        return list(threads.mapped(function, items, WORKERS))
+    finally:
+        cv2.setNumThreads(cores)
 
 
 _refused: set[str] = set()  # sentences that this process has printed
