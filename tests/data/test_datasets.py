@@ -20,7 +20,8 @@ from numbers_feed import numbers, share
 from stgan_jax.data import feed
 from stgan_jax.data.datasets import building, built, records, synthetic_walkers
 from stgan_jax.data.walkers import color_walks, recording
-from stgan_jax.methods.catalog import prepare
+from stgan_jax.methods import catalog, copies
+from stgan_jax.methods.api import walk_keys
 from stgan_jax.shapes import contour
 from stgan_jax.training.loop import train
 from stgan_jax.util import children
@@ -36,6 +37,31 @@ def demo(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(config_of("demo"), "people", range(1, 6))
         return folder, built.build("synthetic_walkers/demo", folder)
+
+
+@pytest.mark.processes
+def test_a_copy_holds_the_same_walks_anonymised(tmp_path, monkeypatch):
+    monkeypatch.setattr(config_of("demo"), "people", range(4, 5))
+    monkeypatch.setattr(config_of("demo"), "views", (54,))
+    own, new = tmp_path / "own", tmp_path / "new"
+    built.build("synthetic_walkers/demo", own)
+    change = copies.WalkChange.by("retarget", 3)
+    about = built.build_copy("synthetic_walkers/demo", new, own, change)
+    assert about["change"] == repr(change)
+    before, after = (built.Sequences("synthetic_walkers/demo", d, [4]) for d in (own, new))
+    assert before.walks == after.walks
+    model = catalog.load("retarget").from_view(54.0)
+    for i in (0, 7):
+        [key] = walk_keys([before.walks[i]], 3)
+        published = after.silhouettes(i)
+        np.testing.assert_array_equal(published, model(before.silhouettes(i), key))
+        assert [o.tolist() for o in after.outlines(i)] == [
+            contour.outline(mask).tolist() for mask in published
+        ]
+    with pytest.raises(InputError, match="holds the originals"):
+        built.build_copy("synthetic_walkers/demo", own, own, change)
+    with pytest.raises(InputError, match="is not built there"):
+        built.build_copy("synthetic_walkers/full", new, own, change)
 
 
 @pytest.mark.processes
@@ -239,7 +265,7 @@ def test_a_model_trains_on_a_dataset(demo, tmp_path):
         mirror=True,
     )
     noise = dataclasses.replace(small.NOISE, data=data, steps=5, validation_subjects=(4, 5))
-    assert train(noise, prepare, tmp_path / "noise")
+    assert train(noise, catalog.prepare, tmp_path / "noise")
     stgan = dataclasses.replace(
         small.STGAN,
         data=data,
@@ -247,10 +273,10 @@ def test_a_model_trains_on_a_dataset(demo, tmp_path):
         steps=2,
         validation_subjects=(4, 5),
     )
-    assert train(stgan, prepare, tmp_path / "stgan")
+    assert train(stgan, catalog.prepare, tmp_path / "stgan")
     missing = dataclasses.replace(data, data_dir=str(tmp_path / "nothing"))
     with pytest.raises(InputError, match=r"build_data.py"):
-        train(dataclasses.replace(noise, data=missing), prepare, tmp_path / "other")
+        train(dataclasses.replace(noise, data=missing), catalog.prepare, tmp_path / "other")
 
 
 def test_parts_of_a_stopped_build_are_whole_files(tmp_path, monkeypatch):

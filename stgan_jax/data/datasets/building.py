@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -28,6 +28,20 @@ Subject = tuple[dict[str, Any], Counter]
 _SUMMARY = "told"  # key of a part's JSON: its sequences' names and lengths, and what was dropped
 
 
+class SubjectReader(NamedTuple):
+    """Where a dataset's subjects come from.
+
+    Attributes:
+      subjects: their numbers, ascending.
+      read: renders or reads one's sequences; picklable.
+      note: what the dataset's metadata say of that, as `change`.
+    """
+
+    subjects: list[int]
+    read: Callable[[int], Subject]
+    note: str = ""
+
+
 class SequenceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
     """A dataset with one TFDS split a subject, `s001` and so on.
 
@@ -37,6 +51,9 @@ class SequenceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True): 
 
     origin = ""  # where the sequences come from, if the dataset's name does not say it
     beam: tuple[str, ...] = ()  # flags of Apache Beam, by which subjects are read; none without
+    copied: "SubjectReader | None" = (
+        None  # where subjects come from instead of `subjects` and `reader`
+    )
 
     @property
     def kind(self) -> records.Kind:
@@ -50,6 +67,10 @@ class SequenceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True): 
     def reader(self) -> Callable[[int], Subject]:
         """A picklable function that renders or reads one subject's sequences."""
         raise NotImplementedError
+
+    @property
+    def _subject_reader(self) -> SubjectReader:
+        return self.copied or SubjectReader(self.subjects(), self.reader())
 
     def _info(self) -> tfds.core.DatasetInfo:
         return self.dataset_info_from_configs(
@@ -105,7 +126,9 @@ class SequenceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True): 
 
     def _make_parts(self) -> None:
         self._parts.mkdir(exist_ok=True)
-        missing = [subject for subject in self.subjects() if not self._part(subject).exists()]
+        missing = [
+            subject for subject in self._subject_reader.subjects if not self._part(subject).exists()
+        ]
         if not missing:
             return
         workers = min(os.cpu_count() or 1, len(missing))
@@ -113,14 +136,14 @@ class SequenceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True): 
             from stgan_jax.util import engine  # Apache Beam
 
             runner = engine.Runner.of_flags(workers, self.beam)
-            make = functools.partial(_PartMaker, self.reader(), self.kind)
+            make = functools.partial(_PartMaker, self._subject_reader.read, self.kind)
             parts = [(subject, str(self._part(subject))) for subject in missing]
             engine.run(make, [parts], runner, str(self._parts / "rows"))
             return
         with ProcessPoolExecutor(workers, children.context(__name__)) as pool:
             jobs = pool.map(
                 _make_part,
-                itertools.repeat(self.reader()),
+                itertools.repeat(self._subject_reader.read),
                 itertools.repeat(self.kind),
                 missing,
                 [str(self._part(subject)) for subject in missing],
@@ -135,7 +158,7 @@ class SequenceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True): 
 
     def _require_walks(self) -> None:
         dropped: Counter = Counter()
-        for subject in self.subjects():
+        for subject in self._subject_reader.subjects:
             with np.load(self._part(subject)) as part:
                 summary = json.loads(str(part[_SUMMARY]))
             if summary["frames"]:
@@ -149,7 +172,7 @@ class SequenceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True): 
         sequences: dict[str, list] = {}
         dropped: Counter = Counter()
         images = []
-        for subject in self.subjects():
+        for subject in self._subject_reader.subjects:
             with np.load(self._part(subject)) as part:
                 summary = json.loads(str(part[_SUMMARY]))
                 keys = [f"{name}/gei" for name, *_ in summary["frames"]]
@@ -160,6 +183,8 @@ class SequenceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True): 
         names = [records.parsed(entry[0]) for split in sequences.values() for entry in split]
         matching = gei.calibration(np.stack(images), names) if images else {}
         self.info.metadata.update(sequences=sequences, dropped=dropped, matching=matching)
+        if self._subject_reader.note:
+            self.info.metadata.update(change=self._subject_reader.note)
         bar = tqdm(total=len(sequences), desc=f"{self.name}: writing", unit="subject")
         return {split: self._generate_examples(int(split[1:]), bar) for split in sequences}
 

@@ -1,15 +1,18 @@
 """Built datasets: how they are built, and random access to their sequences."""
 
+import dataclasses
 import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
 from jaxtyping import UInt8
 
-from stgan_jax.data.datasets import casia_b, records, synthetic_walkers
+from stgan_jax.data.datasets import building, casia_b, records, splits, synthetic_walkers
 from stgan_jax.data.datasets.names import WalkName
 from stgan_jax.util import files
 from stgan_jax.util.errors import InputError
@@ -55,6 +58,45 @@ def build(
         )
     source = None if source is None else files.local(source)
     builder = _builder(dataset, data_dir, source)
+    return _prepared(builder, beam)
+
+
+def build_copy(
+    dataset: str,
+    data_dir: str | os.PathLike,
+    originals: str | os.PathLike,
+    change: Callable[[WalkName, UInt8[np.ndarray, "T 240 240"]], UInt8[np.ndarray, "T 240 240"]],
+    beam: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Builds a copy of a dataset of silhouettes, with other walks by the same names.
+
+    Args:
+      dataset: one of `NAMES`.
+      data_dir: folder for the copy.
+      originals: where the dataset is built.
+      change: gives the copy's walk; picklable. Its `repr` tells which interrupted build goes on.
+      beam: as of `build`.
+
+    Returns:
+      as of `build`.
+
+    Raises:
+      InputError: the dataset is not built, holds videos, or the copy would lie where it does.
+    """
+    if Path(data_dir).resolve() == Path(originals).resolve():
+        raise InputError(f"{data_dir}: holds the originals: name another folder for the copy")
+    stored = Sequences(dataset, originals, range(1, splits.SUBJECTS + 1))
+    builder = _builder(dataset, data_dir)
+    if builder.kind != records.SILHOUETTES:
+        raise InputError(f"{dataset}: holds videos: copies are made of silhouettes alone")
+    subjects = sorted({walk.subject for walk in stored.walks})
+    read = _Copied(dataset, os.fspath(originals), change)
+    builder.copied = building.SubjectReader(subjects, read, repr(change))
+    builder.origin = f"{originals} {change!r}"
+    return _prepared(builder, beam)
+
+
+def _prepared(builder: building.SequenceBuilder, beam: Sequence[str]) -> dict[str, Any]:
     if beam:
         from stgan_jax.util import engine  # Apache Beam
 
@@ -62,6 +104,22 @@ def build(
     builder.beam = tuple(beam)
     builder.prepare()
     return dict(builder.info.metadata)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Copied:
+    """Gives a subject's walks of a built dataset, changed; see `build_copy`."""
+
+    dataset: str
+    originals: str
+    change: Callable[[WalkName, np.ndarray], np.ndarray]
+
+    def __call__(self, subject: int) -> building.Subject:
+        stored, walks = Sequences(self.dataset, self.originals, [subject]), {}
+        for i, walk in enumerate(stored.walks):
+            name = records.name(walk.subject, walk.condition, walk.repetition, walk.view)
+            walks[name] = self.change(walk, stored.silhouettes(i))
+        return walks, Counter()
 
 
 class Sequences:
