@@ -137,10 +137,12 @@ def _killed(work: Path) -> dict[str, Any]:
             if number == _KILLS.value:
                 process.wait()
             # Every third time one of its processes first, which it goes on without.
-            elif number % 3 == 2 and _reached(
-                process, output, len(complete) + rng.randint(1, step)
+            elif (
+                number % 3 == 2
+                and _reached(process, output, len(complete) + rng.randint(1, step))
+                and (workers := _workers(process.pid))
             ):
-                os.kill(rng.choice(_workers(process.pid)), signal.SIGKILL)
+                os.kill(rng.choice(workers), signal.SIGKILL)
                 victims.append(f"a process at {len(_reports(output))}")
             if process.poll() is None:
                 _reached(process, output, len(_reports(output)) + rng.randint(0, step))
