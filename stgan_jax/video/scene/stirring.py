@@ -9,7 +9,7 @@ from jaxtyping import UInt8
 
 from stgan_jax.media import path
 
-ENOUGH = 8  # moments that must show a place, half of them with somebody alone in it, to see that
+ENOUGH = 8  # moments that must show a place, with somebody alone in it; half of them do with slack
 _NOISE = 16  # grey levels that are noise
 
 
@@ -54,7 +54,7 @@ def share(moments: Sequence[Glimpse], slack: int = 0) -> float | None:
     """
     clear = [(one.own, one.other) for one in moments if one.own is not None]
     alone = [own for own, other in clear if not (own & other).any()]
-    if 2 * len(alone) < ENOUGH:
+    if len(alone) < (ENOUGH // 2 if slack else ENOUGH):
         return None
     common = np.all(alone, axis=0)
     free = [one for one in moments if not one.other[common].any()]
