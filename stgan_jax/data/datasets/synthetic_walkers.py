@@ -26,8 +26,10 @@ class WalkersConfig(tfds.core.BuilderConfig):
 class SyntheticWalkers(building.SequenceBuilder):
     """Procedural walkers as a laboratory would record them; see `recording` and `records`."""
 
-    VERSION = tfds.core.Version("2.0.0")
+    VERSION = tfds.core.Version("2.1.0")
     RELEASE_NOTES = {  # noqa: RUF012 (TFDS' interface)
+        "2.1.0": "Clothes melt into the wall, and shoes into the floor, at the same places in all "
+        "walks of a person; cadences are less steady, manners steadier.",
         "2.0.0": "Bodies with heads, hair, shoes and loose clothes like people's. Habits: "
         "steadiness of the cadence, path, bags in normal walks, clothes that the segmentation "
         "takes for the wall.",

@@ -15,9 +15,10 @@ from stgan_jax.shapes import identity
 
 # Cadence from walk to walk, as a share of it; phase along a walk, in cycles: median person, and
 # how people differ, as the deviation of the logarithm.
-_TEMPO, _UNEVEN, _PEOPLE = 0.013, 0.006, 0.5
-_PATH = 3.5  # degrees, the deviation of people's lines of walking
+_TEMPO, _UNEVEN, _PEOPLE = 0.017, 0.006, 0.5
+_PATH = 2.4  # degrees, the deviation of people's lines of walking
 _BAGS = 0.12  # share of people who carry a bag in normal walks
+_WEARS = 2.2  # so many times as much do a person's clothes resemble the wall of a laboratory
 _BLENDS = {"hair": 0.24, "shoe": 0.18, "skin": 0.10, "top": 0.05, "bottom": 0.05}
 
 
@@ -45,12 +46,13 @@ def sample_habits(seed: int) -> Habits:
     rng = np.random.default_rng([seed, 0x4A])
     tempo, uneven = np.exp(_PEOPLE * rng.normal(size=2)) * (_TEMPO, _UNEVEN)
     path, bag = _PATH * np.clip(rng.normal(), -2.2, 2.2), bool(rng.random() < _BAGS)
-    return Habits(float(tempo), float(uneven), float(path), bag, sample_blends(rng))
+    return Habits(float(tempo), float(uneven), float(path), bag, sample_blends(rng, _WEARS))
 
 
-def sample_blends(rng: np.random.Generator) -> dict[str, float]:
-    """How much each garment resembles the background, 0 to 0.6: in most people, little."""
-    return {name: float(min(0.6, rng.exponential(mean))) for name, mean in _BLENDS.items()}
+def sample_blends(rng: np.random.Generator, strength: float = 1.0) -> dict[str, float]:
+    """How much each garment resembles the background, 0 to 0.9: in most people, little."""
+    most = min(0.9, 0.6 * strength)
+    return {n: float(min(most, rng.exponential(strength * m))) for n, m in _BLENDS.items()}
 
 
 def carried(seed: int, condition: str) -> str:

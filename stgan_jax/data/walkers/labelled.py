@@ -21,6 +21,7 @@ FIRST_UNSEEN = identity.FIRST_UNSEEN  # seed of the first walk that is never tra
 # Nobody in a dataset, whose subjects are numbered from 1.
 FIRST_PERSON = 1_000_000
 _MANNER = 1.3  # people's ways of walking are more various than those of `sample_identity`
+_SPREAD = 1.6  # and so are their walks
 
 
 def walker(seed: int, frames: int) -> Walker:
@@ -37,7 +38,7 @@ def walker(seed: int, frames: int) -> Walker:
     rng = np.random.default_rng([seed, 0x9A])
     person = identity.sample_identity(FIRST_PERSON + 2 * seed, _MANNER)
     condition = str(rng.choice(identity.CONDITIONS, p=[0.6, 0.2, 0.2]))
-    motion = identity.sample_motion(FIRST_PERSON + 2 * seed, condition, 1, recording.MOTION_SPREAD)
+    motion = identity.sample_motion(FIRST_PERSON + 2 * seed, condition, 1, _SPREAD)
     view = rng.uniform(-180.0, 180.0)
     rate = -8.0 * np.sin(np.radians(view)) * rng.uniform(0.7, 1.3)  # degrees a second
     if rng.random() < 0.1:

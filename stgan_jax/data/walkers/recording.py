@@ -20,8 +20,9 @@ from stgan_jax.shapes.walker import Walker
 
 FPS = 25.0
 # Repetitions differ by so many times what `identity.sample_motion` gives ideal walkers.
-MOTION_SPREAD = 1.6
+MOTION_SPREAD = 0.8
 _YAW = 1.5  # degrees, the deviation of the view from walk to walk
+_SAME = 0.9  # share of the segmentation's faults that are alike in all walks in the same clothes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,16 +42,17 @@ class Camera:
 def sample_camera(seed: int, view: float, condition: str, repetition: int) -> Camera:
     """A pure function of its arguments."""
     rng = generator(seed, view, condition, repetition, 0xCA)
+    own = _in_clothes(seed, view, condition, 0xCA)
     return Camera(
         yaw=habits.sample_habits(seed).path + rng.normal(0.0, _YAW),
         # Passing sideways turns the person to the camera fastest.
         drift=-8.0 * np.sin(np.radians(view)) * rng.uniform(0.7, 1.3),
         pitch=rng.normal(6.0, 0.7),
         height=rng.uniform(95.0, 150.0),
-        bias=rng.normal(0.0, 0.055),
-        patchy=abs(rng.normal(0.0, 0.095)),
-        grain=rng.uniform(0.05, 0.15),
-        floor=rng.beta(0.6, 2.4),
+        bias=rng.normal(0.0, 0.055 * np.sqrt(1 - _SAME)) + own.normal(0.0, 0.055 * np.sqrt(_SAME)),
+        patchy=abs(own.normal(0.0, 0.2)),
+        grain=rng.uniform(0.03, 0.09),
+        floor=(1 - _SAME) * rng.beta(0.6, 2.4) + _SAME * own.beta(0.6, 2.4),
     )
 
 
@@ -80,7 +82,7 @@ def silhouettes(
     turned = view + camera.yaw + camera.drift * time
     walk = walker(seed, turned, camera.pitch, condition, repetition)
     canvas = round(1.3 * camera.height)  # square, the body's ground point below its middle
-    lasting = smooth_field(rng, (canvas, canvas))
+    lasting = _lasting(_in_clothes(seed, view, condition, 0xF0), rng, canvas)
     blends = habits.sample_habits(seed).blends
     faulty = [
         segmented(contrast, camera, lasting, rng)
@@ -143,6 +145,20 @@ def generator(seed: int, view: float, condition: str, repetition: int, use: int)
     """Random numbers of one sequence, for one use of them."""
     number = identity.CONDITIONS.index(condition)
     return np.random.default_rng([seed, round(view * 10) % 3600, number, repetition, use])
+
+
+def _in_clothes(seed: int, view: float, condition: str, use: int):
+    """Random numbers of all walks of one person in the same clothes past the same camera."""
+    return generator(seed, view, "cl" if condition == "cl" else "nm", 0, use)
+
+
+def _lasting(
+    own: np.random.Generator, rng: np.random.Generator, canvas: int
+) -> Float[np.ndarray, "H H"]:
+    """Where clothes resemble the background: nearly the same places of the body in each walk."""
+    places = smooth_field(own, (160, 160), 11)  # of the same size on a body of any height
+    places = cv2.resize(places, (canvas, canvas), interpolation=cv2.INTER_CUBIC)
+    return np.sqrt(_SAME) * places + np.sqrt(1 - _SAME) * smooth_field(rng, (canvas, canvas))
 
 
 def smooth_field(
