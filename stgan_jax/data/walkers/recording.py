@@ -22,7 +22,7 @@ FPS = 25.0
 # Repetitions differ by so many times what `identity.sample_motion` gives ideal walkers.
 MOTION_SPREAD = 0.8
 _YAW = 1.5  # degrees, the deviation of the view from walk to walk
-_SAME = 0.9  # share of the segmentation's faults that are alike in all walks in the same clothes
+_SAME = 0.9  # share of the segmentation's faults that are alike in all walks of one condition
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Camera:
 def sample_camera(seed: int, view: float, condition: str, repetition: int) -> Camera:
     """A pure function of its arguments."""
     rng = generator(seed, view, condition, repetition, 0xCA)
-    own = _in_clothes(seed, view, condition, 0xCA)
+    own = _in_a_row(seed, view, condition, 0xCA)
     return Camera(
         yaw=habits.sample_habits(seed).path + rng.normal(0.0, _YAW),
         # Passing sideways turns the person to the camera fastest.
@@ -82,7 +82,7 @@ def silhouettes(
     turned = view + camera.yaw + camera.drift * time
     walk = walker(seed, turned, camera.pitch, condition, repetition)
     canvas = round(1.3 * camera.height)  # square, the body's ground point below its middle
-    lasting = _lasting(_in_clothes(seed, view, condition, 0xF0), rng, canvas)
+    lasting = _lasting(_in_a_row(seed, view, condition, 0xF0), rng, canvas)
     blends = habits.sample_habits(seed).blends
     faulty = [
         segmented(contrast, camera, lasting, rng)
@@ -147,9 +147,9 @@ def generator(seed: int, view: float, condition: str, repetition: int, use: int)
     return np.random.default_rng([seed, round(view * 10) % 3600, number, repetition, use])
 
 
-def _in_clothes(seed: int, view: float, condition: str, use: int):
-    """Random numbers of all walks of one person in the same clothes past the same camera."""
-    return generator(seed, view, "cl" if condition == "cl" else "nm", 0, use)
+def _in_a_row(seed: int, view: float, condition: str, use: int):
+    """Random numbers of all walks of one person in one condition, which are filmed in a row."""
+    return generator(seed, view, condition, 0, use)
 
 
 def _lasting(
