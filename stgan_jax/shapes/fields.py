@@ -5,6 +5,8 @@ that is positive inside and negative outside changes smoothly there, so that fie
 contours, may be averaged, interpolated and written in a linear basis.
 """
 
+from concurrent.futures import ThreadPoolExecutor
+
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Int8, UInt8
@@ -25,31 +27,36 @@ def encode(
     is outside.
     """
     out = np.full((len(masks), SIDE, SIDE), -STEPS, np.int8)
-    cell, margin = SIZE // SIDE, int(REACH) + 1
-    for t, mask in enumerate(masks):
-        mask = np.ascontiguousarray(mask, np.uint8)
-        left, top, width, height = cv2.boundingRect(mask)
-        if not width:
-            continue
-        # Farther away than the margin all is outside.
-        rows, columns = (
-            slice(max(0, (start - margin) // cell), min(SIDE, -(-(start + size + margin) // cell)))
-            for start, size in ((top, height), (left, width))
-        )
-        filled = np.zeros(mask.shape, np.uint8)
-        parts, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-        cv2.drawContours(filled, parts, -1, 1, cv2.FILLED)
-        filled = filled[
-            rows.start * cell : rows.stop * cell, columns.start * cell : columns.stop * cell
-        ]
-        inside = cv2.distanceTransform(filled, cv2.DIST_L2, 3)
-        outside = cv2.distanceTransform(1 - filled, cv2.DIST_L2, 3)
-        # The outline lies between two pixels, half a pixel from the centre of either.
-        distance = inside - outside - np.where(filled, np.float32(0.5), np.float32(-0.5))
-        shape = (columns.stop - columns.start, rows.stop - rows.start)
-        coarse = cv2.resize(distance, shape, interpolation=cv2.INTER_AREA)
-        out[t, rows, columns] = np.rint(np.clip(coarse / REACH, -1.0, 1.0) * STEPS)
+    with ThreadPoolExecutor(2) as threads:  # OpenCV lets others go on meanwhile
+        list(threads.map(_encode, masks, out))
     return out
+
+
+def _encode(mask: np.ndarray, out: np.ndarray) -> None:
+    """One silhouette's field, into `out`, which is all outside."""
+    cell, margin = SIZE // SIDE, int(REACH) + 1
+    mask = np.ascontiguousarray(mask, np.uint8)
+    left, top, width, height = cv2.boundingRect(mask)
+    if not width:
+        return
+    # Farther away than the margin all is outside.
+    rows, columns = (
+        slice(max(0, (start - margin) // cell), min(SIDE, -(-(start + size + margin) // cell)))
+        for start, size in ((top, height), (left, width))
+    )
+    filled = np.zeros(mask.shape, np.uint8)
+    parts, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    cv2.drawContours(filled, parts, -1, 1, cv2.FILLED)
+    filled = filled[
+        rows.start * cell : rows.stop * cell, columns.start * cell : columns.stop * cell
+    ]
+    inside = cv2.distanceTransform(filled, cv2.DIST_L2, 3)
+    outside = cv2.distanceTransform(1 - filled, cv2.DIST_L2, 3)
+    # The outline lies between two pixels, half a pixel from the centre of either.
+    distance = inside - outside - np.where(filled, np.float32(0.5), np.float32(-0.5))
+    shape = (columns.stop - columns.start, rows.stop - rows.start)
+    coarse = cv2.resize(distance, shape, interpolation=cv2.INTER_AREA)
+    out[rows, columns] = np.rint(np.clip(coarse / REACH, -1.0, 1.0) * STEPS)
 
 
 def decode(fields: Float[np.ndarray, "T 80 80"]) -> UInt8[np.ndarray, "T 240 240"]:

@@ -141,16 +141,18 @@ class Walker:
         points = ((points * SCALE - corner) * (size / side)).astype(np.float32)
         return [cv2.convexHull(points[part].reshape(-1, 2))[:, 0] for part in parts]
 
-    def _fill(self, image: np.ndarray, frame: int, square) -> None:
-        """Draws the silhouette; what `outlines` and `drawing.fill` do, at once."""
-        *corner, side = self.squares[frame] if square is None else square
+    def _fill(self, images: np.ndarray, frames: np.ndarray, squares: np.ndarray) -> None:
+        """Draws silhouettes; what `outlines` and `drawing.fill` do, at once."""
         centres, radii, parts = self._rims
-        points = centres[frame][:, None] + radii[:, None, None] * drawing.CIRCLE
-        points = (points * SCALE - corner) * (len(image) / side * (1 << drawing.SHIFT))
+        points = centres[frames][:, :, None] + radii[:, None, None] * drawing.CIRCLE
+        corners, sides = squares[:, None, None, :2], squares[:, None, None, 2:]
+        points = (points * SCALE - corners) * (images.shape[1] / sides * (1 << drawing.SHIFT))
         fixed = np.rint(points[..., ::-1]).astype(np.int32)
         for part in parts:
-            hull = cv2.convexHull(fixed[part].reshape(-1, 2))
-            cv2.fillConvexPoly(image, hull, 1, cv2.LINE_8, drawing.SHIFT)
+            rims = fixed[:, part].reshape(len(frames), -1, 2)
+            for image, rim in zip(images, rims, strict=True):
+                hull = cv2.convexHull(rim)
+                cv2.fillConvexPoly(image, hull, 1, cv2.LINE_8, drawing.SHIFT)
 
     def labels(self, frame: int, square=None, size: int = SIZE) -> UInt8[np.ndarray, "size size"]:
         """Number of the nearest part at each pixel, from 1 on as in `parts`; 0 for none.
@@ -165,9 +167,10 @@ class Walker:
 
     def mask(self, frame: int, square=None, size: int = SIZE) -> UInt8[np.ndarray, "size size"]:
         """The silhouette, 1 inside and 0 outside. Arguments as of `outlines`."""
-        out = np.zeros((size, size), np.uint8)
-        self._fill(out, frame, square)
-        return out
+        out = np.zeros((1, size, size), np.uint8)
+        where = self.squares[frame] if square is None else np.asarray(square)
+        self._fill(out, np.array([frame]), where[None])
+        return out[0]
 
     def coverage(self, frame: int, square=None, size: int = SIZE) -> UInt8[np.ndarray, "size size"]:
         """The silhouette with soft edges: 255 times the share of each pixel that is inside.
@@ -183,6 +186,5 @@ class Walker:
         """Masks in `squares`, of some frames or all."""
         chosen = np.arange(len(self)) if frames is None else frames
         out = np.zeros((len(chosen), SIZE, SIZE), np.uint8)
-        for image, frame in zip(out, chosen, strict=True):
-            self._fill(image, int(frame), None)
+        self._fill(out, chosen, self.squares[chosen])
         return out
