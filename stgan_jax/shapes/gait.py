@@ -32,7 +32,6 @@ _STEPS = 0.75  # of one: whoever swings the legs so far does not stand
 _SURE = 0.9  # that there is a bag or a coat; one walk misread in both results links them
 _USUAL_PACE = 0.75  # of one's median cadence; whoever goes slower than that slows down
 _STANDS = 0.3  # of a step: whoever swings the legs less only shuffles on the spot
-_MISREAD = 25.0  # degrees
 _STEEPEST = 25.0  # degrees that `pose_vector` is in units of
 _PITCHES = 6.0, 16.0, 26.0  # degrees; which of them, a walk is seldom misread by
 
@@ -91,17 +90,21 @@ class Gait(NamedTuple):
         """The same gait from a camera further round the walker."""
         return self._replace(view=self.view + degrees)
 
-    def seen_from(self, degrees: float) -> "Gait":
-        """The same gait seen from there throughout, if that may be: left and right are as read.
+    def recorded_from(self, degrees: float) -> "Gait":
+        """A walk past a camera that stands at so many degrees, as datasets name them.
 
         How far somebody's own line is from the one that all walk, and how a network misreads them,
-        is their own. A walk of which some frame is read more than 25 degrees off is left as it is.
+        is their own: the view is the named one, to the side that is read. Whoever walks in most
+        frames does so in all, in whole and even steps: stops are misread, not made.
         """
-        for view in (degrees, -degrees):
-            off = np.angle(np.exp(1j * np.radians(self.view - view)), deg=True)
-            if np.abs(off).max() <= _MISREAD:
-                return self._replace(view=self.view - off)
-        return self
+        sides = np.radians([degrees, -degrees])
+        likeness = np.cos(np.radians(self.view) - sides[:, None]).sum(1)
+        view = np.full(len(self.view), (degrees, -degrees)[likeness.argmax()])
+        rates, walks = self._steps()
+        if walks.mean() <= 0.5:
+            return self._replace(view=view)
+        even = self.phase[0] + np.median(rates[walks]) * np.arange(len(rates))
+        return self._replace(view=view, phase=even, swing=np.ones(len(rates)))
 
     def in_cadence(self, cadence: Float[np.ndarray, " T"] | float, start: float) -> "Gait":
         """The same way at another cadence, in cycles a frame: phases begin at `start`.
@@ -118,11 +121,15 @@ class Gait(NamedTuple):
 
         1 from `_USUAL_PACE` of the median cadence on, so that an even walk has none but ones.
         """
-        rates = np.gradient(self.phase) if len(self.phase) > 1 else np.zeros(1)
-        walks = (rates > _SLOWEST) & (self.swing > _STANDS)
+        rates, walks = self._steps()
         if not walks.any():
             return np.zeros(len(rates))
         return np.clip(rates / (_USUAL_PACE * np.median(rates[walks])), 0.0, 1.0)
+
+    def _steps(self) -> tuple[Float[np.ndarray, " T"], Bool[np.ndarray, " T"]]:
+        """Cycles a frame, and in which frames somebody walks."""
+        rates = np.gradient(self.phase) if len(self.phase) > 1 else np.zeros(1)
+        return rates, (rates > _SLOWEST) & (self.swing > _STANDS)
 
     def vector(self) -> Float[np.ndarray, "T 12"]:
         """As `pose_vector` has it."""

@@ -20,7 +20,7 @@ from stgan_jax.shapes.walker import Walker
 from stgan_jax.training.state import inference_params
 from stgan_jax.util.checked import require
 
-_DRAWING = 2  # to be raised when what is read is drawn otherwise
+_DRAWING = 3  # to be raised when what is read is drawn otherwise
 _CHUNK = 96  # frames that are read at a time, so that one shape is compiled
 _MOST = 2.2  # deviations of an identity's numbers from the mean, as people are drawn
 _PRIOR = 0.01  # weight of the usual speed beside what the picture shows, of 1 for who crosses it
@@ -217,7 +217,7 @@ class RetargetAnonymizer(Anonymizer):
         published = walk.turned(turn)
         if not options.in_step:
             if self._view is not None:
-                published = walk.seen_from(self._view).turned(turn)
+                published = walk.recorded_from(self._view).turned(turn)
             published = published._replace(condition="nm")  # who has a bag is known by it
             usual = person.cadence / track.fps
             cadence: Float[np.ndarray, " T"] | float = usual
