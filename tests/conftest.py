@@ -12,6 +12,7 @@ from pathlib import Path
 
 os.environ["XLA_FLAGS"] = (
     "--xla_force_host_platform_device_count=2 --xla_cpu_use_fusion_emitters=false "
+    "--xla_cpu_parallel_codegen_split_count=1 "  # in parts takes more of a shared machine's time
     # On a busy machine one device may wait long for the other; XLA's own limit, a minute, aborts.
     "--xla_cpu_collective_call_terminate_timeout_seconds=600"
 )
