@@ -6,6 +6,7 @@ processor. It begins anew when it has become too large.
 """
 
 import fcntl
+import gc
 import os
 import shutil
 from pathlib import Path
@@ -17,6 +18,7 @@ os.environ["XLA_FLAGS"] = (
     "--xla_cpu_collective_call_terminate_timeout_seconds=600"
 )
 os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # its threads wait for work by spinning
 if "PYTEST_XDIST_WORKER" not in os.environ:
     cache = Path(__file__).parents[1] / ".pytest_cache" / "compiled"
     if sum(path.stat().st_size for path in cache.glob("*")) > 2**30:
@@ -24,19 +26,26 @@ if "PYTEST_XDIST_WORKER" not in os.environ:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = str(cache)
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 
-# While the hook loads a module, it compiles anew what that imports, unless it is there.
+
 import commands
-import flax  # noqa: F401
-import jax
-import optax  # noqa: F401
-import orbax.checkpoint  # noqa: F401
 import pytest
-import tensorflow  # noqa: F401
 from jaxtyping import install_import_hook
 
 install_import_hook("stgan_jax", "shape_checks.check")
 
-jax.config.update("jax_numpy_rank_promotion", "raise")
+
+def pytest_configure(config):
+    """Imports what takes long, but where workers run the tests and this process only waits."""
+    if "PYTEST_XDIST_WORKER" not in os.environ and config.getoption("numprocesses", None):
+        return
+    # While the hook loads a module, it compiles anew what that imports, unless it is there.
+    import flax  # noqa: F401
+    import jax
+    import optax  # noqa: F401
+    import orbax.checkpoint  # noqa: F401
+    import tensorflow  # noqa: F401
+
+    jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
 def pytest_collection_modifyitems(items):
@@ -48,11 +57,15 @@ def pytest_collection_modifyitems(items):
     )
     order = {f"test_{name}.py": rank for rank, name in enumerate(long.split())}
     items.sort(key=lambda item: order.get(item.path.name, len(order)))
+    gc.freeze()  # what is imported stays, and need not be looked through again and again
+    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.fixture
 def strict_dtypes():
     """No silent promotion of dtypes; not everywhere, as optax's Adam promotes."""
+    import jax
+
     with jax.numpy_dtype_promotion("strict"):
         yield
 
