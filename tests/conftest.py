@@ -13,12 +13,13 @@ from pathlib import Path
 
 os.environ["XLA_FLAGS"] = (
     "--xla_force_host_platform_device_count=2 --xla_cpu_use_fusion_emitters=false "
-    "--xla_cpu_parallel_codegen_split_count=1 "  # in parts takes more of a shared machine's time
+    "--xla_cpu_parallel_codegen_split_count=1 "  # in many parts it takes a third more CPU time
     # On a busy machine one device may wait long for the other; XLA's own limit, a minute, aborts.
     "--xla_cpu_collective_call_terminate_timeout_seconds=600"
 )
 os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
-os.environ["OPENBLAS_NUM_THREADS"] = "1"  # its threads wait for work by spinning
+# Of workers and commands, whose threads would spin while they wait for each other's cores.
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
 if "PYTEST_XDIST_WORKER" not in os.environ:
     cache = Path(__file__).parents[1] / ".pytest_cache" / "compiled"
     if sum(path.stat().st_size for path in cache.glob("*")) > 2**30:
@@ -26,26 +27,19 @@ if "PYTEST_XDIST_WORKER" not in os.environ:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = str(cache)
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 
-
+# While the hook loads a module, it compiles anew what that imports, unless it is there.
 import commands
+import flax  # noqa: F401
+import jax
+import optax  # noqa: F401
+import orbax.checkpoint  # noqa: F401
 import pytest
+import tensorflow  # noqa: F401
 from jaxtyping import install_import_hook
 
 install_import_hook("stgan_jax", "shape_checks.check")
 
-
-def pytest_configure(config):
-    """Imports what takes long, but where workers run the tests and this process only waits."""
-    if "PYTEST_XDIST_WORKER" not in os.environ and config.getoption("numprocesses", None):
-        return
-    # While the hook loads a module, it compiles anew what that imports, unless it is there.
-    import flax  # noqa: F401
-    import jax
-    import optax  # noqa: F401
-    import orbax.checkpoint  # noqa: F401
-    import tensorflow  # noqa: F401
-
-    jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
 def pytest_collection_modifyitems(items):
@@ -57,15 +51,13 @@ def pytest_collection_modifyitems(items):
     )
     order = {f"test_{name}.py": rank for rank, name in enumerate(long.split())}
     items.sort(key=lambda item: order.get(item.path.name, len(order)))
-    gc.freeze()  # what is imported stays, and need not be looked through again and again
+    gc.freeze()  # what is imported stays: it need not be looked through again and again
     gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.fixture
 def strict_dtypes():
     """No silent promotion of dtypes; not everywhere, as optax's Adam promotes."""
-    import jax
-
     with jax.numpy_dtype_promotion("strict"):
         yield
 
