@@ -6,16 +6,20 @@ processor. It begins anew when it has become too large.
 """
 
 import fcntl
+import gc
 import os
 import shutil
 from pathlib import Path
 
 os.environ["XLA_FLAGS"] = (
     "--xla_force_host_platform_device_count=2 --xla_cpu_use_fusion_emitters=false "
+    "--xla_cpu_parallel_codegen_split_count=1 "  # in many parts it takes a third more CPU time
     # On a busy machine one device may wait long for the other; XLA's own limit, a minute, aborts.
     "--xla_cpu_collective_call_terminate_timeout_seconds=600"
 )
 os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
+# Of workers and commands, whose threads would spin while they wait for each other's cores.
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
 if "PYTEST_XDIST_WORKER" not in os.environ:
     cache = Path(__file__).parents[1] / ".pytest_cache" / "compiled"
     if sum(path.stat().st_size for path in cache.glob("*")) > 2**30:
@@ -47,6 +51,8 @@ def pytest_collection_modifyitems(items):
     )
     order = {f"test_{name}.py": rank for rank, name in enumerate(long.split())}
     items.sort(key=lambda item: order.get(item.path.name, len(order)))
+    gc.freeze()  # what is imported stays: it need not be looked through again and again
+    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from stgan_jax.media import pictures
 from stgan_jax.util.errors import InputError
 
 Frames = UInt8[np.ndarray, "T H W 3"]
@@ -168,7 +169,9 @@ def image_network(
     name = Path(model).name
 
     def one(frame: np.ndarray) -> float:
-        outputs = _forward(net, _standardized(_letterbox(frame, size), mean, std)[None], name)
+        outputs = _forward(
+            net, _standardized(pictures.letterbox(frame, size, 114), mean, std)[None], name
+        )
         if weights is not None:
             # OpenCV's YOLO layers give object times class, and 0 below the cfg's threshold.
             return max(_highest(output, 5, person, name) for output in outputs)
@@ -210,7 +213,7 @@ def video_network(
         )
 
     def one(clip: Sequence[np.ndarray]) -> float:
-        images = [_standardized(_letterbox(frame, size), mean, std) for frame in clip]
+        images = [_standardized(pictures.letterbox(frame, size, 114), mean, std) for frame in clip]
         output = _only(_forward(net, np.stack(images, axis=1)[None], name), name)
         return _class_score(output, "classes", walking, name)
 
@@ -254,17 +257,6 @@ def from_flags(
         walking, frames, side = action_input
         video_scorer = video_network(action, walking, frames, (side, side))
     return frame_scorer, video_scorer
-
-
-def _letterbox(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    scale = min(size[0] / image.shape[0], size[1] / image.shape[1])
-    height, width = (max(1, round(scale * side)) for side in image.shape[:2])
-    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    scaled = cv2.resize(image, (width, height), interpolation=interpolation)
-    out = np.full((*size, 3), 114, np.uint8)
-    top, left = (size[0] - height) // 2, (size[1] - width) // 2
-    out[top : top + height, left : left + width] = scaled
-    return out
 
 
 def _standardized(image: np.ndarray, mean: Sequence[float], std: Sequence[float]) -> np.ndarray:

@@ -70,6 +70,18 @@ def read(path: str | os.PathLike, flags: int = cv2.IMREAD_COLOR) -> np.ndarray:
     return image
 
 
+def letterbox(image: Frame, size: tuple[int, int], fill: int) -> Frame:
+    """A picture scaled into `size` (height, width), its aspect kept; `fill` is the grey around."""
+    scale = min(size[0] / image.shape[0], size[1] / image.shape[1])
+    height, width = (max(1, round(scale * side)) for side in image.shape[:2])
+    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    scaled_image = cv2.resize(image, (width, height), interpolation=interpolation)
+    out = np.full((*size, 3), fill, np.uint8)
+    top, left = (size[0] - height) // 2, (size[1] - width) // 2
+    out[top : top + height, left : left + width] = scaled_image
+    return out
+
+
 def probe(folder: str | os.PathLike, cut: Cut = WHOLE) -> VideoInfo:
     """Like `containers.probe`, at 25 frames a second."""
     paths = listing(folder)

@@ -6,6 +6,8 @@ static camera.
 
 import dataclasses
 import functools
+from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -50,6 +52,17 @@ def enclosed(mask: np.ndarray) -> Region:
     left, top, width, height = cv2.boundingRect(flat)
     box = np.array([top, left, top + height, left + width])
     return Region(box, flat[top : top + height, left : left + width])
+
+
+def union(parts: Sequence[Any]) -> Region:
+    """All that is in any of some parts, each with a `box` and a `mask`, as one region."""
+    corner = np.min([part.box[:2] for part in parts], axis=0)
+    end = np.max([part.box[2:] for part in parts], axis=0)
+    mask = np.zeros(end - corner, np.uint8)
+    for part in parts:
+        top, left, bottom, right = part.box - np.tile(corner, 2)
+        mask[top:bottom, left:right] |= part.mask
+    return Region(np.concatenate([corner, end]), mask)
 
 
 def foreground(

@@ -1,5 +1,7 @@
 """A person's place in the frame <-> a square crop of 240x240 pixels."""
 
+from collections.abc import Iterable
+
 import cv2
 import numpy as np
 from jaxtyping import Float, Int, UInt8
@@ -8,6 +10,13 @@ from scipy.signal import savgol_filter
 from stgan_jax.shapes.contour import SIZE
 
 FILL = 0.85  # share of the crop's side that the person's larger extent takes
+
+
+def boxes(frames: Iterable[UInt8[np.ndarray, "H W"]]) -> Int[np.ndarray, "T 4"]:
+    """(top, left, bottom, right) of what is above 127 in each frame; zeros where nothing is."""
+    found = np.array([cv2.boundingRect((frame > 127).astype(np.uint8)) for frame in frames])
+    left, top, width, height = found.T
+    return np.stack([top, left, top + height, left + width], -1)
 
 
 def track_squares(

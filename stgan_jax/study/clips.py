@@ -11,11 +11,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from stgan_jax.media import containers
+from stgan_jax.media import containers, pictures
 from stgan_jax.util.errors import InputError
 
 if TYPE_CHECKING:
@@ -170,7 +169,7 @@ def write(source: SourceClip, path: str | os.PathLike, size: tuple[int, int], fr
     with containers.video_writer(path, size, FPS) as append:
         for number, frame in enumerate(source.read()):
             if number in needed:
-                drawn = _fitted(frame, size)
+                drawn = pictures.letterbox(frame, size, 0)
                 for _ in range(needed[number]):
                     append(drawn)
                     written += 1
@@ -180,14 +179,3 @@ def write(source: SourceClip, path: str | os.PathLike, size: tuple[int, int], fr
             raise InputError(f"{source.method}, {source.name}: no frame of it can be read")
         for _ in itertools.repeat(None, frames - written):  # headers are off by a frame or two
             append(drawn)
-
-
-def _fitted(frame: containers.Frame, size: tuple[int, int]) -> UInt8[np.ndarray, "h w 3"]:
-    scale = min(size[0] / frame.shape[0], size[1] / frame.shape[1])
-    height, width = (max(1, round(side * scale)) for side in frame.shape[:2])
-    scaling = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    scaled = cv2.resize(frame, (width, height), interpolation=scaling)
-    out = np.zeros((*size, 3), np.uint8)
-    top, left = (size[0] - height) // 2, (size[1] - width) // 2
-    out[top : top + height, left : left + width] = scaled
-    return out

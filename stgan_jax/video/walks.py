@@ -301,15 +301,12 @@ def _anonymize(
     frames: UInt8[np.ndarray, "T H W"], model: api.Anonymizer, key: jax.Array
 ) -> tuple[UInt8[np.ndarray, "T 240 240"], Int[np.ndarray, "T 3"]]:
     """Anonymised crops and their squares; crops without anybody are empty."""
-    boxes = []
-    for frame in frames:
-        left, top, width, height = cv2.boundingRect((frame > 127).astype(np.uint8))
-        boxes.append((top, left, top + height, left + width))
-    occupied = np.array([box[2] > box[0] for box in boxes], bool)
+    boxes = cropping.boxes(frames)
+    occupied = boxes[:, 2] > boxes[:, 0]
     masks = np.zeros((len(frames), contour.SIZE, contour.SIZE), np.uint8)
     squares = np.tile([0, 0, 1], (len(frames), 1))
     if occupied.any():
-        squares[occupied] = cropping.track_squares(np.array(boxes)[occupied])
+        squares[occupied] = cropping.track_squares(boxes[occupied])
         pairs = zip(frames[occupied], squares[occupied], strict=True)
         # Grey values are scaled, not thresholds: OpenGait's 64 pixels keep their soft outlines.
         crops = np.stack([cropping.crop(f, square) > 127 for f, square in pairs]).astype(np.uint8)

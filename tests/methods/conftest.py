@@ -29,7 +29,7 @@ def fixed():
 def noise_params(fixed):
     """Parameters of `tiny.NOISE`."""
     unit = contour.fixed_to_unit(np.asarray(fixed).reshape(-1, 4000))
-    return tiny.NOISE.init(jax.random.key(0), noise_networks.ContourBasis.fit(unit, 12))
+    return jax.jit(tiny.NOISE.init)(jax.random.key(0), noise_networks.ContourBasis.fit(unit, 12))
 
 
 @pytest.fixture(scope="session")

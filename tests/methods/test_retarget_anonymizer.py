@@ -193,7 +193,7 @@ def test_a_long_walk_in_pieces_is_the_walk_at_once(shipped):
 def test_shipped_weights_read_walks_never_trained_on(shipped):
     """Recorded badly, from everywhere: the own body as read overlaps what was recorded."""
     off, overlaps = [], []
-    for seed in range(labelled.FIRST_UNSEEN + 500, labelled.FIRST_UNSEEN + 512):
+    for seed in range(identity.FIRST_UNSEEN + 500, identity.FIRST_UNSEEN + 512):
         walk = labelled.walker(seed, 24)
         seen = labelled.recorded(seed, walk)
         read, true = shipped.read_gait(seen), walk.gait.vector()

@@ -64,10 +64,11 @@ def test_silhouette_training_learns_and_its_model_anonymises(tmp_path):
 
 
 def test_discriminator_loses_by_what_the_generator_gains():
-    batch, people = examples(2, 3, workers=1)
+    frames = small.SILHOUETTE.data.frames  # as above: compiled once
+    batch, people = examples(2, frames, workers=1)
     own, wanted, noise = map(jnp.asarray, SilhouetteBatch(*batch).floats())
     nets = small.SILHOUETTE.nets()
-    params = jax.jit(nets.init, static_argnums=2)(jax.random.key(0), people, 3)
+    params = jax.jit(nets.init, static_argnums=2)(jax.random.key(0), people, frames)
     gen, disc = params["gen"], params["spatial_disc"]
 
     @jax.jit

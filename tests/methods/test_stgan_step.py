@@ -24,11 +24,12 @@ NETS = StganNets(
     networks.TemporalDiscriminator(8),
     NOISE,
 )
+INIT = jax.jit(NETS.init, static_argnums=2)
 PRINTED = losses.LOSSES["printed"]
 
 
 def stgan_state(noise_params, optimizers, seed=0):
-    params = NETS.init(jax.random.key(seed), noise_params, 6)
+    params = INIT(jax.random.key(seed), noise_params, 6)
     return TrainState.create(seed, params, optimizers)
 
 
@@ -46,31 +47,35 @@ def test_stgan_step_is_plain_alternation(fixed, noise_params):
     new, metrics = one_step(state, fixed, sgd(rate))
     y = jnp.asarray(fixed, jnp.float32) / (256 * 240)
     z = NOISE.sample(noise_params, state.key(), 4)
-    p = state.params
-    fake = NETS.gen.apply(p["gen"], y, z)
 
-    def ascend(disc, params):
-        def value(q):
-            return losses.discriminator_value(disc.apply(q, y), disc.apply(q, fake))
+    @jax.jit
+    def by_the_equations(p):
+        fake = NETS.gen.apply(p["gen"], y, z)
 
-        return descended(params, jax.grad(value)(params), -rate)
+        def ascend(disc, params):
+            def value(q):
+                return losses.discriminator_value(disc.apply(q, y), disc.apply(q, fake))
 
-    spatial = ascend(NETS.spatial_disc, p["spatial_disc"])
-    temporal = ascend(NETS.temporal_disc, p["temporal_disc"])
+            return descended(params, jax.grad(value)(params), -rate)
+
+        spatial = ascend(NETS.spatial_disc, p["spatial_disc"])
+        temporal = ascend(NETS.temporal_disc, p["temporal_disc"])
+
+        def equation_8(q):
+            fake = NETS.gen.apply(q, y, z)
+            return (
+                losses.adversarial(NETS.spatial_disc.apply(spatial, fake))
+                + losses.adversarial(NETS.temporal_disc.apply(temporal, fake))
+                + losses.reconstruction(y, fake)
+                + alpha * losses.perturbation(z, fake)
+            )
+
+        loss, slope = jax.value_and_grad(equation_8)(p["gen"])
+        return loss, spatial, temporal, descended(p["gen"], slope, rate)
+
+    loss, spatial, temporal, gen = by_the_equations(state.params)
     assert_trees_close(new.params["spatial_disc"], spatial, rtol=1e-4, atol=1e-6)
     assert_trees_close(new.params["temporal_disc"], temporal, rtol=1e-4, atol=1e-6)
-
-    def equation_8(q):
-        fake = NETS.gen.apply(q, y, z)
-        return (
-            losses.adversarial(NETS.spatial_disc.apply(spatial, fake))
-            + losses.adversarial(NETS.temporal_disc.apply(temporal, fake))
-            + losses.reconstruction(y, fake)
-            + alpha * losses.perturbation(z, fake)
-        )
-
-    loss, slope = jax.value_and_grad(equation_8)(p["gen"])
-    gen = descended(p["gen"], slope, rate)
     assert_trees_close(new.params["gen"], gen, rtol=1e-3, atol=1e-4)
     np.testing.assert_allclose(metrics["loss/gen"], loss, rtol=1e-4)
     assert int(new.step) == 1
@@ -119,11 +124,11 @@ def test_noise_differs_between_steps_and_seeds_and_repeats_with_them(noise_param
     assert not np.array_equal(drawn(0, 1), drawn(1, 1))
 
 
-@pytest.mark.parametrize("alpha", [0.2, 0.8])
-def test_training_learns_the_share_of_noise_that_alpha_asks_for(fixed, noise_params, alpha):
+def test_training_learns_the_share_of_noise_that_alpha_asks_for(fixed):
     """The squared losses are least at Y + alpha / (1 + alpha) (Z - Y): G must find it."""
+    own = fixed[:2]
     optimizers = {
-        "gen": optax.adam(5e-3),
+        "gen": optax.adam(1e-2),
         "spatial_disc": optax.adam(2e-4, b1=0.5),
         "temporal_disc": optax.adam(2e-4, b1=0.5),
     }
@@ -148,20 +153,22 @@ def test_training_learns_the_share_of_noise_that_alpha_asks_for(fixed, noise_par
     }
     state = stgan_state({"noise_gen_ema": spread, "noise_basis": basis}, optimizers)
 
-    def share(state):
-        y = contour.fixed_to_unit(fixed)
-        z = NOISE.sample(state.params, jax.random.key(99), 4)
-        change, toward = NETS.gen.apply(state.params["gen"], y, z) - y, z[:, None] - y
-        return float(jnp.sum(change * toward) / jnp.sum(toward**2))
+    @jax.jit
+    def share(params):
+        y = contour.fixed_to_unit(own)
+        z = NOISE.sample(params, jax.random.key(99), 2)
+        change, toward = NETS.gen.apply(params["gen"], y, z) - y, z[:, None] - y
+        return jnp.sum(change * toward) / jnp.sum(toward**2)
 
-    start = share(state)
-    with jax.numpy_dtype_promotion("standard"):  # optax's Adam
-        for _ in range(150):
-            state, metrics = step(state, Gaits(fixed), alpha)
-    goal = alpha / (1 + alpha)
-    assert abs(start - goal) > 0.04
-    assert share(state) == pytest.approx(goal, abs=0.03)
-    assert float(metrics["loss/gen_rec"]) < 30
+    for alpha, steps in ((0.2, 130), (0.8, 70)):
+        trained = state
+        with jax.numpy_dtype_promotion("standard"):  # optax's Adam
+            for _ in range(steps):
+                trained, metrics = step(trained, Gaits(own), alpha)
+        goal = alpha / (1 + alpha)
+        assert abs(float(share(state.params)) - goal) > 0.04
+        assert float(share(trained.params)) == pytest.approx(goal, abs=0.03)
+        assert float(metrics["loss/gen_rec"]) < 30
 
 
 def test_slices_of_a_batch_give_the_gradients_of_the_whole(fixed, noise_params):

@@ -55,19 +55,29 @@ def uniform(number, shape):
     return jax.random.uniform(jax.random.key(number), shape)
 
 
+def started(net, *inputs):
+    return jax.jit(net.init)(jax.random.key(2), *inputs)
+
+
+def assert_equal_structure(params, net, *inputs):
+    other = jax.eval_shape(net.init, jax.random.key(2), *inputs)
+    assert jax.tree.map(jnp.shape, params) == jax.tree.map(jnp.shape, other)
+
+
 def assert_equal_gradients(plain, ours, params, *inputs):
-    out = plain(params, *inputs)
-    np.testing.assert_allclose(ours(params, *inputs), out, atol=1e-5)
-    weights = uniform(9, out.shape) - 0.5
+    weights = uniform(9, jax.eval_shape(plain, params, *inputs).shape) - 0.5
     every = tuple(range(len(inputs) + 1))
 
-    def gradients(function):
+    def computed(function):
         def loss(*args):
-            return jnp.sum(weights * function(*args))
+            out = function(*args)
+            return jnp.sum(weights * out), out
 
-        return jax.jit(jax.grad(loss, every))(params, *inputs)
+        (_, out), grads = jax.jit(jax.value_and_grad(loss, every, has_aux=True))(params, *inputs)
+        return out, grads
 
-    expected, result = gradients(plain), gradients(ours)
+    (out, expected), (our_out, result) = computed(plain), computed(ours)
+    np.testing.assert_allclose(our_out, out, atol=1e-5)
     assert all(np.abs(leaf).max() > 0 for leaf in jax.tree.leaves(expected))
     for a, b in zip(jax.tree.leaves(expected), jax.tree.leaves(result), strict=True):
         np.testing.assert_allclose(b, a, rtol=1e-5, atol=1e-5 * np.abs(a).max())
@@ -88,10 +98,8 @@ def test_generator_equals_convolutions_with_all_gradients(noise, shape, features
     other = uniform(1, (batch, size) if noise == "constant" else shape)
     plain = Straightforward(noise == "shared", taps, features)
     ours = networks.Generator(features, taps, noise == "shared")
-    params = ours.init(jax.random.key(2), own, other)
-    assert jax.tree.structure(params) == jax.tree.structure(
-        plain.init(jax.random.key(2), own, other)
-    )
+    params = started(ours, own, other)
+    assert_equal_structure(params, plain, own, other)
     assert_equal_gradients(plain.apply, ours.apply, params, own, other)
 
 
@@ -99,15 +107,15 @@ def test_generator_equals_convolutions_with_all_gradients(noise, shape, features
 def test_spatial_discriminator_equals_convolutions_with_all_gradients(shape, features):
     plain, ours = StraightforwardSpatial(features), networks.SpatialDiscriminator(features)
     contours = uniform(0, shape)
-    params = ours.init(jax.random.key(2), contours)
-    assert jax.tree.structure(params) == jax.tree.structure(plain.init(jax.random.key(2), contours))
+    params = started(ours, contours)
+    assert_equal_structure(params, plain, contours)
     assert_equal_gradients(plain.apply, ours.apply, params, contours)
 
 
 def test_temporal_discriminator_equals_flax_with_all_gradients():
     plain, ours = StraightforwardTemporal(), networks.TemporalDiscriminator(units=32)
     contours = uniform(0, (3, 12, 4000))
-    params, others = (net.init(jax.random.key(2), contours) for net in (ours, plain))
+    params, others = (started(net, contours) for net in (ours, plain))
     jax.tree.map(np.testing.assert_array_equal, params, others)
     assert_equal_gradients(plain.apply, ours.apply, params, contours)
 
@@ -115,7 +123,7 @@ def test_temporal_discriminator_equals_flax_with_all_gradients():
 def test_gradient_penalty_goes_through_the_pieces():
     plain, ours = StraightforwardSpatial(4), networks.SpatialDiscriminator(4)
     contours = uniform(0, (2, 12, 4000))
-    params = ours.init(jax.random.key(2), contours)
+    params = started(ours, contours)
 
     def penalty(net):
         def squared_slope(params):
@@ -133,7 +141,7 @@ def test_gradient_penalty_goes_through_the_pieces():
 def test_general_convolutions_are_taken_off_the_cpu(monkeypatch):
     own, noise = uniform(0, (2, 12, 4000)), uniform(1, (2, 4000))
     gen, disc = networks.Generator(4), networks.SpatialDiscriminator(4)
-    params, disc_params = gen.init(jax.random.key(2), own, noise), disc.init(jax.random.key(3), own)
+    params, disc_params = started(gen, own, noise), started(disc, own)
     here = gen.apply(params, own, noise), disc.apply(disc_params, own)
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     monkeypatch.setattr(stencil, "generate", pytest.fail)
@@ -176,11 +184,12 @@ def test_lanes_of_weights_are_mapped_over():
 def test_gradients_in_bfloat16_are_added_up_in_float32():
     own, noise = uniform(0, (2, 12, 4000)), uniform(1, (2, 4000))
     exact, rough = networks.Generator(4), networks.Generator(4, dtype=jnp.bfloat16)
-    params = exact.init(jax.random.key(2), own, noise)
-    grads = [
-        jax.grad(lambda p: jnp.mean(jnp.square(net.apply(p, own, noise) - own)))(params)  # noqa: B023
-        for net in (exact, rough)
-    ]
+    params = started(exact, own, noise)
+
+    def slopes(net):
+        return jax.jit(jax.grad(lambda p: jnp.mean(jnp.square(net.apply(p, own, noise) - own))))
+
+    grads = [slopes(net)(params) for net in (exact, rough)]
     for a, b in zip(*map(jax.tree.leaves, grads), strict=True):
         assert b.dtype == jnp.float32
         np.testing.assert_allclose(b, a, atol=0.03 * np.abs(a).max())

@@ -25,7 +25,11 @@ def tiny_state(**params):
 @pytest.mark.parametrize("pattern", ["*", "d/*", "_METADATA", "metadata"])
 def test_a_cut_checkpoint_is_named(trained, tmp_path, pattern):
     shutil.copytree(trained / "noise", tmp_path / "noise")
-    files = [p for p in (tmp_path / "noise/checkpoints/400").rglob(pattern) if p.is_file()]
+    files = [
+        p
+        for p in (tmp_path / f"noise/checkpoints/{small.NOISE.steps}").rglob(pattern)
+        if p.is_file()
+    ]
     assert files
     for path in files:
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
@@ -36,7 +40,11 @@ def test_a_cut_checkpoint_is_named(trained, tmp_path, pattern):
 @pytest.mark.parametrize("where", [0.2, 0.5, 0.9])
 def test_a_flipped_bit_in_the_weights_is_noticed(trained, tmp_path, where):
     shutil.copytree(trained / "noise", tmp_path / "noise")
-    files = (p for p in (tmp_path / "noise/checkpoints/400/state").rglob("*") if p.is_file())
+    files = (
+        p
+        for p in (tmp_path / f"noise/checkpoints/{small.NOISE.steps}/state").rglob("*")
+        if p.is_file()
+    )
     largest = max(files, key=lambda p: p.stat().st_size)
     content = bytearray(largest.read_bytes())
     content[int(where * len(content))] ^= 1
@@ -44,7 +52,11 @@ def test_a_flipped_bit_in_the_weights_is_noticed(trained, tmp_path, where):
     with pytest.raises(InputError, match="damaged"):
         checkpoint.load(tmp_path / "noise")
     with pytest.raises(InputError, match="damaged"):
-        train(dataclasses.replace(small.NOISE, steps=401), prepare, tmp_path / "noise")
+        train(
+            dataclasses.replace(small.NOISE, steps=small.NOISE.steps + 1),
+            prepare,
+            tmp_path / "noise",
+        )
 
 
 def test_checkpoints_that_are_not_what_is_needed_are_refused(trained, tmp_path):

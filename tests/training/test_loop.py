@@ -47,6 +47,7 @@ def test_resume_is_bit_exact(tmp_path, trained):
 def test_examples_held_on_the_device_give_the_training_of_fed_ones(tmp_path):
     fed = dataclasses.replace(
         small.STGAN,
+        data=dataclasses.replace(small.STGAN.data, frames=4),
         noise="gaussian",
         optimizer="sgd",  # so slow that rounding is not magnified
         gen_learning_rate=1e-4,
@@ -157,7 +158,7 @@ def test_parameters_that_are_not_finite_are_never_saved(tmp_path, monkeypatch):
 
 
 def test_literal_losses_padded_codec_and_plain_gan_train_too(tmp_path):
-    data = dataclasses.replace(small.WALKERS, codec="padded")
+    data = dataclasses.replace(small.WALKERS, codec="padded", frames=4)
     noise = dataclasses.replace(small.NOISE, data=data, basis_size=0, r1=0.0, ema=0.0, steps=3)
     train(noise, prepare, tmp_path / "noise")
     config = dataclasses.replace(
@@ -170,7 +171,7 @@ def test_literal_losses_padded_codec_and_plain_gan_train_too(tmp_path):
     )
     train(config, prepare, tmp_path / "stgan")
     _, params = weights.load_as(tmp_path / "stgan", StganSettings)
-    assert sum(x.size for x in jax.tree.leaves(params["gen"])) == 29  # 45 of two
+    assert sum(x.size for x in jax.tree.leaves(params["gen"])) == 15  # 23 of two
     assert params["noise_basis"].size == contour.DIM
 
 
@@ -221,8 +222,9 @@ def test_figures_logged_beyond_the_last_checkpoint_are_forgotten(tmp_path):
 def test_wifs_learns_to_lie_between_a_gait_and_its_noise_gait(tmp_path):
     """Eq. 5 has its least value at (own + alpha noise) / (1 + alpha)."""
     alpha = 0.8
+    data = dataclasses.replace(small.WIFS.data, frames=3)
     config = dataclasses.replace(
-        small.WIFS, steps=40, save_every=40, learning_rate=0.05, alpha=alpha
+        small.WIFS, data=data, steps=40, save_every=40, learning_rate=0.05, alpha=alpha
     )
     train(config, prepare, tmp_path)
     saved = checkpoint.load(tmp_path)

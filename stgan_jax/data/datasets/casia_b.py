@@ -151,11 +151,7 @@ def _read(walk: "Files", dropped: Counter) -> UInt8[np.ndarray, "T 240 240"]:
 def _cropped(frames: Frames) -> UInt8[np.ndarray, "T 240 240"]:
     if frames[0].shape == _CROP:  # as this package crops and writes them
         return (np.stack(frames) > 127).astype(np.uint8)
-    boxes = []
-    for frame in frames:
-        left, top, width, height = cv2.boundingRect((frame > 127).astype(np.uint8))
-        boxes.append((top, left, top + height, left + width))
-    squares = cropping.track_squares(np.array(boxes))
+    squares = cropping.track_squares(cropping.boxes(frames))
     # Grey values are scaled as they are: OpenGait's 64 pixels keep their soft outlines.
     crops = [cropping.crop(f, square) > 127 for f, square in zip(frames, squares, strict=True)]
     return np.stack(crops).astype(np.uint8)

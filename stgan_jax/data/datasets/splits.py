@@ -19,11 +19,6 @@ _GROUPS: Mapping[str, Mapping[str, int]] = {
 }
 
 
-def protocols() -> tuple[str, ...]:
-    """Names of the splits: "stgan", "wifs" and "opengait"."""
-    return tuple(_GROUPS)
-
-
 def subjects(split: str, seed: int | None = None) -> dict[str, tuple[int, ...]]:
     """Subjects by role.
 

@@ -17,7 +17,6 @@ from stgan_jax.shapes.gait import Gait
 from stgan_jax.shapes.walker import Walker
 from stgan_jax.util import children
 
-FIRST_UNSEEN = identity.FIRST_UNSEEN  # seed of the first walk that is never trained on
 # Nobody in a dataset, whose subjects are numbered from 1.
 FIRST_PERSON = 1_000_000
 _MANNER = 1.3  # people's ways of walking are more various than those of `sample_identity`

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float32, Int, UInt8
 
-from stgan_jax.media.segmentation import Box, Region
+from stgan_jax.media.segmentation import Box, Region, union
 from stgan_jax.video.people.shelf import Shelf, Slip
 
 CLEAR, MIDDLE = 8, 11  # columns of `Sightings.table`
@@ -94,13 +94,7 @@ class Sightings(Sequence[Sighting]):
             by_frame.setdefault(sighting.frame, []).append(sighting)
         for frame, some in sorted(by_frame.items()):
             main = max(some, key=lambda sighting: sighting.area)
-            low = np.min([sighting.box[:2] for sighting in some], axis=0)
-            high = np.max([sighting.box[2:] for sighting in some], axis=0)
-            mask = np.zeros(high - low, np.uint8)
-            for sighting in some:
-                top, left, bottom, right = sighting.box - np.tile(low, 2)
-                mask[top:bottom, left:right] |= sighting.mask
-            out.add(frame, Region(np.concatenate([low, high]), mask), main.joints, main.clear)
+            out.add(frame, union(some), main.joints, main.clear)
         return out
 
     def exchange(self, other: "Sightings", first: int) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from scipy.signal import find_peaks
 
-from stgan_jax.media.segmentation import Box, Region, regions
+from stgan_jax.media.segmentation import Box, Region, regions, union
 from stgan_jax.video.people.shelf import Shelf
 from stgan_jax.video.people.sightings import Sightings
 
@@ -178,9 +178,8 @@ class Tracker:
             main = max(parts, key=lambda part: part.area)
             others = [part for part in parts if part is not main and _stands_beside(part, main)]
             newcomers += others
-            whole = _union([part for part in parts if part.area and part not in others])
-            if whole is not None:
-                wholes[track] = whole
+            if pieces := [part for part in parts if part.area and part not in others]:
+                wholes[track] = union(pieces)
         if image is not None:
             _by_clothes(wholes, alone, image, frame)
             missing = [t for t in self._alive if t not in wholes]
@@ -373,15 +372,3 @@ def _stands_beside(part: Region, main: Region) -> bool:
     """Whether a part is a body of its own beside another, not a detached limb of it."""
     shared = min(part.box[3], main.box[3]) - max(part.box[1], main.box[1])
     return bool(part.height > 0.6 * main.height and shared < 0.3 * part.width)
-
-
-def _union(parts: list[Region]) -> Region | None:
-    if len(parts) < 2:
-        return parts[0] if parts else None
-    corner = np.min([part.box[:2] for part in parts], axis=0)
-    end = np.max([part.box[2:] for part in parts], axis=0)
-    mask = np.zeros(end - corner, np.uint8)
-    for part in parts:
-        top, left, bottom, right = part.box - np.tile(corner, 2)
-        mask[top:bottom, left:right] |= part.mask
-    return Region(np.concatenate([corner, end]), mask)
