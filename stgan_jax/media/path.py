@@ -56,6 +56,13 @@ class CameraPath:
         """The homography that takes a frame's pixels to another one's, of the same shot."""
         return np.linalg.inv(self.poses[other]) @ self.poses[one]
 
+    def resized(self, shape: tuple[int, int]) -> "CameraPath":
+        """The way in frames of another (height, width), without `offs`."""
+        rows, cols = np.array(shape) / self.shape
+        less = np.array([[cols, 0, (cols - 1) / 2], [0, rows, (rows - 1) / 2], [0, 0, 1]])
+        poses = less @ self.poses @ np.linalg.inv(less)
+        return CameraPath(poses, self.shots, self.unexplained, shape)
+
     def off(self, number: int, place: Float[np.ndarray, "2"]) -> Float[np.ndarray, "2"]:
         """How far the homography from a frame to the one before it is off at a place (x, y)."""
         cells = self.offs.get(number)

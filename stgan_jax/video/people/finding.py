@@ -21,7 +21,7 @@ from stgan_jax.video.blanks import Blanks
 from stgan_jax.video.people import hiding, linking, networks, outlining, steady, tracking
 from stgan_jax.video.people.shelf import Shelf, Unions
 from stgan_jax.video.people.sightings import Sightings, Subject
-from stgan_jax.video.scene import around, emptying
+from stgan_jax.video.scene import around, emptying, kept
 from stgan_jax.video.source import ClipSource
 
 UNCLAIMED = "moves like a person, but is not recognised as one"
@@ -101,6 +101,7 @@ def find(
         if first.camera is not None:
             tracks = emptying.somebody(numbered, tracks, nets, shelf, first.camera, beyond)
             behind = around.Around(source, first.camera, tracks, nets, beyond)
+            del numbered
         elif scene is None:
             behind = emptying.empty(numbered, *within)
         else:
@@ -125,7 +126,7 @@ class _Detecting:
         self._sides = sides
         self._refused: list[tuple[int, np.ndarray]] = []  # boxes that were asked in vain
         self._patience = round(_PATIENCE * fps)
-        self.camera = steady.Steady(source.shape) if source.moves else None
+        self.camera = steady.Steady(source.shape, fps, source.most) if source.moves else None
         self.linker = linking.Linker(fps, self.camera)
         self.stamps = array.array("q")
         self.things: dict[int, Float[np.ndarray, "M 4"]] = {}  # by the frames that are looked at
@@ -330,8 +331,10 @@ class _Outlining:
         try:
             if (view := look()) is None:
                 raise ValueError("no empty scene")
-            scene, unknown, _ = view
-            moves = segmentation.foreground(image, scene.empty, scene.threshold)
+            scene, size = view.scene, image.shape[:2]
+            small = kept.resized(image, view.unknown.shape)
+            moves = segmentation.foreground(small, scene.empty, scene.threshold)
+            moves, unknown = hiding.enlarged(moves, size), hiding.enlarged(view.unknown, size)
             who, boxes = self._boxes(number)
             with self._nets.outliner() as outliner:
                 people, little = outlining.outlined(
@@ -342,7 +345,7 @@ class _Outlining:
                     unknown,
                     [self._tracks[n].clothes for n in who],
                 )
-            hide = hiding.hidden(people, little, image, scene) | unknown
+            hide = hiding.hidden(people, little, small, scene) | unknown
             return number, who, people, hide, moves & ~hide & 1
         except Exception as error:
             self._blanks.add(number, "outlining", error)
