@@ -39,7 +39,8 @@ def hidden(
     for person in filter(None, people):
         top, left, bottom, right = person.window
         own[top:bottom, left:right] |= person.hide
-        box, height = less * person.region.box, round(less * person.region.height)
+        box = np.floor(less * person.region.box).astype(int)
+        height = round(less * person.region.height)
         for zone, reach in ((near, _REACH), (far, _SHADOW)):
             zone[_around(box, max(4, round(reach * height)))] = 1
         bottom, side = int(box[2]), round(_ASIDE * height)

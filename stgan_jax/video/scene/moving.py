@@ -300,10 +300,18 @@ class Surroundings:
         size = picture.known.shape[::-1]
         hidden = np.zeros(size[::-1], np.uint8)
         for number in frames:
-            mask = self._final[number]
-            if mask is not None:
-                move = picture.to @ self._way.between(number, picture.key)
-                hidden |= cv2.warpPerspective(255 * mask, move, size) > 0
+            mask, (left, top, right, bottom) = self._final[number], self._needed(number)
+            if mask is not None and right:
+                back = np.array([[1, 0, left], [0, 1, top], [0, 0, 1.0]])
+                move = picture.to @ self._way.between(number, picture.key) @ back
+                part = 255 * mask[top:bottom, left:right]
+                reached = path.moved(move, path.corners_of(part.shape))
+                x, y = np.clip(np.floor(reached.min(0)).astype(int) - 1, 0, np.array(size) - 1)
+                wide, high = np.clip(np.ceil(reached.max(0)).astype(int) + 1, 1, size) - [x, y]
+                to = np.array([[1, 0, -x], [0, 1, -y], [0, 0, 1.0]])
+                if min(wide, high) > 0:
+                    there = cv2.warpPerspective(part, to @ move, (int(wide), int(high)))
+                    hidden[y : y + high, x : x + wide] |= there > 0
         wide = cv2.dilate(hidden, np.ones((7, 7), np.uint8))  # what warps and seams reach
         missing = (wide > 0) & (picture.known != _SEEN)
         if not missing.any():
