@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from stgan_jax.media import path
+from stgan_jax.media import parallax, path
 
 SIZE = (240, 320)
 LENS = np.array([[380, 0, 160], [0, 380, 120], [0, 0, 1.0]])
@@ -109,6 +109,6 @@ def test_values_are_continued_from_where_they_are_known():
     values = np.stack([0.1 * cols, 0.05 * rows], -1)
     known = np.ones((60, 80), bool)
     known[20:40, 30:50] = False
-    out = path.spread(np.where(known[..., None], values, 99).astype(np.float32), known)
+    out = parallax.spread(np.where(known[..., None], values, 99).astype(np.float32), known)
     assert np.array_equal(out[known], values[known])
     assert np.abs(out - values).max() < 0.6

@@ -3,6 +3,7 @@ frames and masks in less pixels, in which it is enough to look.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -14,6 +15,14 @@ Image = UInt8[np.ndarray, "H W 3"]
 Mask = UInt8[np.ndarray, "H W"]
 
 RATE = 5.0  # frames a second that are kept; half as many of a long clip, none of a longer one
+
+
+class Key(NamedTuple):
+    """A frame, its number, and 255 where nobody is in it."""
+
+    number: int
+    image: Image
+    clear: Mask
 
 
 class Kept:

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from stgan_jax.media import background, containers, path
+from stgan_jax.media import background, containers, parallax, path
 from stgan_jax.video.blanks import is_fatal
 from stgan_jax.video.people.shelf import Unions
 from stgan_jax.video.scene import fill, kept
@@ -51,14 +51,6 @@ class View(NamedTuple):
     scene: background.EmptyScene
     unknown: Mask
     made: Mask
-
-
-class _Key(NamedTuple):
-    """A frame, its number, and 255 where nobody is in it."""
-
-    number: int
-    image: Image
-    clear: Mask
 
 
 @dataclasses.dataclass
@@ -152,7 +144,7 @@ class Surroundings:
 
     def _pictures(self) -> Iterator[tuple[int, _Picture | None]]:
         """Pictures in order, and the frame up to which each serves."""
-        groups, window, last = self._groups(), deque[_Key](), None
+        groups, window, last = self._groups(), deque[kept.Key](), None
         coming = (self._key(n, image) for n, image in self._read(self._keys))
         reach = max(self._beside, default=0)
         place = {number: i for i, number in enumerate(self._keys)}
@@ -192,7 +184,7 @@ class Surroundings:
         for group, end in zip(starts, ends, strict=True):
             yield group[0], group[len(group) // 2], end
 
-    def _key(self, number: int, image: Image) -> _Key:
+    def _key(self, number: int, image: Image) -> kept.Key:
         """A key; one in which people are not known shows nothing."""
         hidden = None
         try:
@@ -201,14 +193,14 @@ class Surroundings:
             if is_fatal(error):
                 raise
         image = kept.resized(image, self._way.shape)
-        return _Key(number, image, kept.like(self._clear(hidden), image[..., 0]))
+        return kept.Key(number, image, kept.like(self._clear(hidden), image[..., 0]))
 
     def _clear(self, hidden: Mask | None) -> Mask:
         if hidden is None:
             return np.zeros(self._way.shape, np.uint8)
         return np.asarray(cv2.compare(hidden, 0, cv2.CMP_EQ))
 
-    def _picture(self, key: int, frames: range, around: list[_Key]) -> _Picture:
+    def _picture(self, key: int, frames: range, around: list[kept.Key]) -> _Picture:
         """The scene about a key for some frames, by the keys around it."""
         to, size = self._canvas(key, frames)
         here = next(k for k in around if k.number == key)
@@ -236,9 +228,9 @@ class Surroundings:
                 far, side = abs(other.number - key), other.number > key
                 guess = offs[side][1] * np.float32(far / offs[side][0]) if side in offs else None
                 corners = base.corners_in(there, kept.like(other.clear, there), start, guess)
-                off = path.widened(path.local(corners, start, grey.shape), grey.shape)
+                off = _off(corners, start, grey.shape)
                 offs[side] = far, off
-                places = path.places(pose, off, scale, -to[:2, 2], size)
+                places = parallax.places(pose, off, scale, -to[:2, 2], size)
                 layers[n] = cv2.remap(other.image, *places, cv2.INTER_CUBIC)
                 clear = cv2.remap(other.clear, *places, cv2.INTER_LINEAR)
             else:
@@ -394,6 +386,12 @@ class Surroundings:
         corners = path.KeyFrame(grey, kept.like(clear, grey)).corners_in(
             other, kept.like(whole, other), start
         )
-        off = path.widened(path.local(corners, start, grey.shape), grey.shape)
-        places = path.places(back, off, scale, np.zeros(2), part.shape[1::-1])
+        off = _off(corners, start, grey.shape)
+        places = parallax.places(back, off, scale, np.zeros(2), part.shape[1::-1])
         return np.asarray(cv2.remap(picture.scene.empty, *places, cv2.INTER_CUBIC))
+
+
+def _off(corners: tuple[np.ndarray, np.ndarray], pose: path.Homography, shape: tuple) -> np.ndarray:
+    """How far a homography is off at each pixel of a small picture, by corners in two."""
+    here, there = corners
+    return parallax.widened(parallax.local(here, there - path.moved(pose, here), shape), shape)
