@@ -18,8 +18,6 @@ Boxes = Float[np.ndarray, "_ 4"] | Int[np.ndarray, "_ 4"]
 # Factor and shift of one frame or of each box's, from `Steady`; None: the camera stands.
 Views = Float[np.ndarray, "_ 3"] | None
 
-_BESIDE = 0.25  # of the width: how far beside a foot sizes are compared
-
 
 class Steady:
     """Factor and shift of every frame, found while the camera is followed.
@@ -63,10 +61,8 @@ class Steady:
             one, other = int(numbers[i]), int(numbers[i - 1])
             if way.shots[one] == way.shots[other]:
                 foot = np.array([boxes[i, 2], (boxes[i, 1] + boxes[i, 3]) / 2])
-                if one in way.offs:
-                    near = _passed(way, one, other, foot)
-                else:
-                    near = _near(way.between(one, other), foot)
+                near = _near(way.between(one, other), foot)
+                near[1:] += (one - other) * way.off(one, foot[::-1])[::-1]
                 views[i] = _after(views[i - 1], near)
         return views
 
@@ -113,25 +109,6 @@ def _near(pose: path.Homography, place: Float[np.ndarray, "2"]) -> Float[np.ndar
     here, right, down = path.moved(pose, around)
     factor = np.sqrt(abs(np.linalg.det(np.stack([right - here, down - here]))))
     return np.array([factor, *(here[::-1] - factor * place)])
-
-
-def _passed(
-    way: path.CameraPath, one: int, other: int, foot: Float[np.ndarray, "2"]
-) -> Float[np.ndarray, "3"]:
-    """What `_near` gives, from a frame to an earlier one, of a camera that is carried past.
-
-    What a homography makes of a size is a compromise of all depths. What lies in the row of the
-    foot is as far away, and shows how sizes change there.
-    """
-    side = _BESIDE * way.shape[1]
-    ends = np.array([[foot[1] - side, foot[0]], [foot[1] + side, foot[0]]])
-    ends[:, 0] = np.clip(ends[:, 0], 0, way.shape[1])
-    here, left, right = (
-        path.moved(way.between(one, other), point[None])[0] + (one - other) * way.off(one, point)
-        for point in (foot[::-1], *ends)
-    )
-    factor = np.linalg.norm(right - left) / (ends[1, 0] - ends[0, 0])
-    return np.array([factor, *(here[::-1] - factor * foot)])
 
 
 def _after(first: np.ndarray, then: np.ndarray) -> np.ndarray:
