@@ -109,8 +109,10 @@ def pixels(
 
     Shown is a pixel of a person that is as in the original, though the empty scene is not; it is
     in a patch if a square of 3x3 pixels around it, or beside it, is shown, which excludes those
-    that are the same by chance. Changed is a pixel away from people that is neither as in the
-    original nor as in the empty scene, so that a shadow may stay or go.
+    that are the same by chance. How many these are says the same count with the colours of each
+    person in another order, which the original does not have at their places. Changed is a pixel
+    away from people that is neither as in the original nor as in the empty scene, so that a shadow
+    may stay or go.
 
     Args:
       original: H x W x 3, as are the others: the frame of the clip.
@@ -122,11 +124,13 @@ def pixels(
     telling = inside & (_distance(original, empty) > _UNLIKE)
     shown = telling & (_distance(original, output) <= _EQUAL)
     patch = cv2.morphologyEx(shown.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
-    near = np.zeros_like(inside)
+    near, others, rng = np.zeros_like(inside), original.copy(), np.random.default_rng(0)
     for n in np.unique(people[inside]):
         mask = people == n
+        others[mask] = rng.permutation(others[mask])
         apart = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
         near |= apart <= _MARGIN * _height(mask)
+    chance = (_distance(others, empty) > _UNLIKE) & (_distance(others, output) <= _EQUAL)
     smooth = [cv2.blur(image, (3, 3)) for image in (original, output, empty)]
     away = np.minimum(_distance(smooth[1], smooth[0]), _distance(smooth[1], smooth[2]))
     changed = ~near & (away > _CHANGED)
@@ -134,6 +138,7 @@ def pixels(
     return {
         "people's pixels": int(telling.sum()),
         "shown": int(shown.sum()),
+        "shown by chance": int((inside & chance).sum()),
         "shown in patches": int(patch.sum()),
         "outside": int((~near).sum()),
         "changed": int(changed.sum()),

@@ -133,6 +133,22 @@ def test_the_empty_scene_shows_nobody_and_a_remaining_hand_is_counted(pictures):
     assert (counts["shown"], counts["shown in patches"], counts["changed"]) == (21, 20, 0)
 
 
+def test_colours_that_are_everywhere_are_shown_by_chance(pictures):
+    """Noise over people and over what is shown: as many pixels are the same in any order."""
+    original, empty = (image.copy() for image in pictures)
+    rng = np.random.default_rng(1)
+    inside = PEOPLE > 0
+    original[inside] = rng.integers(200, 240, (inside.sum(), 3))
+    output = empty.copy()
+    output[inside] = rng.integers(200, 240, (inside.sum(), 3))
+    counts = people_scores.pixels(original, output, empty, PEOPLE)
+    assert 20 < counts["shown"] < 120
+    assert abs(counts["shown by chance"] - counts["shown"]) < 5 * counts["shown"] ** 0.5
+    output[inside] = original[inside]
+    counts = people_scores.pixels(original, output, empty, PEOPLE)
+    assert counts["shown by chance"] < 0.05 * counts["shown"]
+
+
 def test_who_looks_as_the_wall_is_not_told_from_it(pictures):
     original, empty = pictures
     original[PEOPLE > 0] = empty[PEOPLE > 0] + 25

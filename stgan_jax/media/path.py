@@ -6,11 +6,14 @@ on a tripod or in hands that shake. What lies at several depths, and is passed, 
 """
 
 import dataclasses
+from collections import deque
 from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int, UInt8
+from jaxtyping import Float, Float32, Int, UInt8
+
+from stgan_jax.media import parallax
 
 _SIDE = 360  # pixels of the shorter side in which corners are followed
 _CORNERS, _APART = 400, 14  # corners of a key frame, at most, and pixels between them
@@ -21,10 +24,11 @@ _FAR = 0.15  # of the diagonal: a picture displaced by more is a key frame of it
 _TRAVELS = 0.2  # mean share of corners that are not explained, of a camera that is carried along
 
 _CLEARLY = 0.85  # share explained from which a homography says everything
-# Pixels of a cell whose corners go along, so many of them at least, and within so many pixels.
-_CELL, _FEW, _AGREE = 60, 4, 4.0
+_RECENT = 12  # frames before one that is not explained in which it is looked at what is off
 
 Homography = Float[np.ndarray, "3 3"]
+# A frame's number, picture and where it is clear, those of the frame before, and the way to that.
+_Step = tuple[int, np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray], Homography]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +42,7 @@ class CameraPath:
         shutter, and what moves.
       shape: (height, width) of the frames.
       offs: number of a frame -> how far the homography from it to the frame before is off, in
-        cells, see `local`, in pixels of the frames; where it is not off, there is none.
+        cells, see `parallax.local`, in pixels of the frames; where it is not off, there is none.
     """
 
     poses: Float[np.ndarray, "T 3 3"]
@@ -56,15 +60,21 @@ class CameraPath:
         """The homography that takes a frame's pixels to another one's, of the same shot."""
         return np.linalg.inv(self.poses[other]) @ self.poses[one]
 
+    def resized(self, shape: tuple[int, int]) -> "CameraPath":
+        """The way in frames of another (height, width), without `offs`."""
+        rows, cols = np.array(shape) / self.shape
+        less = np.array([[cols, 0, (cols - 1) / 2], [0, rows, (rows - 1) / 2], [0, 0, 1]])
+        poses = less @ self.poses @ np.linalg.inv(less)
+        return CameraPath(poses, self.shots, self.unexplained, shape)
+
     def off(self, number: int, place: Float[np.ndarray, "2"]) -> Float[np.ndarray, "2"]:
         """How far the homography from a frame to the one before it is off at a place (x, y)."""
         cells = self.offs.get(number)
         if cells is None:
             return np.zeros(2)
-        size = np.array(cells.shape[1::-1])
-        at = (place * size / self.shape[::-1] + 0.5).clip(0.5, size + 0.5).astype(np.float32)
-        ahead = cv2.remap(_continued(cells), at[None, :1], at[None, 1:], cv2.INTER_LINEAR)
-        return np.asarray(ahead[0, 0])
+        scale = scale_of(self.shape)
+        inside = np.clip(place, 0, self.shape[::-1])
+        return parallax.at(cells, (scale * inside[None] + (scale - 1) / 2).astype(np.float32))[0]
 
 
 class PathFinder:
@@ -75,6 +85,7 @@ class PathFinder:
         self.shots: list[int] = []
         self._unexplained: list[float] = []
         self._offs: dict[int, np.ndarray] = {}
+        self._waiting: deque[_Step] = deque(maxlen=_RECENT)
         self._key: KeyFrame | None = None
         self._base = self._last = np.eye(3)  # of the key frame; from it to the latest frame
         self._before: tuple[np.ndarray, np.ndarray]
@@ -104,16 +115,25 @@ class PathFinder:
             self._unexplained.append(1.0 - share)
             self._last = here
         self.poses.append(full(_unit(self._base @ np.linalg.inv(self._last)), scale))
-        if here is not None and share < _CLEARLY:
-            self._add_off(grey, clear, scale)
+        if here is None:
+            self._waiting.clear()
+        else:
+            self._waiting.append((len(self.poses) - 1, grey, clear, self._before, self.step()))
+            if share < _CLEARLY:
+                self._add_offs(scale)
         self._before = grey, clear
         if displacement(self._last, grey.shape) > _FAR:
             self._begin_at(grey, clear)
 
-    def _add_off(self, grey: np.ndarray, clear: np.ndarray, scale: float) -> None:
-        start = full(self.step(), 1 / scale)
-        corners = KeyFrame(grey, clear).corners_in(*self._before, start)
-        self._offs[len(self.poses) - 1] = local(corners, start, grey.shape) / np.float32(scale)
+    def _add_offs(self, scale: float) -> None:
+        """How far off the latest steps are: near a key frame, all seems to be explained."""
+        while self._waiting:
+            number, grey, clear, before, step = self._waiting.popleft()
+            start = full(step, 1 / scale)
+            corners = KeyFrame(grey, clear).corners_in(*before, start)
+            self._offs[number] = parallax.local(
+                corners[0], corners[1] - moved(start, corners[0]), grey.shape
+            ) / np.float32(scale)
 
     def _begin_at(self, grey: np.ndarray, clear: np.ndarray) -> None:
         self._base = _unit(self._base @ np.linalg.inv(self._last))
@@ -237,105 +257,6 @@ def fitted(
         better, _ = cv2.findHomography(here[close], there[close], 0)
         found = found if better is None else better
     return found, float(close.mean())
-
-
-def local(
-    corners: tuple[Float[np.ndarray, "N 2"], Float[np.ndarray, "N 2"]],
-    pose: Homography,
-    shape: Sequence[int],
-) -> Float32[np.ndarray, "R C 2"]:
-    """How far a homography is off in each cell of a picture: the mean of corners that agree.
-
-    Cells with few of them are as those around.
-
-    Args:
-      corners: (x, y) in one picture, and where they are in another one.
-      pose: the homography from the one to the other.
-      shape: (height, width) of the one.
-    """
-    here, there = corners
-    cells = np.zeros((-(-shape[0] // _CELL), -(-shape[1] // _CELL), 2), np.float32)
-    known = np.zeros(cells.shape[:2], bool)
-    off = there - moved(pose, here)
-    at = (here // _CELL).astype(int)
-    for col, row in np.unique(at, axis=0):
-        inside = off[(at == (col, row)).all(1)]
-        agree = np.linalg.norm(inside - np.median(inside, axis=0), axis=1) < _AGREE
-        if agree.sum() >= max(_FEW, 0.5 * len(inside)):
-            cells[row, col], known[row, col] = inside[agree].mean(0), True
-    return spread(cells, known)
-
-
-def widened(
-    cells: Float32[np.ndarray, "R C 2"], shape: Sequence[int]
-) -> Float32[np.ndarray, "h w 2"]:
-    """What `local` gives, at each pixel of a picture of (height, width)."""
-    around = _continued(cells)
-    wide = cv2.resize(around, (around.shape[1] * _CELL, around.shape[0] * _CELL))
-    return np.asarray(wide[_CELL : _CELL + shape[0], _CELL : _CELL + shape[1]])
-
-
-def _continued(cells: Float32[np.ndarray, "R C 2"]) -> Float32[np.ndarray, "P Q 2"]:
-    """Cells with one more on each side, which go on as the last two do."""
-    for axis in (0, 1):
-        if cells.shape[axis] > 1:
-            ends = [np.take(cells, n, axis) for n in ((0, 1), (-1, -2))]
-            more = [2 * np.take(e, [0], axis) - np.take(e, [1], axis) for e in ends]
-        else:
-            more = [cells, cells]
-        cells = np.concatenate([more[0], cells, more[1]], axis)
-    return cells
-
-
-def places(
-    pose: Homography,
-    off: Float32[np.ndarray, "h w 2"],
-    scale: float,
-    corner: np.ndarray,
-    size: tuple[int, int],
-) -> tuple[Float32[np.ndarray, "H W"], Float32[np.ndarray, "H W"]]:
-    """Columns and rows in another picture of what a window of one shows, for `cv2.remap`.
-
-    Args:
-      pose: homography from the one to the other.
-      off: what that lacks, in small pictures, see `widened`.
-      scale: of these.
-      corner: (x, y) of the window in the one.
-      size: its (width, height).
-    """
-    cols, rows = np.meshgrid(
-        np.arange(size[0], dtype=np.float32) + np.float32(corner[0]),
-        np.arange(size[1], dtype=np.float32) + np.float32(corner[1]),
-    )
-    half = np.float32((scale - 1) / 2)
-    small = cv2.remap(
-        off, cols * scale + half, rows * scale + half, cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REPLICATE,
-    )  # fmt: skip
-    h = pose.astype(np.float32)
-    depth = h[2, 0] * cols + h[2, 1] * rows + h[2, 2]
-    x = (h[0, 0] * cols + h[0, 1] * rows + h[0, 2]) / depth
-    y = (h[1, 0] * cols + h[1, 1] * rows + h[1, 2]) / depth
-    return x + small[..., 0] / np.float32(scale), y + small[..., 1] / np.float32(scale)
-
-
-def spread(
-    values: Float32[np.ndarray, "H W 2"], known: Bool[np.ndarray, "H W"]
-) -> Float32[np.ndarray, "H W 2"]:
-    """Values continued along rows, and then along columns, from where they are known.
-
-    What is beside something is about as far away, on a ground and on walls.
-    """
-    out, rows = np.zeros_like(values), np.flatnonzero(known.any(1))
-    if not len(rows):
-        return out
-    for n in (0, 1):
-        for row in rows:
-            cols = np.flatnonzero(known[row])
-            out[row, :, n] = np.interp(np.arange(known.shape[1]), cols, values[row, cols, n])
-        for col in range(known.shape[1]):
-            out[:, col, n] = np.interp(np.arange(known.shape[0]), rows, out[rows, col, n])
-    return out
 
 
 def moved(pose: Homography, points: Float[np.ndarray, "N 2"]) -> Float[np.ndarray, "N 2"]:

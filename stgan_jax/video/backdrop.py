@@ -1,6 +1,7 @@
 """The backdrop of a clip: what is shown behind the anonymised people."""
 
 import dataclasses
+import functools
 import os
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -151,7 +152,8 @@ def behind_moving(source: ClipSource, view: steady.Steady, hidden: Unions) -> Ba
     def known(number: int, image: np.ndarray | None) -> np.ndarray | None:
         return hidden[number]
 
-    around = moving.Surroundings(source.frames, fps, view.way, source.most, known, hidden)
+    keys = functools.partial(view.kept.read, frames=source.frames)
+    around = moving.Surroundings(keys, fps, view.way, source.most, known, hidden)
     return Backdrop(None, fps, hidden=hidden, around=around)
 
 

@@ -154,8 +154,8 @@ class _Search:
                         camera.add(frame.image, masks.boxes(wide))
                     yield number, frame.image, mask
 
-        camera = steady.Steady(source.shape) if source.moves else None
         fps = float(source.info.fps)
+        camera = steady.Steady(source.shape, fps, source.most) if source.moves else None
         subjects = anonymizing.track_people(
             detected(), source.shape, self._shelf, blanks, detector.has_ids, fps
         )

@@ -57,3 +57,23 @@ def test_a_lamp_that_is_switched_is_followed_within_a_fifth_of_a_second():
     lit = [lamp.update(image) for image in [empty, *[dark] * 5]]
     assert np.array_equal(lit[0], empty)
     assert np.abs(lit[-1].astype(int) - dark).max() < 12
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 8, 15, 40, 61])
+def test_a_median_is_the_middle_of_what_is_ordered(count):
+    rng = np.random.default_rng(count)
+    values = rng.integers(0, 256, (count, 6, 5, 3), dtype=np.uint8)
+    assert np.array_equal(background.median(values), np.sort(values, axis=0)[count // 2])
+
+
+def test_a_median_is_of_what_is_not_hidden():
+    rng = np.random.default_rng(0)
+    samples = rng.integers(0, 256, (9, 40, 30, 3), dtype=np.uint8)
+    for share in (0.01, 0.3, 0.9):
+        masks = (rng.random((9, 40, 30)) < share).astype(np.uint8)
+        empty, _, unknown = background.median_without(samples, masks, 0.0)
+        assert np.array_equal(unknown, masks.all(0))
+        for row, col in rng.integers(0, (40, 30), (50, 2)):
+            seen = np.sort(samples[masks[:, row, col] == 0, row, col], axis=0)
+            if len(seen) % 2:
+                assert np.array_equal(empty[row, col], seen[len(seen) // 2])

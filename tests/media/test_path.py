@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from stgan_jax.media import path
+from stgan_jax.media import parallax, path
 
 SIZE = (240, 320)
 LENS = np.array([[380, 0, 160], [0, 380, 120], [0, 0, 1.0]])
@@ -109,6 +109,23 @@ def test_values_are_continued_from_where_they_are_known():
     values = np.stack([0.1 * cols, 0.05 * rows], -1)
     known = np.ones((60, 80), bool)
     known[20:40, 30:50] = False
-    out = path.spread(np.where(known[..., None], values, 99).astype(np.float32), known)
+    out = parallax.spread(np.where(known[..., None], values, 99).astype(np.float32), known)
     assert np.array_equal(out[known], values[known])
     assert np.abs(out - values).max() < 0.6
+
+
+def test_what_is_off_is_looked_for_also_where_a_key_frame_explains_all():
+    """Ground passes by four pixels a frame more than a wall: at first it seems to go along."""
+    far, near, frames = texture(7, (240, 480)), texture(8, (240, 480)), []
+    for n in range(10):
+        frame = far[:, 20 + 2 * n :][:, :320].copy()
+        frame[130:] = near[130:, 20 + 6 * n :][:, :320]
+        frames.append(frame.astype(np.uint8))
+    found = followed(frames, [NOBODY] * 10)
+    assert found.travels
+    assert sorted(found.offs) == list(range(1, 10))
+    for row, goes in ((40.0, 2), (210.0, 6)):
+        place = np.array([160.0, row])
+        for n in range(1, 10):
+            before = path.moved(found.between(n, n - 1), place[None])[0] + found.off(n, place)
+            assert np.abs(before - [160 + goes, row]).max() < 0.3

@@ -47,7 +47,9 @@ class Clothes:
         place = np.s_[top : top + height, left : left + width]
         inside = mask[place] > 0
         bands = np.broadcast_to(_bands(top, height, box)[:, None], inside.shape)
-        np.add.at(self._counts, (bands[inside], _codes(frame[place])[inside]), 1.0)
+        colours = self._counts.shape[1]
+        places = bands[inside] * colours + _codes(frame[place])[inside]
+        self._counts += np.bincount(places, minlength=self._counts.size).reshape(-1, colours)
 
     def likelihood(
         self,

@@ -21,7 +21,7 @@ from stgan_jax.video.blanks import Blanks
 from stgan_jax.video.people import hiding, linking, networks, outlining, steady, tracking
 from stgan_jax.video.people.shelf import Shelf, Unions
 from stgan_jax.video.people.sightings import Sightings, Subject
-from stgan_jax.video.scene import around, emptying
+from stgan_jax.video.scene import around, emptying, kept
 from stgan_jax.video.source import ClipSource
 
 UNCLAIMED = "moves like a person, but is not recognised as one"
@@ -30,6 +30,7 @@ UNCLAIMED = "moves like a person, but is not recognised as one"
 _SIDES, _MORE = networks.SIDES[:2], networks.SIDES[2:]
 _ENLARGED, _TRIED = 2, 8  # a frame is not enlarged by more; frames in which that is found out
 _TURNED = (2.0, 0.5)  # how much more than upright, and a frame, scores must sum up to
+_ANTICLOCKWISE = (None, cv2.ROTATE_90_COUNTERCLOCKWISE, cv2.ROTATE_180, cv2.ROTATE_90_CLOCKWISE)
 _RATE = 5.0  # detections a second
 _VERY_CLEAR = 0.8  # presence with which a box of low score begins a track
 _NARROW = 0.12  # of the height: width of what is no person; 0.2 in people from the side
@@ -100,6 +101,7 @@ def find(
         if first.camera is not None:
             tracks = emptying.somebody(numbered, tracks, nets, shelf, first.camera, beyond)
             behind = around.Around(source, first.camera, tracks, nets, beyond)
+            del numbered
         elif scene is None:
             behind = emptying.empty(numbered, *within)
         else:
@@ -124,7 +126,7 @@ class _Detecting:
         self._sides = sides
         self._refused: list[tuple[int, np.ndarray]] = []  # boxes that were asked in vain
         self._patience = round(_PATIENCE * fps)
-        self.camera = steady.Steady(source.shape) if source.moves else None
+        self.camera = steady.Steady(source.shape, fps, source.most) if source.moves else None
         self.linker = linking.Linker(fps, self.camera)
         self.stamps = array.array("q")
         self.things: dict[int, Float[np.ndarray, "M 4"]] = {}  # by the frames that are looked at
@@ -215,10 +217,9 @@ def quarter_turns(samples: UInt8[np.ndarray, "N H W 3"], nets: networks.Networks
 
     frames, sums = list(_few(samples)), []
     least = _TURNED[1] * len(frames)
-    for turns in range(4):
-        scores = networks.each(
-            score, [np.ascontiguousarray(np.rot90(frame, turns)) for frame in frames]
-        )
+    for turns, way in enumerate(_ANTICLOCKWISE):
+        turned = [frame if way is None else cv2.rotate(frame, way) for frame in frames]
+        scores = networks.each(score, turned)
         sums.append(sum(scores))
         if sums[0] > least:
             return 0
@@ -330,8 +331,10 @@ class _Outlining:
         try:
             if (view := look()) is None:
                 raise ValueError("no empty scene")
-            scene, unknown, _ = view
-            moves = segmentation.foreground(image, scene.empty, scene.threshold)
+            scene, size = view.scene, image.shape[:2]
+            small = kept.resized(image, view.unknown.shape)
+            moves = segmentation.foreground(small, scene.empty, scene.threshold)
+            moves, unknown = hiding.enlarged(moves, size), hiding.enlarged(view.unknown, size)
             who, boxes = self._boxes(number)
             with self._nets.outliner() as outliner:
                 people, little = outlining.outlined(
@@ -342,7 +345,7 @@ class _Outlining:
                     unknown,
                     [self._tracks[n].clothes for n in who],
                 )
-            hide = hiding.hidden(people, little, image, scene) | unknown
+            hide = hiding.hidden(people, little, small, scene) | unknown
             return number, who, people, hide, moves & ~hide & 1
         except Exception as error:
             self._blanks.add(number, "outlining", error)

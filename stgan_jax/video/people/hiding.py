@@ -31,30 +31,31 @@ def hidden(
     Args:
       people: from `outlining.outlined`.
       little: from `outlining.outlined`.
-      frame: RGB.
-      scene: the empty scene in the light of the frame.
+      frame: RGB, in the size in which it is compared with the scene.
+      scene: the empty scene in the light of the frame, in as many pixels or in less than masks.
     """
-    mask, mirrored = np.zeros_like(little), np.zeros_like(little)
-    near, far = np.zeros_like(little), np.zeros_like(little)
+    own, less = np.zeros_like(little), len(frame) / len(little)
+    mirrored, near, far, out = np.zeros((4, *frame.shape[:2]), np.uint8)
     for person in filter(None, people):
         top, left, bottom, right = person.window
-        mask[top:bottom, left:right] |= person.hide
-        height = person.region.height
+        own[top:bottom, left:right] |= person.hide
+        box = np.floor(less * person.region.box).astype(int)
+        height = round(less * person.region.height)
         for zone, reach in ((near, _REACH), (far, _SHADOW)):
-            zone[_around(person.region.box, max(4, round(reach * height)))] = 1
-        bottom, side = int(person.region.box[2]), round(_ASIDE * height)
-        left, right = max(int(person.region.box[1]) - side, 0), int(person.region.box[3]) + side
+            zone[_around(box, max(4, round(reach * height)))] = 1
+        bottom, side = int(box[2]), round(_ASIDE * height)
+        left, right = max(int(box[1]) - side, 0), int(box[3]) + side
         mirrored[bottom : bottom + height, left:right] = 1
-    out = np.zeros_like(little)
+    mask, little = _shrunk(own, frame), _shrunk(little, frame)
     reached = mask | near | far | mirrored | little
     if not reached.any():
-        return out
+        return own
     place = _place(reached)
     frame, empty, little, near = frame[place], scene.empty[place], little[place], near[place]
     moving = segmentation.difference(frame, empty, scene.threshold[place])
     mask = mask[place] | outlining.grown(little & moving, 2)
     if not mask.any():
-        return out
+        return own
     mask |= moving & mirrored[place]
     # Who leaves the frame may come in again beside: beyond its edge all that is near is joined.
     beyond = cv2.copyMakeBorder(near, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
@@ -68,7 +69,25 @@ def hidden(
     pieces, touching = pieces[1:-1, 1:-1], np.zeros(count, np.uint8)
     touching[pieces[mask > 0]] = 1
     out[place] = touching[pieces]
-    return out
+    if out.shape == own.shape:
+        return out
+    # A place of which a part is somebody's may look like the scene.
+    return own | enlarged(cv2.dilate(out, np.ones((3, 3), np.uint8)), own.shape)
+
+
+def _shrunk(mask: Mask, frame: np.ndarray) -> Mask:
+    """1 where any of a mask is, in the size of a frame that is not larger."""
+    if mask.shape == frame.shape[:2]:
+        return mask
+    share = cv2.resize(255 * mask, frame.shape[1::-1], interpolation=cv2.INTER_AREA)
+    return (share > 0).astype(np.uint8)
+
+
+def enlarged(mask: Mask, shape: tuple[int, int]) -> Mask:
+    """A mask in another (height, width)."""
+    if mask.shape == shape:
+        return mask
+    return np.asarray(cv2.resize(mask, shape[::-1], interpolation=cv2.INTER_NEAREST))
 
 
 def _place(mask: Mask) -> tuple[slice, slice]:

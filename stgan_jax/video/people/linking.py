@@ -232,21 +232,21 @@ def looks(frame: UInt8[np.ndarray, "H W 3"], boxes: Boxes) -> Float32[np.ndarray
     Returns:
       Square roots of the shares, of norm 1: the product of two is their Bhattacharyya coefficient.
     """
-    lab = cv2.cvtColor(frame, cv2.COLOR_RGB2LAB)
-    lab[..., 1:] = np.clip(lab[..., 1:], *_COLOURS)
-    rows = [[_histogram(lab, box, part) for part in _PARTS] for box in boxes]
+    rows = [[_histogram(frame, box, part) for part in _PARTS] for box in boxes]
     shares = np.array(rows, np.float32).reshape(len(boxes), len(_PARTS) * math.prod(_BINS))
     return np.sqrt(shares / len(_PARTS))
 
 
-def _histogram(lab: UInt8[np.ndarray, "H W 3"], box: Box, part: np.ndarray) -> np.ndarray:
+def _histogram(frame: UInt8[np.ndarray, "H W 3"], box: Box, part: np.ndarray) -> np.ndarray:
     height, width = box[2:] - box[:2]
     corners = np.round(np.tile(box[:2], 2) + part * np.array([height, width, height, width]))
     top, left, bottom, right = np.maximum(corners.astype(int), 0)
-    pixels = lab[top : max(bottom, top + 1), left : max(right, left + 1)]
+    pixels = frame[top : max(bottom, top + 1), left : max(right, left + 1)]
     count = math.prod(_BINS)
     if not pixels.size:
         return np.full(count, 1 / count)
+    pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2LAB)
+    pixels[..., 1:] = np.clip(pixels[..., 1:], *_COLOURS)
     ranges = [0, 256, *2 * (_COLOURS[0], _COLOURS[1] + 1)]
     counts = cv2.calcHist([pixels], [0, 1, 2], None, list(_BINS), ranges).ravel()
     return counts / counts.sum()

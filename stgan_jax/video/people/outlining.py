@@ -250,7 +250,8 @@ def _hidden(
     height, width = (box[2:] - box[:2]).tolist()
     if not outlines:
         own = _to_sides(own, window, size)
-    mask = cv2.morphologyEx(own, cv2.MORPH_CLOSE, _disc(0.08 * min(height, width)))
+    gaps = 0.08 * min(height, width)
+    mask = 1 - grown(1 - grown(own, gaps), gaps)
     pieces, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     cv2.drawContours(mask, pieces, -1, 1, cv2.FILLED)
     if size[0] - box[2] < _CUT * height:  # outlines of people whom the frame cuts lack their trunk
@@ -331,10 +332,16 @@ def _trimmed(mask: UInt8[np.ndarray, "h w"], window: np.ndarray) -> Region:
 
 
 def grown(mask: UInt8[np.ndarray, "h w"], margin: float) -> UInt8[np.ndarray, "h w"]:
-    """A mask (0/1) with a margin in pixels."""
-    return np.asarray(cv2.dilate(mask, _disc(margin)))
-
-
-def _disc(radius: float) -> np.ndarray:
-    side = 2 * max(1, round(radius)) + 1
-    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+    """A mask (0/1) with a margin in pixels: `cv2.dilate` by an ellipse, row by row of that."""
+    radius = max(1, round(margin))
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    widths = (disc.sum(1) // 2).tolist()  # to either side; they grow towards the middle
+    high = len(mask)
+    out, wide, reach = np.zeros((high + 2 * radius, mask.shape[1]), np.uint8), mask, 0
+    for row in range(radius + 1):
+        if widths[row] > reach:
+            more = widths[row] - reach
+            wide, reach = cv2.dilate(wide, np.ones((1, 2 * more + 1), np.uint8)), widths[row]
+        for at in {row, 2 * radius - row}:
+            np.maximum(out[at : at + high], wide, out=out[at : at + high])
+    return out[radius : radius + high]

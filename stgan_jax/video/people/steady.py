@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from stgan_jax.media import path
+from stgan_jax.video.scene import kept
 
 Boxes = Float[np.ndarray, "_ 4"] | Int[np.ndarray, "_ 4"]
 # Factor and shift of one frame or of each box's, from `Steady`; None: the camera stands.
@@ -19,16 +20,22 @@ Views = Float[np.ndarray, "_ 3"] | None
 
 
 class Steady:
-    """Factor and shift of every frame, found while the camera is followed."""
+    """Factor and shift of every frame, found while the camera is followed.
 
-    def __init__(self, shape: tuple[int, int]):
-        """Takes the frames' (height, width)."""
+    Attributes:
+      kept: some of the frames.
+    """
+
+    def __init__(self, shape: tuple[int, int], fps: float, most: int):
+        """Takes the frames' (height, width), frames a second, and how many are kept at most."""
+        self.kept = kept.Kept(fps, most)
         self._middle = np.array(shape) / 2
         self._views: list[np.ndarray] = []  # factor, and shift of rows and columns
         self._finder = path.PathFinder()
 
     def add(self, image: UInt8[np.ndarray, "H W 3"], boxes: Float[np.ndarray, "N 4"]) -> None:
         """Takes the next frame, and about where people are in it."""
+        self.kept.add(image)
         self._finder.add(image, boxes)
         before = self._views[-1] if self._views else np.array([1.0, 0.0, 0.0])
         self._views.append(_after(before, _near(self._finder.step(), self._middle)))

@@ -12,6 +12,7 @@ from stgan_jax.video.source import ClipSource
 
 Look = Callable[[], moving.View | None]  # computes what is behind a frame's people
 
+_SIDE = 360  # pixels of the shorter side, at least, in which frames are told from the scene
 _ABOUT = 0.15  # of the height: a margin around boxes that are all that is known
 
 
@@ -41,11 +42,18 @@ class Around:
         self.restless = np.zeros(source.shape, np.uint8)
         self.judges = not camera.way.travels
         self._reaches = [track.reach(beyond, source.shape) for track in tracks]
+        less = max(1, min(source.shape) // _SIDE)
+        self._shape = round(source.shape[0] / less), round(source.shape[1] / less)
 
     def views(self, source: ClipSource) -> Iterator[tuple[int, np.ndarray, Look]]:
-        """As `emptying.Emptied.views`; the scene is None where that fails."""
+        """As `emptying.Emptied.views`, in less pixels; the scene is None where that fails."""
         around = moving.Surroundings(
-            source.frames, float(source.info.fps), self.camera.way, source.most, self._hidden
+            functools.partial(self.camera.kept.read, frames=source.frames),
+            float(source.info.fps),
+            self.camera.way,
+            source.most,
+            self._hidden,
+            shape=self._shape,
         )
         for number, frame, look in around.looks(source.frames()):
             yield number, frame.image, functools.partial(self._look, number, look)
@@ -57,14 +65,17 @@ class Around:
         return view._replace(unknown=view.unknown & self._hidden(number, None))
 
     def _hidden(self, number: int, image: np.ndarray | None) -> UInt8[np.ndarray, "H W"]:
-        """1 where anybody may be in a frame; about where, without its picture."""
-        mask = np.zeros(self.restless.shape, np.uint8)
+        """1 where anybody may be in a frame; about where, in less pixels, without its picture."""
+        shape = self._shape if image is None else self.restless.shape
+        mask, less = np.zeros(shape, np.uint8), shape[0] / self.restless.shape[0]
         for track, reach in zip(self.tracks, self._reaches, strict=True):
             if number in reach:
                 box = track.at(np.array([number]))[0]
                 if image is None:
                     margin = _ABOUT * (box[2] - box[0]) * np.array([-1, -1, 1, 1])
-                    top, left, bottom, right = np.maximum(np.round(box + margin), 0).astype(int)
+                    top, left, bottom, right = np.maximum(
+                        np.round(less * (box + margin)), 0
+                    ).astype(int)
                     mask[top:bottom, left:right] = 1
                 else:
                     with self._nets.outliner() as outliner:

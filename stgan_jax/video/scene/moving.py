@@ -16,18 +16,17 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from stgan_jax.media import background, containers, path
+from stgan_jax.media import background, containers, parallax, path
 from stgan_jax.video.blanks import is_fatal
 from stgan_jax.video.people.shelf import Unions
-from stgan_jax.video.scene import fill
+from stgan_jax.video.scene import fill, kept
 
 Image = UInt8[np.ndarray, "H W 3"]
 Mask = UInt8[np.ndarray, "H W"]
 # A frame's number and picture -> 1 where people may be in it, None if that is unknown. Without the
-# picture it is enough to know about where.
+# picture it is enough to know about where, in the size of views.
 Hidden = Callable[[int, Image | None], Mask | None]
 
-_RATE = 2.5, 5.0  # keys a second; and where the camera travels
 _BESIDE = (1, 2, 3, 5, 8, 13, 21)  # which keys before and after one are looked at,
 _NEAR = (1, 2, 4, 6, 9)  # and where the camera travels
 _LASTS, _APART = 1.0, 0.08  # seconds and diagonals for which one picture serves
@@ -52,14 +51,6 @@ class View(NamedTuple):
     scene: background.EmptyScene
     unknown: Mask
     made: Mask
-
-
-class _Key(NamedTuple):
-    """A frame, its number, and 255 where nobody is in it."""
-
-    number: int
-    image: Image
-    clear: Mask
 
 
 @dataclasses.dataclass
@@ -90,29 +81,33 @@ class Surroundings:
 
     def __init__(
         self,
-        frames: Callable[[], Iterator[containers.Stamped]],
+        keys: Callable[[Sequence[int]], Iterator[tuple[int, Image]]],
         fps: float,
         way: path.CameraPath,
         most: int,
         hidden: Hidden,
         final: Unions | None = None,
+        shape: tuple[int, int] | None = None,
     ):
         """Takes the clip.
 
         Args:
-          frames: decodes it anew.
+          keys: numbers of frames -> these and the frames, in order.
           fps: frames a second.
           way: of the camera.
           most: keys that are kept in memory.
           hidden: where people may be in keys.
           final: where people are hidden in each frame; what is not known there is made up.
+          shape: (height, width) of views; by default that of frames.
         """
-        self._frames, self._way, self._hidden, self._final = frames, way, hidden, final
+        self._read, self._way, self._hidden, self._final = keys, way, hidden, final
+        if shape is not None:
+            self._way = way.resized(shape)
         beside: Sequence[int] = _NEAR if way.travels else _BESIDE
         if final is None and not way.travels:  # to tell people from the scene, half as many will do
             beside = beside[::2]
         self._beside = [n for n in beside if 2 * n < most]
-        every = max(1, round(fps / _RATE[int(way.travels)]))
+        every = max(1, round(fps / kept.RATE)) * (1 if way.travels else 2)
         shots = np.flatnonzero(np.diff(way.shots, prepend=-1)).tolist()
         self._keys = sorted({*range(0, len(way.shots), every), *shots})
         self._lasts = round(_LASTS * fps)
@@ -141,7 +136,7 @@ class Surroundings:
 
     def _look(self, picture: _Picture | None, number: int, image: Image) -> View | None:
         try:
-            return self._view(picture, number, image)
+            return self._view(picture, number, kept.resized(image, self._way.shape))
         except Exception as error:
             if is_fatal(error):
                 raise
@@ -149,11 +144,8 @@ class Surroundings:
 
     def _pictures(self) -> Iterator[tuple[int, _Picture | None]]:
         """Pictures in order, and the frame up to which each serves."""
-        groups, window, last = self._groups(), deque[_Key](), None
-        numbers = set(self._keys)
-        coming = (
-            self._key(n, frame.image) for n, frame in enumerate(self._frames()) if n in numbers
-        )
+        groups, window, last = self._groups(), deque[kept.Key](), None
+        coming = (self._key(n, image) for n, image in self._read(self._keys))
         reach = max(self._beside, default=0)
         place = {number: i for i, number in enumerate(self._keys)}
         for first, key, until in groups:
@@ -192,7 +184,7 @@ class Surroundings:
         for group, end in zip(starts, ends, strict=True):
             yield group[0], group[len(group) // 2], end
 
-    def _key(self, number: int, image: Image) -> _Key:
+    def _key(self, number: int, image: Image) -> kept.Key:
         """A key; one in which people are not known shows nothing."""
         hidden = None
         try:
@@ -200,21 +192,22 @@ class Surroundings:
         except Exception as error:
             if is_fatal(error):
                 raise
-        return _Key(number, image, self._clear(hidden))
+        image = kept.resized(image, self._way.shape)
+        return kept.Key(number, image, kept.like(self._clear(hidden), image[..., 0]))
 
     def _clear(self, hidden: Mask | None) -> Mask:
         if hidden is None:
             return np.zeros(self._way.shape, np.uint8)
-        return np.where(hidden > 0, np.uint8(0), np.uint8(255))
+        return np.asarray(cv2.compare(hidden, 0, cv2.CMP_EQ))
 
-    def _picture(self, key: int, frames: range, around: list[_Key]) -> _Picture:
+    def _picture(self, key: int, frames: range, around: list[kept.Key]) -> _Picture:
         """The scene about a key for some frames, by the keys around it."""
         to, size = self._canvas(key, frames)
         here = next(k for k in around if k.number == key)
         around = [k for k in around if self._way.shots[k.number] == self._way.shots[key]]
         around.sort(key=lambda k: abs(k.number - key))
         grey, scale = path.small(here.image)
-        base = path.KeyFrame(grey, _like(here.clear, grey))
+        base = path.KeyFrame(grey, kept.like(here.clear, grey))
         layers = np.zeros((len(around), *size[::-1], 3), np.uint8)
         masks = np.ones((len(around), *size[::-1]), np.uint8)
         sight = np.zeros(size[::-1], np.uint8)
@@ -224,7 +217,7 @@ class Surroundings:
             if n:
                 there = path.small(other.image)[0]
                 start = path.full(pose, 1 / scale)
-                better, share = base.to(there, _like(other.clear, there), start)
+                better, share = base.to(there, kept.like(other.clear, there), start)
                 if better is not None and share > 0.5:
                     pose = path.full(better, scale)
             move = to @ np.linalg.inv(pose)
@@ -234,10 +227,10 @@ class Surroundings:
                 start = path.full(pose, 1 / scale)
                 far, side = abs(other.number - key), other.number > key
                 guess = offs[side][1] * np.float32(far / offs[side][0]) if side in offs else None
-                corners = base.corners_in(there, _like(other.clear, there), start, guess)
-                off = path.widened(path.local(corners, start, grey.shape), grey.shape)
+                corners = base.corners_in(there, kept.like(other.clear, there), start, guess)
+                off = _off(corners, start, grey.shape)
                 offs[side] = far, off
-                places = path.places(pose, off, scale, -to[:2, 2], size)
+                places = parallax.places(pose, off, scale, -to[:2, 2], size)
                 layers[n] = cv2.remap(other.image, *places, cv2.INTER_CUBIC)
                 clear = cv2.remap(other.clear, *places, cv2.INTER_LINEAR)
             else:
@@ -299,10 +292,18 @@ class Surroundings:
         size = picture.known.shape[::-1]
         hidden = np.zeros(size[::-1], np.uint8)
         for number in frames:
-            mask = self._final[number]
-            if mask is not None:
-                move = picture.to @ self._way.between(number, picture.key)
-                hidden |= cv2.warpPerspective(255 * mask, move, size) > 0
+            mask, (left, top, right, bottom) = self._final[number], self._needed(number)
+            if mask is not None and right:
+                back = np.array([[1, 0, left], [0, 1, top], [0, 0, 1.0]])
+                move = picture.to @ self._way.between(number, picture.key) @ back
+                part = 255 * mask[top:bottom, left:right]
+                reached = path.moved(move, path.corners_of(part.shape))
+                x, y = np.clip(np.floor(reached.min(0)).astype(int) - 1, 0, np.array(size) - 1)
+                wide, high = np.clip(np.ceil(reached.max(0)).astype(int) + 1, 1, size) - [x, y]
+                to = np.array([[1, 0, -x], [0, 1, -y], [0, 0, 1.0]])
+                if min(wide, high) > 0:
+                    there = cv2.warpPerspective(part, to @ move, (int(wide), int(high)))
+                    hidden[y : y + high, x : x + wide] |= there > 0
         wide = cv2.dilate(hidden, np.ones((7, 7), np.uint8))  # what warps and seams reach
         missing = (wide > 0) & (picture.known != _SEEN)
         if not missing.any():
@@ -382,15 +383,15 @@ class Surroundings:
         other, back = path.small(picture.scene.empty, scale)[0], np.linalg.inv(move)
         whole = np.where(picture.known == _SEEN, np.uint8(255), np.uint8(0))
         start = path.full(back, 1 / scale)
-        corners = path.KeyFrame(grey, _like(clear, grey)).corners_in(
-            other, _like(whole, other), start
+        corners = path.KeyFrame(grey, kept.like(clear, grey)).corners_in(
+            other, kept.like(whole, other), start
         )
-        off = path.widened(path.local(corners, start, grey.shape), grey.shape)
-        places = path.places(back, off, scale, np.zeros(2), part.shape[1::-1])
+        off = _off(corners, start, grey.shape)
+        places = parallax.places(back, off, scale, np.zeros(2), part.shape[1::-1])
         return np.asarray(cv2.remap(picture.scene.empty, *places, cv2.INTER_CUBIC))
 
 
-def _like(mask: Mask, small: np.ndarray) -> Mask:
-    """A mask in the size of a smaller picture, 255 where all of it is."""
-    share = cv2.resize(mask, small.shape[::-1], interpolation=cv2.INTER_AREA)
-    return np.where(share == 255, np.uint8(255), np.uint8(0))
+def _off(corners: tuple[np.ndarray, np.ndarray], pose: path.Homography, shape: tuple) -> np.ndarray:
+    """How far a homography is off at each pixel of a small picture, by corners in two."""
+    here, there = corners
+    return parallax.widened(parallax.local(here, there - path.moved(pose, here), shape), shape)

@@ -1,5 +1,6 @@
 """Outlines in a frame: whose pixels are whose, who is unclear, and what is hidden."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -229,3 +230,31 @@ def test_shadows_and_mirror_images_are_hidden_farther_away():
     mirror[112:175, 55:85] = beside[112:175, 155:185] = 1
     assert hidden(people, mirror)[mirror > 0].mean() > 0.98
     assert not hidden(people, beside)[beside > 0].any()
+
+
+def test_a_margin_is_a_dilation_by_an_ellipse():
+    rng = np.random.default_rng(0)
+    for _ in range(40):
+        high, wide = rng.integers(1, 90, 2)
+        mask = (rng.random((high, wide)) < rng.random() ** 4).astype(np.uint8)
+        radius = int(rng.integers(1, 24))
+        side = 2 * radius + 1
+        disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+        assert np.array_equal(outlining.grown(mask, radius), cv2.dilate(mask, disc))
+
+
+def test_in_less_pixels_as_much_is_hidden():
+    """All of an outline, and what touches it; where half a place moves, all of it is."""
+    box, moving = (50, 50, 150, 100), NOTHING.copy()
+    moving[50:150, 50:107] = 1
+    people = outlined(Fake((box, 0.9, 0.9)), [box], moving)
+    whole = hidden(people, moving)
+    empty = np.full((SIZE[0] // 2, SIZE[1] // 2, 3), 100, np.uint8)
+    frame = np.where(moving[..., None] > 0, np.uint8((255, 255, 0)), np.uint8(100))
+    small = cv2.resize(frame, empty.shape[1::-1], interpolation=cv2.INTER_AREA)
+    scene = background.EmptyScene(empty, np.full(empty.shape[:2], 20, np.uint8))
+    less = hiding.hidden(people, NOTHING, small, scene)
+    assert less.shape == SIZE
+    assert not (moving & ~less & 1).any()
+    assert (whole & ~less & 1).sum() <= 0.01 * whole.sum()
+    assert less.sum() <= 1.2 * whole.sum()

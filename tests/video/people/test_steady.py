@@ -20,7 +20,7 @@ class Known(steady.Steady):
     """Of a camera whose way is given."""
 
     def __init__(self, poses):
-        super().__init__(SHAPE)
+        super().__init__(SHAPE, 25.0, 40)
         inverse = [np.linalg.inv(pose) for pose in poses]  # to what does not move
         shots = np.zeros(len(poses), int)
         self.__dict__["way"] = path.CameraPath(np.stack(inverse), shots, 0.0, SHAPE)

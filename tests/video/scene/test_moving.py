@@ -47,12 +47,13 @@ def views(frames, masks, way, folder, most=40, unexplained=0.0):
     for mask in masks:
         final.add(mask)
 
-    def clip():
-        return (SimpleNamespace(image=frame) for frame in frames)
+    def keys(numbers):
+        return ((number, frames[number]) for number in numbers)
 
     way = path.CameraPath(way.poses, way.shots, unexplained, SIZE)
-    around = moving.Surroundings(clip, FPS, way, most, lambda n, _: final[n], final)
-    return [view for _, _, view in around.views(clip())], around
+    around = moving.Surroundings(keys, FPS, way, most, lambda n, _: final[n], final)
+    clip = (SimpleNamespace(image=frame) for frame in frames)
+    return [view for _, _, view in around.views(clip)], around
 
 
 PAN = [(2.6 * n, 16 + 6 * np.sin(n)) for n in range(FRAMES)]
