@@ -19,7 +19,7 @@ _SPARE = 4  # pixels around what is computed
 def hidden(
     people: list[outlining.Outlined | None],
     little: Mask,
-    frame: UInt8[np.ndarray, "H W 3"],
+    frame: UInt8[np.ndarray, "h w 3"],
     scene: background.EmptyScene,
 ) -> Mask:
     """1 where people have to be hidden in a frame.
@@ -75,7 +75,7 @@ def hidden(
     return own | enlarged(cv2.dilate(out, np.ones((3, 3), np.uint8)), own.shape)
 
 
-def _shrunk(mask: Mask, frame: np.ndarray) -> Mask:
+def _shrunk(mask: Mask, frame: np.ndarray) -> UInt8[np.ndarray, "h w"]:
     """1 where any of a mask is, in the size of a frame that is not larger."""
     if mask.shape == frame.shape[:2]:
         return mask
@@ -83,7 +83,7 @@ def _shrunk(mask: Mask, frame: np.ndarray) -> Mask:
     return (share > 0).astype(np.uint8)
 
 
-def enlarged(mask: Mask, shape: tuple[int, int]) -> Mask:
+def enlarged(mask: Mask, shape: tuple[int, int]) -> UInt8[np.ndarray, "h w"]:
     """A mask in another (height, width)."""
     if mask.shape == shape:
         return mask

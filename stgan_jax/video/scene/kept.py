@@ -64,14 +64,14 @@ class Kept:
                 yield number, frame.image
 
 
-def resized(image: Image, shape: tuple[int, int]) -> Image:
+def resized(image: Image, shape: tuple[int, int]) -> UInt8[np.ndarray, "h w 3"]:
     """A frame in a (height, width) that is not larger."""
     if image.shape[:2] == shape:
         return image
     return np.asarray(cv2.resize(image, shape[::-1], interpolation=cv2.INTER_AREA))
 
 
-def like(mask: Mask, small: np.ndarray) -> Mask:
+def like(mask: Mask, small: np.ndarray) -> UInt8[np.ndarray, "h w"]:
     """A mask in the size of a picture that is not larger, 255 where all of it is."""
     if mask.shape == small.shape[:2]:
         return mask
