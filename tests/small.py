@@ -12,12 +12,12 @@ WALKERS = WalkerData(51, 53, (0, 90), ("nm-01",), frames=12)
 NOISE = NoiseSettings(
     data=WALKERS,
     validation_subjects=(77, 78),
-    steps=200,
+    steps=400,
     batch_size=64,
     basis_size=24,
-    log_every=50,
-    save_every=100,
-    evaluate_every=100,
+    log_every=100,
+    save_every=200,
+    evaluate_every=200,
 )
 STGAN = StganSettings(
     data=dataclasses.replace(WALKERS, first_subject=61, last_subject=62),
@@ -25,8 +25,8 @@ STGAN = StganSettings(
     balance="printed",
     steps=24,
     batch_size=2,
-    features=2,  # compiling takes as long as there are channels
-    lstm_units=8,
+    features=4,  # compiling takes as long as there are channels
+    lstm_units=16,
     save_every=12,
     evaluate_every=12,
 )

@@ -12,6 +12,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from jaxtyping import UInt8
 
 from stgan_jax.media.containers import WHOLE, Cut, Frame, Stamped, VideoInfo, scaled
 from stgan_jax.util import files
@@ -70,7 +71,7 @@ def read(path: str | os.PathLike, flags: int = cv2.IMREAD_COLOR) -> np.ndarray:
     return image
 
 
-def letterbox(image: Frame, size: tuple[int, int], fill: int) -> Frame:
+def letterbox(image: Frame, size: tuple[int, int], fill: int) -> UInt8[np.ndarray, "h w 3"]:
     """A picture scaled into `size` (height, width), its aspect kept; `fill` is the grey around."""
     scale = min(size[0] / image.shape[0], size[1] / image.shape[1])
     height, width = (max(1, round(scale * side)) for side in image.shape[:2])
