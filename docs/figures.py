@@ -238,13 +238,15 @@ def moving_cameras() -> str:
     rows = []
     for name, row in stored["scenes"].items():
         area = max((part["area"] for part in row["made_up"]), default=0.0)
-        shown = f"{row['shown']} / {row['shown in patches']} of {row[_TELLING] / 1e6:.2f} million"
+        counts = (row[f"shown{how}"] for how in ("", " by chance", " in patches"))
+        shown = f"{' / '.join(map(str, counts))} of {row[_TELLING] / 1e6:.2f} million"
         rows.append([
             name.split()[0], row["camera"], f"{row['psnr']:.1f}", shown, f"{row['slip']:.3f}",
             f"{area:.4f}", f"{row['changed'] / row['outside']:.5f}",
         ])  # fmt: skip
-    head = ("camera", "taken for", "PSNR behind people, dB", "their pixels shown / in patches",
-            "slip of a standing foot", "most made up", "changed elsewhere")  # fmt: skip
+    shown = "their pixels shown / by chance / in patches"
+    head = ("camera", "taken for", "PSNR behind people, dB", shown, "slip of a standing foot",
+            "most made up", "changed elsewhere")  # fmt: skip
     return table(head, rows)
 
 

@@ -160,7 +160,9 @@ class PathFinder:
         """The way through all frames so far."""
         unexplained = float(np.mean(self._unexplained)) if self._unexplained else 0.0
         poses, shots = np.stack(self.poses), np.array(self.shots)
-        return CameraPath(poses, shots, unexplained, self._shape, self._offs)
+        way = CameraPath(poses, shots, unexplained, self._shape)
+        # Where homographies explain all in all, what single frames lack is noise.
+        return dataclasses.replace(way, offs=self._offs) if way.travels else way
 
 
 class KeyFrame:
