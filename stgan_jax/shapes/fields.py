@@ -28,8 +28,13 @@ def encode(
     """
     out = np.full((len(masks), SIDE, SIDE), -STEPS, np.int8)
     with ThreadPoolExecutor(2) as threads:  # OpenCV lets others go on meanwhile
-        list(threads.map(_encode, masks, out))
+        list(threads.map(_encode_all, np.array_split(masks, 2), np.array_split(out, 2)))
     return out
+
+
+def _encode_all(masks: np.ndarray, out: np.ndarray) -> None:
+    for mask, field in zip(masks, out, strict=True):
+        _encode(mask, field)
 
 
 def _encode(mask: np.ndarray, out: np.ndarray) -> None:
