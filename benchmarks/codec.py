@@ -43,7 +43,7 @@ def main():
     model = StganAnonymizer(case.run, case.params())
     walk = contour.to_pixels(np.asarray(case.batch.unit()[0][0]))
     through = f"{_WALK} frames through G"
-    calls[through] = functools.partial(model._shapes, [walk], [jax.random.key(0)])
+    calls[through] = functools.partial(model._shapes, [walk], [jax.random.key(0)], [])
     times = timing.interleaved(calls, flags.FLAGS.runs)
     seconds = timing.spreads(times)
     milliseconds = {

@@ -97,6 +97,10 @@ class Attackers:
         own = self._gaits(method)
         return [(part, number) for part in needed for number in range(own.blocks(part))]
 
+    def gaits(self, method: Anonymizer, part: str) -> AlignedGaits:
+        """A method's walks of a part, see `Walks.parts`, from the cache if they are there."""
+        return self._gaits(method)[part]
+
     def prepare(self, method: Anonymizer, part: str, number: int) -> None:
         """Anonymises one block of a part's walks, into the cache."""
         self._gaits(method).block(part, number)

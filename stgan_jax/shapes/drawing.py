@@ -36,12 +36,11 @@ def project(
     toward = np.stack([x * np.cos(t), y * np.cos(t), np.sin(t) + 0 * x], -1)
     down = np.cross(right, toward)
     ahead = np.stack([x, y, 0 * x], -1)
-    out = {}
-    for name, (centre, radius) in spheres.items():
-        row, col, depth, come = (np.sum(centre * axis, -1) for axis in (down, right, toward, ahead))
-        row = row + near * (MIDDLE - centre[..., 2]) * come
-        out[name] = np.stack([row, col], -1), depth, radius
-    return out
+    centres = np.stack([centre for centre, _ in spheres.values()])
+    row, col, depth, come = (np.sum(centres * axis, -1) for axis in (down, right, toward, ahead))
+    row = row + near * (MIDDLE - centres[..., 2]) * come
+    each = zip(spheres, np.stack([row, col], -1), depth, strict=True)
+    return {name: (place, away, spheres[name][1]) for name, place, away in each}
 
 
 def hulls(projected: dict, spheres: tuple[str, ...]) -> list[Float[np.ndarray, "N 2"]]:

@@ -40,7 +40,7 @@ def _encode_all(masks: np.ndarray, out: np.ndarray) -> None:
 def _encode(mask: np.ndarray, out: np.ndarray) -> None:
     """One silhouette's field, into `out`, which is all outside."""
     cell, margin = SIZE // SIDE, int(REACH) + 1
-    mask = np.ascontiguousarray(mask, np.uint8)
+    mask = np.asarray(mask, np.uint8)
     left, top, width, height = cv2.boundingRect(mask)
     if not width:
         return
@@ -49,18 +49,16 @@ def _encode(mask: np.ndarray, out: np.ndarray) -> None:
         slice(max(0, (start - margin) // cell), min(SIDE, -(-(start + size + margin) // cell)))
         for start, size in ((top, height), (left, width))
     )
-    filled = np.zeros(mask.shape, np.uint8)
-    parts, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    cv2.drawContours(filled, parts, -1, 1, cv2.FILLED)
-    filled = filled[
-        rows.start * cell : rows.stop * cell, columns.start * cell : columns.stop * cell
-    ]
-    inside = cv2.distanceTransform(filled, cv2.DIST_L2, 3)
-    outside = cv2.distanceTransform(1 - filled, cv2.DIST_L2, 3)
+    part = np.s_[rows.start * cell : rows.stop * cell, columns.start * cell : columns.stop * cell]
+    pieces, _ = cv2.findContours(mask[part], cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    filled = np.zeros(mask[part].shape, np.uint8)
+    cv2.drawContours(filled, pieces, -1, 1, cv2.FILLED)
+    distance = cv2.distanceTransform(filled, cv2.DIST_L2, 3)
+    distance -= cv2.distanceTransform(cv2.bitwise_xor(filled, 1), cv2.DIST_L2, 3)
     # The outline lies between two pixels, half a pixel from the centre of either.
-    distance = inside - outside - np.where(filled, np.float32(0.5), np.float32(-0.5))
+    cv2.subtract(distance, filled, distance, dtype=cv2.CV_32F)
     shape = (columns.stop - columns.start, rows.stop - rows.start)
-    coarse = cv2.resize(distance, shape, interpolation=cv2.INTER_AREA)
+    coarse = cv2.resize(distance, shape, interpolation=cv2.INTER_AREA) + 0.5
     out[rows, columns] = np.rint(np.clip(coarse / REACH, -1.0, 1.0) * STEPS)
 
 

@@ -1,4 +1,4 @@
-"""A walker to be drawn: somebody in somebody's gait, at any size, whole or by body parts.
+"""A walker to be drawn: somebody in somebody's gait.
 
 Bodies are `body.body_spheres` before a camera. What is drawn lies in a virtual frame of
 `SCALE` pixels a stature, whose origin is the ground point below the pelvis.
@@ -6,7 +6,6 @@ Bodies are `body.body_spheres` before a camera. What is drawn lies in a virtual 
 
 import dataclasses
 import functools
-from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -19,7 +18,6 @@ from stgan_jax.shapes.identity import MEAN_MOTION, Identity, Motion
 
 SCALE = 1000.0  # pixels a stature in the virtual frame that crops are cut from
 _LEVELS = np.linspace(0.0, 1.0, 5)  # swings at which bodies are posed; between them, limbs go along
-_FINE = 4  # an anti-aliased pixel is the mean of so many squared
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,67 +122,22 @@ class Walker:
         _, left, side = self.squares.T
         return (left + inside * side / SIZE) / SCALE
 
-    def outlines(
-        self, frame: int, square: Sequence[float] | np.ndarray | None = None, size: int = SIZE
-    ) -> list[Float[np.ndarray, "N 2"]]:
-        """Outline of each part in one frame, convex polygons of (row, col).
-
-        Args:
-          frame: which.
-          square: crop (top, left, side) in the virtual frame, also between its pixels; that of
-            `squares` by default.
-          size: side of the picture in pixels; (0, 0) is the corner of its first pixel.
-        """
-        *corner, side = self.squares[frame] if square is None else square
-        centres, radii, parts = self._rims
-        points = centres[frame][:, None] + radii[:, None, None] * drawing.CIRCLE
-        points = ((points * SCALE - corner) * (size / side)).astype(np.float32)
-        return [cv2.convexHull(points[part].reshape(-1, 2))[:, 0] for part in parts]
-
-    def _fill(self, images: np.ndarray, frames: np.ndarray, squares: np.ndarray) -> None:
-        """Draws silhouettes; what `outlines` and `drawing.fill` do, at once."""
-        centres, radii, parts = self._rims
-        points = centres[frames][:, :, None] + radii[:, None, None] * drawing.CIRCLE
-        corners, sides = squares[:, None, None, :2], squares[:, None, None, 2:]
-        points = (points * SCALE - corners) * (images.shape[1] / sides * (1 << drawing.SHIFT))
-        fixed = np.rint(points[..., ::-1]).astype(np.int32)
-        for part in parts:
-            rims = fixed[:, part].reshape(len(frames), -1, 2)
-            for image, rim in zip(images, rims, strict=True):
-                hull = cv2.convexHull(rim)
-                cv2.fillConvexPoly(image, hull, 1, cv2.LINE_8, drawing.SHIFT)
-
-    def labels(self, frame: int, square=None, size: int = SIZE) -> UInt8[np.ndarray, "size size"]:
-        """Number of the nearest part at each pixel, from 1 on as in `parts`; 0 for none.
-
-        Arguments as of `outlines`.
-        """
-        out = np.zeros((size, size), np.uint8)
-        polygons = self.outlines(frame, square, size)
-        for number in np.argsort(self.depth[:, frame]):
-            drawing.fill(out, polygons[number], int(number) + 1)
-        return out
-
-    def mask(self, frame: int, square=None, size: int = SIZE) -> UInt8[np.ndarray, "size size"]:
-        """The silhouette, 1 inside and 0 outside. Arguments as of `outlines`."""
-        out = np.zeros((1, size, size), np.uint8)
-        where = self.squares[frame] if square is None else np.asarray(square)
-        self._fill(out, np.array([frame]), where[None])
-        return out[0]
-
-    def coverage(self, frame: int, square=None, size: int = SIZE) -> UInt8[np.ndarray, "size size"]:
-        """The silhouette with soft edges: 255 times the share of each pixel that is inside.
-
-        Arguments as of `outlines`.
-        """
-        fine = 255 * self.mask(frame, square, _FINE * size)
-        return cv2.resize(fine, (size, size), interpolation=cv2.INTER_AREA)
-
     def silhouettes(
         self, frames: Int[np.ndarray, " N"] | None = None
     ) -> UInt8[np.ndarray, "N 240 240"]:
-        """Masks in `squares`, of some frames or all."""
+        """Masks in `squares`, 1 inside and 0 outside, of some frames or all.
+
+        What `drawing.hulls` and `drawing.fill` draw of each part, all at once.
+        """
         chosen = np.arange(len(self)) if frames is None else frames
         out = np.zeros((len(chosen), SIZE, SIZE), np.uint8)
-        self._fill(out, chosen, self.squares[chosen])
+        centres, radii, parts = self._rims
+        corners, sides = self.squares[chosen, None, None, :2], self.squares[chosen, None, None, 2:]
+        points = centres[chosen][:, :, None] + radii[:, None, None] * drawing.CIRCLE
+        points = (points * SCALE - corners) * (SIZE / sides * (1 << drawing.SHIFT))
+        fixed = np.rint(points[..., ::-1]).astype(np.int32)
+        for part in parts:
+            rims = fixed[:, part].reshape(len(chosen), -1, 2)
+            for image, rim in zip(out, rims, strict=True):
+                cv2.fillConvexPoly(image, cv2.convexHull(rim), 1, cv2.LINE_8, drawing.SHIFT)
         return out

@@ -60,7 +60,7 @@ def test_wide_trousers_cover_ankles_and_leave_legs_apart():
     for trousers in (0.0, 1.0):
         person, _ = posed(trousers=trousers)
         gait = Gait(np.full(1, 0.0), np.full(1, 90.0), np.ones(1), "nm", 6.0)
-        mask = Walker(person, gait).mask(0)
+        mask = Walker(person, gait).silhouettes()[0]
         rows = np.flatnonzero(mask.any(1))
         line = mask[rows[0] + round(0.91 * np.ptp(rows))].astype(int)  # above the ankles
         edges = np.flatnonzero(np.diff(line))

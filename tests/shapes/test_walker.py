@@ -1,4 +1,4 @@
-"""Walkers to be drawn: at any size, by parts, with legs apart. Oracles are rendered apart."""
+"""Walkers to be drawn, with legs apart. Oracles are rendered apart."""
 
 import dataclasses
 
@@ -55,38 +55,13 @@ def test_legs_are_apart_where_the_body_s_are(condition):
             sides.append((middle, (knee[2] + ankle[2]) / 2))
         row = np.mean([middle[0] for middle, _ in sides])
         top, _, side = body.squares[frame]
-        line = body.mask(frame)[int((row * walker.SCALE - top) * 240 / side)]
+        line = body.silhouettes()[frame][int((row * walker.SCALE - top) * 240 / side)]
         gap = abs(sides[0][0][1] - sides[1][0][1]) - sides[0][1] - sides[1][1]
         runs = np.flatnonzero(np.diff(line.astype(int)))
         if gap > 0.03:
             assert len(runs) >= 4  # into a leg, out of it, into the other and out
             widest = np.diff(runs)[1::2].max() * side / 240 / walker.SCALE
             assert widest == pytest.approx(gap, abs=0.04)
-
-
-def test_a_walker_is_drawn_at_any_size_softly_and_by_parts():
-    body = walk(60.0)
-    mask, square = body.mask(3), body.squares[3]
-    large = body.mask(3, size=480)
-    halved = cv2.resize(255 * large, (240, 240), interpolation=cv2.INTER_AREA)
-    assert np.mean((halved > 127) != mask) < 0.004
-    soft = body.coverage(3).astype(float) / 255
-    assert soft.sum() == pytest.approx(large.sum() / 4, rel=0.03)
-    assert ((soft > 0.05) & (soft < 0.95)).sum() > 100
-    labels = body.labels(3)
-    assert np.mean((labels > 0) != (mask > 0)) < 1e-4
-    names = {body.parts[n - 1].name for n in np.unique(labels[labels > 0])}
-    assert {"head", "chest", "foot_L", "foot_R", "thigh_L", "thigh_R"} <= names
-    # A square further left shows the body further right.
-    moved = body.mask(3, (square[0], square[1] - square[2] / 4, square[2]))
-    np.testing.assert_array_equal(moved[:, 60:], mask[:, :-60])
-    # Of two legs the nearer one is seen: crossing to the left, the walker's left.
-    crossing = walk(90.0, phase=np.full(1, 0.28), frames=1)
-    left = crossing.projected["thigh_L"][1] > crossing.projected["thigh_R"][1]
-    number = [part.name for part in crossing.parts].index("thigh_L" if left else "thigh_R") + 1
-    other = [part.name for part in crossing.parts].index("thigh_R" if left else "thigh_L") + 1
-    counts = np.bincount(crossing.labels(0).ravel(), minlength=number + 9)
-    assert counts[number] > counts[other]
 
 
 def test_whoever_swings_less_takes_smaller_steps_and_stands_on_the_ground():

@@ -78,9 +78,7 @@ def silhouettes(
     camera = sample_camera(seed, view, condition, repetition)
     rng = generator(seed, view, condition, repetition, 0xF0)
     count = length(seed, view, condition, repetition) if frames is None else frames
-    time = (np.arange(count) - (count - 1) / 2) / FPS
-    turned = view + camera.yaw + camera.drift * time
-    walk = walker(seed, turned, camera.pitch, condition, repetition)
+    walk = walker(seed, turned(view, camera, count), camera.pitch, condition, repetition)
     canvas = round(1.3 * camera.height)  # square, the body's ground point below its middle
     lasting = _lasting(_in_a_row(seed, view, condition, 0xF0), rng, canvas)
     blends = habits.sample_habits(seed).blends
@@ -93,6 +91,12 @@ def silhouettes(
     return np.stack(
         [cropping.crop_mask(mask, square) for mask, square in zip(faulty, squares, strict=True)]
     )
+
+
+def turned(view: float, camera: Camera, frames: int) -> Float[np.ndarray, " T"]:
+    """Degrees from which a camera at a nominal view sees the walker in each frame."""
+    time = (np.arange(frames) - (frames - 1) / 2) / FPS
+    return view + camera.yaw + camera.drift * time
 
 
 def walker(

@@ -97,5 +97,5 @@ def _pictures(batch: ReadingBatch, numbers: np.ndarray, people: dict[str, Any]) 
         rows += [cv2.resize(cells.astype(np.float32), (SIZE, SIZE)) > 0 for cells in walk[frames]]
         for poses in (own[:, :POSE], pose.astype(np.float32)):
             drawn = Walker(person, gait.read(poses, smooth=False))
-            rows += [drawn.mask(frame) for frame in frames]
+            rows += [*drawn.silhouettes(frames)]
     return grids.grid(np.stack(rows), len(frames))

@@ -87,7 +87,7 @@ class Bodies:
     def silhouette(self, i: int) -> UInt8[np.ndarray, "240 240"]:
         """The new body of sighting i in its crop, 0/1."""
         part, first = self._part(False, i // _BLOCK)
-        return part.mask(i - first)
+        return part.silhouettes(np.array([i - first]))[0]
 
     def _around(self, own: bool, block: int) -> tuple[walker.Walker, int]:
         """The walk about a block, and where it begins."""

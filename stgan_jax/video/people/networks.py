@@ -46,7 +46,6 @@ _BINS = 11  # of the distance to each edge of a box
 _MEAN, _STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # of ImageNet, RGB
 _CROP = 256  # side of the outliner's input
 _MARGIN = 1.3  # side of its crop, of the longer side of a box
-_NEXT = 2.5  # side of the next crop, of the radius that the network returns
 
 
 class Detections(NamedTuple):
@@ -170,7 +169,6 @@ class Outline:
       probability: that a pixel of the region is the person's, 0 to 1.
       presence: that there is a person, 0 to 1; below 0.5 the rest means little.
       joints: row and column in pixels of the frame, and visibility, 0 to 1, of BlazePose's joints.
-      next_box: box from which the outliner finds the same person in the next frame.
     """
 
     top: int
@@ -178,7 +176,6 @@ class Outline:
     probability: Float32[np.ndarray, "h w"]
     presence: float
     joints: Float32[np.ndarray, "33 3"]
-    next_box: Float32[np.ndarray, "4"]
 
     def placed(self, size: tuple[int, int]) -> Float32[np.ndarray, "H W"]:
         """The probability in a frame of (height, width), 0 outside the region."""
@@ -230,15 +227,12 @@ class Outliner:
         points = points.reshape(-1, 5)
         places = points[:, 1::-1] * np.float32(side / _CROP) + np.array([top, left], np.float32)
         visibility = _sigmoid(points[:JOINTS, 3:4])
-        centre, edge = places[JOINTS], places[JOINTS + 1]
-        half = np.linalg.norm(edge - centre) * np.float32(_NEXT / _MARGIN / 2)
         return Outline(
             top=top + first[0],
             left=left + first[1],
             probability=mask[first[0] : last[0], first[1] : last[1]],
             presence=float(presence.reshape(())),
             joints=np.concatenate([places[:JOINTS], visibility], 1),
-            next_box=np.concatenate([centre - half, centre + half]),
         )
 
 

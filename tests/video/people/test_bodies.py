@@ -41,8 +41,9 @@ def test_blocks_of_a_long_walk_join():
     both = bodies.Bodies(Drawn(walk, walk), squares, places, 25.0)
     whole = surface.figures(walk, range(count))
     top, _, bottom, _ = walk.boxes.T
-    moments = [cv2.moments(walk.mask(i, (-1200, -600, 1400))) for i in range(count)]
-    middle = np.array([(m["m10"] / m["m00"] + 0.5) * 1400 / 240 - 600 for m in moments]) / 1000
+    moments = [cv2.moments(mask) for mask in walk.silhouettes()]
+    _, left, side = walk.squares.T
+    middle = (left + np.array([m["m10"] / m["m00"] + 0.5 for m in moments]) * side / 240) / 1000
     low, tall, aside = (
         np.convolve(x, np.full(29, 1 / 29), "same") for x in (bottom, bottom - top, middle)
     )
