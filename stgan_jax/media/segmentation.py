@@ -94,7 +94,8 @@ def difference(
     threshold: UInt8[np.ndarray, "H W"],
 ) -> UInt8[np.ndarray, "H W"]:
     """1 where a frame differs from the background by more than noise; `foreground` unprocessed."""
-    red, green, blue = cv2.split(cv2.blur(cv2.absdiff(frame, background), (3, 3)))
+    away = cv2.absdiff(frame, background)  # at the frame's edge a pixel counts itself, too
+    red, green, blue = cv2.split(cv2.blur(away, (3, 3), borderType=cv2.BORDER_REPLICATE))
     return cv2.compare(cv2.max(cv2.max(red, green), blue), threshold, cv2.CMP_GT) & 1
 
 

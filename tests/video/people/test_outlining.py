@@ -218,6 +218,19 @@ def test_the_feet_of_somebody_behind_a_sign_are_hidden():
     assert hidden(people, moving, little)[moving > 0].mean() == 0.5
 
 
+def test_a_bag_that_begins_in_the_colour_of_the_scene_is_hidden():
+    """Up to 0.025 of the height beyond what is hidden anyway, and the gap as well."""
+    boxes = [(20, 50, 180, 110)]
+    people = outlined(Fake((boxes[0], 0.9, 0.9)), boxes)
+    edge = int(np.flatnonzero(hidden(people)[100]).max())
+    for gap, same in ((5, 1), (12, 0)):
+        moving = NOTHING.copy()
+        moving[90:110, edge + 1 + gap : edge + 9 + gap] = 1
+        mask = hidden(people, moving)
+        assert (mask[moving > 0] == same).all()
+        assert (mask[92:108, edge + 1 : edge + 1 + gap] == same).all()
+
+
 def test_shadows_and_mirror_images_are_hidden_farther_away():
     boxes = [(20, 50, 100, 90)]
     people = outlined(Fake((boxes[0], 0.9, 0.9)), boxes)
