@@ -13,7 +13,8 @@ Mask = UInt8[np.ndarray, "H W"]
 _REACH = 0.35  # of the height: within it, what moves and touches somebody is hidden, too
 _SHADOW = 1.5  # of the height: within it, their shadow is
 _ASIDE = 0.1  # of the height: width of a mirror image beyond theirs, to either side
-_GAP = 0.025  # of the height: what moves so near to somebody touches them
+_GAP = 0.025  # of the height: what moves so near to somebody touches them,
+_LEAST = 16  # and moves if it differs by so many grey levels, however restless the scene is
 _SPARE = 4  # pixels around what is computed
 
 
@@ -56,7 +57,8 @@ def hidden(
         return own
     place = _place(reached)
     frame, empty, little, near = frame[place], scene.empty[place], little[place], near[place]
-    moving = segmentation.difference(frame, empty, scene.threshold[place])
+    away = segmentation.distance(frame, empty)
+    moving = cv2.compare(away, scene.threshold[place], cv2.CMP_GT) & 1
     mask = mask[place] | outlining.grown(little & moving, 2)
     if not mask.any():
         return own
@@ -67,13 +69,15 @@ def hidden(
     if doubtful.any():
         part = _place(doubtful)
         near[part] |= doubtful[part] & segmentation.dimmed(frame[part], empty[part])
+    joint = np.ones((2 * gap + 1, 2 * gap + 1), np.uint8)
+    close = cv2.dilate(mask, joint)
+    moving |= close & (away > _LEAST)
     edge = 5 if out.shape == own.shape else 3  # edges and tips hardly differ
     wide = cv2.dilate(moving & near, np.ones((edge, edge), np.uint8))
     beyond[1:-1, 1:-1] = wide | mask
     count, pieces = cv2.connectedComponents(beyond)
     pieces, touching = pieces[1:-1, 1:-1], np.zeros(count, np.uint8)
-    joint = np.ones((2 * gap + 1, 2 * gap + 1), np.uint8)
-    touching[pieces[cv2.dilate(mask, joint) > 0]] = 1
+    touching[pieces[close > 0]] = 1
     touching[0] = 0  # nothing moves there
     out[place] = cv2.morphologyEx(touching[pieces], cv2.MORPH_CLOSE, joint)
     if out.shape == own.shape:
