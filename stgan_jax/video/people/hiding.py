@@ -13,8 +13,9 @@ Mask = UInt8[np.ndarray, "H W"]
 _REACH = 0.35  # of the height: within it, what moves and touches somebody is hidden, too
 _SHADOW = 1.5  # of the height: within it, their shadow is
 _ASIDE = 0.1  # of the height: width of a mirror image beyond theirs, to either side
-_GAP = 0.025  # of the height: what moves so near to somebody touches them,
-_LEAST = 16  # and moves if it differs by so many grey levels, however restless the scene is
+_GAP = 0.025  # of the height: what moves so near to somebody touches them, and
+_LEAST = 16  # moves if it differs by so many grey levels, however restless the scene is,
+_UNKNOWN = 255  # or if the scene is not known there, which this threshold says
 _SPARE = 4  # pixels around what is computed
 
 
@@ -29,7 +30,8 @@ def hidden(
     Their outlines with a margin; what moves and touches them, no farther away than 0.35 of their
     height, as parts that an outline lacks; their shadows; and what moves where the floor would
     mirror them. Shadows and mirror images walk as people do. Where a part begins it may have the
-    scene's colour, as a grey bag on a street: a gap of 0.025 of the height is hidden as well.
+    scene's colour, as a grey bag on a street: a gap of 0.025 of the height is hidden as well. So
+    near to somebody, what is not known of the scene is hidden.
 
     Args:
       people: from `outlining.outlined`.
@@ -39,7 +41,7 @@ def hidden(
     """
     own, less = np.zeros_like(little), len(frame) / len(little)
     mirrored, near, far, out = np.zeros((4, *frame.shape[:2]), np.uint8)
-    gap = 1
+    gap = 3  # pixels at least, around the little that moves as well
     for person in filter(None, people):
         top, left, bottom, right = person.window
         own[top:bottom, left:right] |= person.hide
@@ -71,9 +73,9 @@ def hidden(
         near[part] |= doubtful[part] & segmentation.dimmed(frame[part], empty[part])
     joint = np.ones((2 * gap + 1, 2 * gap + 1), np.uint8)
     close = cv2.dilate(mask, joint)
-    moving |= close & (away > _LEAST)
+    moving |= close & ((away > _LEAST) | (scene.threshold[place] == _UNKNOWN))
     edge = 5 if out.shape == own.shape else 3  # edges and tips hardly differ
-    wide = cv2.dilate(moving & near, np.ones((edge, edge), np.uint8))
+    wide = cv2.dilate(moving & (near | close), np.ones((edge, edge), np.uint8))
     beyond[1:-1, 1:-1] = wide | mask
     count, pieces = cv2.connectedComponents(beyond)
     pieces, touching = pieces[1:-1, 1:-1], np.zeros(count, np.uint8)
