@@ -14,8 +14,7 @@ _REACH = 0.35  # of the height: within it, what moves and touches somebody is hi
 _SHADOW = 1.5  # of the height: within it, their shadow is
 _ASIDE = 0.1  # of the height: width of a mirror image beyond theirs, to either side
 _GAP = 0.025  # of the height: what moves so near to somebody touches them, and
-_LEAST = 16  # moves if it differs by so many grey levels, however restless the scene is,
-_UNKNOWN = 255  # or if the scene is not known there, which this threshold says
+_LEAST = 16  # moves if it differs by so many grey levels, however restless the scene is
 _SPARE = 4  # pixels around what is computed
 
 
@@ -30,8 +29,7 @@ def hidden(
     Their outlines with a margin; what moves and touches them, no farther away than 0.35 of their
     height, as parts that an outline lacks; their shadows; and what moves where the floor would
     mirror them. Shadows and mirror images walk as people do. Where a part begins it may have the
-    scene's colour, as a grey bag on a street: a gap of 0.025 of the height is hidden as well. So
-    near to somebody, what is not known of the scene is hidden.
+    scene's colour, as a grey bag on a street: a gap of 0.025 of the height is hidden as well.
 
     Args:
       people: from `outlining.outlined`.
@@ -73,7 +71,7 @@ def hidden(
         near[part] |= doubtful[part] & segmentation.dimmed(frame[part], empty[part])
     joint = np.ones((2 * gap + 1, 2 * gap + 1), np.uint8)
     close = cv2.dilate(mask, joint)
-    moving |= close & ((away > _LEAST) | (scene.threshold[place] == _UNKNOWN))
+    moving |= close & (away > _LEAST)
     edge = 5 if out.shape == own.shape else 3  # edges and tips hardly differ
     wide = cv2.dilate(moving & (near | close), np.ones((edge, edge), np.uint8))
     beyond[1:-1, 1:-1] = wide | mask
