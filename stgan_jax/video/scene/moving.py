@@ -389,8 +389,8 @@ class Surroundings:
         )
         off = _off(corners, start, grey.shape)
         places = parallax.places(back, off, scale, np.zeros(2), part.shape[1::-1])
-        how = cv2.INTER_CUBIC, None, cv2.BORDER_REPLICATE  # parallax may reach beyond the picture
-        return np.asarray(cv2.remap(picture.scene.empty, *places, *how))
+        edge = cv2.BORDER_REPLICATE  # parallax may reach beyond the picture
+        return cv2.remap(picture.scene.empty, *places, cv2.INTER_CUBIC, borderMode=edge)
 
 
 def _off(corners: tuple[np.ndarray, np.ndarray], pose: path.Homography, shape: tuple) -> np.ndarray:
