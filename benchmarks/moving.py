@@ -35,7 +35,7 @@ from stgan_jax.methods.color import dressing
 from stgan_jax.shapes.surface import Figure
 from stgan_jax.util import files
 from stgan_jax.util.errors import one_sentence, parse_flags
-from stgan_jax.video import clip
+from stgan_jax.video import backdrop, clip
 from stgan_jax.video.people import linking
 from stgan_jax.video.people.anonymizing import Person
 from stgan_jax.video.render import compose, wardrobe
@@ -91,15 +91,17 @@ def measure(scene: MovingScene, name: str) -> dict[str, Any]:
         for t, frame in enumerate(truth):
             cv2.imwrite(os.fspath(source / f"{t:05d}.png"), frame.image[..., ::-1])
         started = time.monotonic()
-        persons, report = written(source, output)
+        persons, report, hidden = written(source, output)
         seconds = time.monotonic() - started
         shown = [_picture(path) for path in sorted(output.iterdir())]
     if _PICTURES.value:
+        Path(_PICTURES.value).mkdir(parents=True, exist_ok=True)
         for t in range(5, len(truth), 20):
             pair = np.hstack([truth[t].image, shown[t], truth[t].empty])[..., ::-1]
             pictures.write(Path(_PICTURES.value) / f"{name}-{t:03d}.png", pair)
     return {
         **figures(truth, shown),
+        **left(truth, hidden),
         "slip": slip(scene, persons),
         "found": len(persons),
         "camera": report.get("camera"),
@@ -113,25 +115,36 @@ def measure(scene: MovingScene, name: str) -> dict[str, Any]:
 
 def written(
     source: Path, output: Path, dressed: bool = False
-) -> tuple[list[Person], dict[str, Any]]:
-    """Anonymises a folder of frames without drawing anybody; whom it would have drawn.
+) -> tuple[list[Person], dict[str, Any], dict[int, np.ndarray]]:
+    """Anonymises a folder of frames without drawing anybody.
 
     With `dressed` they have their clothes, which takes a pass over the frames.
+
+    Returns:
+      whom it would have drawn; the report; and 1 where people are hidden, by the frames' numbers.
     """
     persons: list[Person] = []
-    collect = wardrobe.collect
+    hidden: dict[int, np.ndarray] = {}
+    collect, canvas = wardrobe.collect, backdrop.Backdrop.canvas
 
     def keep(found: list[Person], *others: Any) -> None:
         persons.extend(found)
         if dressed:
             collect(found, *others)
 
+    def behind(own: backdrop.Backdrop, entry: backdrop.Entry) -> np.ndarray:
+        hide = None if own.hidden is None else own.hidden[entry.number]
+        everywhere = np.ones(entry.frame.image.shape[:2], np.uint8)
+        hidden[entry.number] = everywhere if hide is None else hide.copy()
+        return canvas(own, entry)
+
     bare = mock.patch.object(compose, "compose", lambda canvas, *_: compose.Composed(canvas, []))
     kept = mock.patch.object(wardrobe, "collect", keep)
+    seen = mock.patch.object(backdrop.Backdrop, "canvas", behind)
     options = ClipOptions(models=_MODELS.value, seed=0)
-    with bare, kept, open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
+    with bare, kept, seen, open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
         report = clip.anonymize_video(source, output, catalog.load(), options=options)
-    return persons, report
+    return persons, report, hidden
 
 
 def figures(truth: list[MovingFrame], shown: list[np.ndarray]) -> dict[str, float]:
@@ -145,6 +158,21 @@ def figures(truth: list[MovingFrame], shown: list[np.ndarray]) -> dict[str, floa
         for key, n in people_scores.pixels(frame.image, picture, frame.empty, frame.people).items():
             totals[key] = totals.get(key, 0) + int(n)
     return {"psnr": round(float(10 * np.log10(255**2 / (error / count))), 2), **totals}
+
+
+def left(truth: list[MovingFrame], hidden: dict[int, np.ndarray]) -> dict[str, int]:
+    """How many pixels of people are not hidden, whatever their colours, and how many of these are
+    unlike the scene.
+
+    What is shown of people, of `figures`, counts hidden ones as well, behind which an empty scene
+    that is not quite the true one happens to have a person's colour.
+    """
+    bare = [(frame.people > 0) & (hidden[t] == 0) for t, frame in enumerate(truth)]
+    unlike = [
+        mask & (people_scores.distance(frame.image, frame.empty) > people_scores.UNLIKE)
+        for mask, frame in zip(bare, truth, strict=True)
+    ]
+    return {"not hidden": int(np.sum(bare)), "not hidden, unlike": int(np.sum(unlike))}
 
 
 def in_hands(video: Path, frames: int) -> dict[str, Any]:
@@ -165,7 +193,7 @@ def in_hands(video: Path, frames: int) -> dict[str, Any]:
                 for image, pose in zip(images, poses, strict=True):
                     size = image.shape[1::-1]
                     append(cv2.warpPerspective(image, pose, size, flags=cv2.INTER_CUBIC))
-            persons, report = written(source, Path(place) / "out.mp4", dressed=True)
+            persons, report, _ = written(source, Path(place) / "out.mp4", dressed=True)
         found.append([_places(person, poses) for person in persons])
         colours.append([_colour(person) for person in persons])
         reports.append({name: report[name] for name in ("camera", "seconds", "people")})

@@ -16,7 +16,7 @@ LEAST_VISIBLE = 0.5  # the share of the body that is visible
 SAME = 0.5  # least intersection over union of a match
 STRANGER = 0.1  # a mask that shares less of its area with each person is nobody's
 MARK = (255, 0, 255)  # colour of the new bodies, so that no pixel of them is an original one
-_EQUAL, _UNLIKE = 4, 30  # grey levels: as the original at most, from the empty scene at least
+UNLIKE, _EQUAL = 30, 4  # grey levels: from the empty scene at least, as the original at most
 _CHANGED, _MARGIN = 12, 0.1  # grey levels after a 3x3 blur; of a person's height
 
 Masks = Mapping[int, np.ndarray]  # of one track: frame -> H x W, 0 where it is not
@@ -121,8 +121,8 @@ def pixels(
       people: H x W, 0 where nobody is, else 1 + index of the person.
     """
     inside = people > 0
-    telling = inside & (_distance(original, empty) > _UNLIKE)
-    shown = telling & (_distance(original, output) <= _EQUAL)
+    telling = inside & (distance(original, empty) > UNLIKE)
+    shown = telling & (distance(original, output) <= _EQUAL)
     patch = cv2.morphologyEx(shown.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
     near, others, rng = np.zeros_like(inside), original.copy(), np.random.default_rng(0)
     for n in np.unique(people[inside]):
@@ -130,9 +130,9 @@ def pixels(
         others[mask] = rng.permutation(others[mask])
         apart = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
         near |= apart <= _MARGIN * _height(mask)
-    chance = (_distance(others, empty) > _UNLIKE) & (_distance(others, output) <= _EQUAL)
+    chance = (distance(others, empty) > UNLIKE) & (distance(others, output) <= _EQUAL)
     smooth = [cv2.blur(image, (3, 3)) for image in (original, output, empty)]
-    away = np.minimum(_distance(smooth[1], smooth[0]), _distance(smooth[1], smooth[2]))
+    away = np.minimum(distance(smooth[1], smooth[0]), distance(smooth[1], smooth[2]))
     changed = ~near & (away > _CHANGED)
     body = cv2.dilate((output == MARK).all(-1).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
     return {
@@ -146,7 +146,8 @@ def pixels(
     }
 
 
-def _distance(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+def distance(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """By how many grey levels two pictures differ, in the channel in which it is most."""
     return cv2.absdiff(one, other).max(-1)
 
 

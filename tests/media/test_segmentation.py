@@ -17,6 +17,14 @@ def test_foreground_finds_the_people():
     assert (found & ~truth).sum() < 0.12 * truth.sum()
 
 
+def test_who_is_in_the_last_row_of_a_frame_differs_from_the_scene():
+    empty, limits = np.full((20, 30, 3), 100, np.uint8), np.full((20, 30), 16, np.uint8)
+    for place in (np.s_[0, 5:20], np.s_[-1, 5:20], np.s_[5:15, 0], np.s_[5:15, -1]):
+        frame = empty.copy()
+        frame[place] = 130
+        assert segmentation.difference(frame, empty, limits)[place][1:-1].all()
+
+
 def shares_of_people_and_shadows(scene, dark=None):
     """Mean share of people's pixels, and of shadows beside them, that is foreground.
 

@@ -13,6 +13,8 @@ Mask = UInt8[np.ndarray, "H W"]
 _REACH = 0.35  # of the height: within it, what moves and touches somebody is hidden, too
 _SHADOW = 1.5  # of the height: within it, their shadow is
 _ASIDE = 0.1  # of the height: width of a mirror image beyond theirs, to either side
+_GAP = 0.025  # of the height: what moves so near to somebody touches them, and
+_LEAST = 16  # moves if it differs by so many grey levels, however restless the scene is
 _SPARE = 4  # pixels around what is computed
 
 
@@ -26,7 +28,8 @@ def hidden(
 
     Their outlines with a margin; what moves and touches them, no farther away than 0.35 of their
     height, as parts that an outline lacks; their shadows; and what moves where the floor would
-    mirror them. Shadows and mirror images walk as people do.
+    mirror them. Shadows and mirror images walk as people do. Where a part begins it may have the
+    scene's colour, as a grey bag on a street: a gap of 0.025 of the height is hidden as well.
 
     Args:
       people: from `outlining.outlined`.
@@ -36,11 +39,13 @@ def hidden(
     """
     own, less = np.zeros_like(little), len(frame) / len(little)
     mirrored, near, far, out = np.zeros((4, *frame.shape[:2]), np.uint8)
+    gap = 3  # pixels at least, around the little that moves as well
     for person in filter(None, people):
         top, left, bottom, right = person.window
         own[top:bottom, left:right] |= person.hide
         box = np.floor(less * person.region.box).astype(int)
         height = round(less * person.region.height)
+        gap = max(gap, round(_GAP * height))
         for zone, reach in ((near, _REACH), (far, _SHADOW)):
             zone[_around(box, max(4, round(reach * height)))] = 1
         bottom, side = int(box[2]), round(_ASIDE * height)
@@ -52,7 +57,8 @@ def hidden(
         return own
     place = _place(reached)
     frame, empty, little, near = frame[place], scene.empty[place], little[place], near[place]
-    moving = segmentation.difference(frame, empty, scene.threshold[place])
+    away = segmentation.distance(frame, empty)
+    moving = cv2.compare(away, scene.threshold[place], cv2.CMP_GT) & 1
     mask = mask[place] | outlining.grown(little & moving, 2)
     if not mask.any():
         return own
@@ -63,12 +69,17 @@ def hidden(
     if doubtful.any():
         part = _place(doubtful)
         near[part] |= doubtful[part] & segmentation.dimmed(frame[part], empty[part])
-    wide = cv2.dilate(moving & near, np.ones((3, 3), np.uint8))  # edges hardly differ
+    joint = np.ones((2 * gap + 1, 2 * gap + 1), np.uint8)
+    close = cv2.dilate(mask, joint)
+    moving |= close & (away > _LEAST)
+    edge = 5 if out.shape == own.shape else 3  # edges and tips hardly differ
+    wide = cv2.dilate(moving & (near | close), np.ones((edge, edge), np.uint8))
     beyond[1:-1, 1:-1] = wide | mask
     count, pieces = cv2.connectedComponents(beyond)
     pieces, touching = pieces[1:-1, 1:-1], np.zeros(count, np.uint8)
-    touching[pieces[mask > 0]] = 1
-    out[place] = touching[pieces]
+    touching[pieces[close > 0]] = 1
+    touching[0] = 0  # nothing moves there
+    out[place] = cv2.morphologyEx(touching[pieces], cv2.MORPH_CLOSE, joint)
     if out.shape == own.shape:
         return out
     # A place of which a part is somebody's may look like the scene.

@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Callable, Iterator
 
+import cv2
 import numpy as np
 from jaxtyping import UInt8
 
@@ -79,5 +80,11 @@ class Around:
                     mask[top:bottom, left:right] = 1
                 else:
                     with self._nets.outliner() as outliner:
-                        mask |= outlining.possible(image, box, outliner, both=False)[0]
+                        mask |= _hull(outlining.possible(image, box, outliner, both=False)[0])
         return mask
+
+
+def _hull(mask: UInt8[np.ndarray, "H W"]) -> UInt8[np.ndarray, "H W"]:
+    """A mask (0/1) without notches: an outline may lack a bag, which would be in the scene then."""
+    points = cv2.findNonZero(mask)
+    return mask if points is None else cv2.fillConvexPoly(mask, cv2.convexHull(points), 1)

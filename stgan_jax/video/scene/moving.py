@@ -304,7 +304,8 @@ class Surroundings:
                 if min(wide, high) > 0:
                     there = cv2.warpPerspective(part, to @ move, (int(wide), int(high)))
                     hidden[y : y + high, x : x + wide] |= there > 0
-        wide = cv2.dilate(hidden, np.ones((7, 7), np.uint8))  # what warps and seams reach
+        reach = 4 * _RIM + 1 if self._way.travels else 7  # of warps and seams, and of parallax
+        wide = cv2.dilate(hidden, np.ones((reach, reach), np.uint8))
         missing = (wide > 0) & (picture.known != _SEEN)
         if not missing.any():
             return
@@ -388,7 +389,8 @@ class Surroundings:
         )
         off = _off(corners, start, grey.shape)
         places = parallax.places(back, off, scale, np.zeros(2), part.shape[1::-1])
-        return np.asarray(cv2.remap(picture.scene.empty, *places, cv2.INTER_CUBIC))
+        edge = cv2.BORDER_REPLICATE  # parallax may reach beyond the picture
+        return cv2.remap(picture.scene.empty, *places, cv2.INTER_CUBIC, borderMode=edge)
 
 
 def _off(corners: tuple[np.ndarray, np.ndarray], pose: path.Homography, shape: tuple) -> np.ndarray:

@@ -35,11 +35,11 @@ def outlined(outliner, boxes, moving=EVERYTHING):
     return outlining.outlined(FRAME, np.array(boxes, float), outliner, moving, NOTHING, clothes)[0]
 
 
-def hidden(people, moving=NOTHING, little=NOTHING, colour=(255, 255, 0)):
+def hidden(people, moving=NOTHING, little=NOTHING, colour=(255, 255, 0), least=20):
     """On a grey scene, in which what moves has a colour."""
     empty = np.full((*SIZE, 3), 100, np.uint8)
     frame = np.where(moving[..., None] > 0, np.uint8(colour), empty)
-    scene = background.EmptyScene(empty, np.full(SIZE, 20, np.uint8))
+    scene = background.EmptyScene(empty, np.full(SIZE, least, np.uint8))
     return hiding.hidden(people, little, frame, scene)
 
 
@@ -216,6 +216,30 @@ def test_the_feet_of_somebody_behind_a_sign_are_hidden():
     assert people == [None]
     moving[20:24, 60:70] = 1  # elsewhere
     assert hidden(people, moving, little)[moving > 0].mean() == 0.5
+
+
+def test_a_bag_that_begins_in_the_colour_of_the_scene_is_hidden():
+    """Up to 0.025 of the height beyond what is hidden anyway, and the gap as well."""
+    boxes = [(20, 50, 180, 110)]
+    people = outlined(Fake((boxes[0], 0.9, 0.9)), boxes)
+    edge = int(np.flatnonzero(hidden(people)[100]).max())
+    for gap, same in ((5, 1), (12, 0)):
+        moving = NOTHING.copy()
+        moving[90:110, edge + 1 + gap : edge + 9 + gap] = 1
+        mask = hidden(people, moving)
+        assert (mask[moving > 0] == same).all()
+        assert (mask[92:108, edge + 1 : edge + 1 + gap] == same).all()
+
+
+def test_where_the_scene_is_restless_what_moves_close_to_somebody_is_hidden():
+    boxes = [(20, 50, 180, 110)]
+    people = outlined(Fake((boxes[0], 0.9, 0.9)), boxes)
+    edge = int(np.flatnonzero(hidden(people)[100]).max())
+    moving = NOTHING.copy()
+    moving[90:110, edge + 1 : edge + 20] = 1
+    row = hidden(people, moving, least=255)[100, edge + 1 : edge + 20]
+    assert row[:4].all()
+    assert not row[8:].any()
 
 
 def test_shadows_and_mirror_images_are_hidden_farther_away():

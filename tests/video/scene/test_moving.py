@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from stgan_jax.media import path
+from stgan_jax.media import background, path
 from stgan_jax.video.people.shelf import Shelf, Unions
 from stgan_jax.video.scene import moving
 
@@ -106,17 +106,33 @@ def test_frames_whose_people_are_unknown_give_nothing(wide, tmp_path):
         assert not (np.abs(view.scene.empty.astype(int) - RED).max(-1) < 60).any()
 
 
-def test_several_depths_are_moved_by_what_is_around(wide, tmp_path):
-    """The lower half passes faster, which no homography says."""
-    shifts = [(4 * n, 16) for n in range(16)]
-    narrow = [(top, left, bottom, left + 24) for top, left, bottom, _ in PASSING]
-    frames, masks, truth, way = shot(wide, shifts, narrow)
+def passed(wide, blocks):
+    """As `shot`, of a camera that is carried past: the lower half passes faster, which no
+    homography says.
+    """
+    frames, masks, truth, way = shot(wide, [(4 * n, 16) for n in range(16)], blocks)
     for n, (frame, empty) in enumerate(zip(frames, truth, strict=True)):
         move = np.array([[1, 0, -6.0 * n], [0, 1, -16]])
         empty[140:] = cv2.warpAffine(wide[:, ::-1], move, SIZE[::-1])[140:]
         somebody = (frame == RED).all(-1)
         frame[140:] = empty[140:]
         frame[somebody] = RED
+    return frames, masks, truth, way
+
+
+def test_several_depths_are_moved_by_what_is_around(wide, tmp_path):
+    narrow = [(top, left, bottom, left + 24) for top, left, bottom, _ in PASSING]
+    frames, masks, truth, way = passed(wide, narrow)
     found, around = views(frames, masks, way, tmp_path, unexplained=0.5)
     assert np.mean(list(around.made.values())) < 0.2 * masks[0].mean()
     assert error(found, truth, masks) < 8
+
+
+def test_a_picture_goes_on_beyond_its_edge_where_parallax_reaches_there(wide, tmp_path):
+    frames, masks, _, way = passed(wide, PASSING)
+    around = views(frames, masks, way, tmp_path, unexplained=0.5)[1]
+    grey, nothing = np.full((*SIZE, 3), 150, np.uint8), np.zeros(SIZE, np.uint8)
+    scene = background.EmptyScene(grey, nothing)
+    picture = moving._Picture(0, np.eye(3), scene, nothing, nothing)
+    aside = np.array([[1, 0, 20], [0, 1, -10], [0, 0, 1.0]])
+    assert around._carried(picture, aside, grey, nothing + 255).min() == 150
