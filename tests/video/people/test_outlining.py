@@ -27,7 +27,7 @@ class Fake(networks.Outliner):
         joints = np.zeros((33, 3), np.float32)
         if self._arm is not None:
             joints[[11, 13, 15, 19]] = self._arm
-        return networks.Outline(0, 0, likely, presence, joints, np.array(box, np.float32))
+        return networks.Outline(0, 0, likely, presence, joints)
 
 
 def outlined(outliner, boxes, moving=EVERYTHING):
