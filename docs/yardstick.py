@@ -6,7 +6,7 @@ from collections.abc import Callable
 from figures import BENCHMARKS, number, table
 
 _REPORTS = BENCHMARKS / "experiments" / "yardstick"
-_HEADLINE = "walls", "video"
+_HEADLINE = "walls", "in_a_video"
 _KINDS = {
     "unprotected": "unprotected walks",
     "blur": "the whole person blurred",
