@@ -7,7 +7,7 @@ Prints a table, a row a kind of motion, and writes the figures of each scene to 
 command goes on where it was stopped. The new bodies are left out of what is written, so that all
 that was behind people can be compared with the truth; how they would have been drawn says how far
 their feet slip. With --clip, of a camera that stands, also whether the same people are found in it
-when hands seem to hold the camera.
+when hands seem to hold the camera as when they seem not to move.
 """
 
 import contextlib
@@ -51,6 +51,7 @@ _PICTURES = flags.DEFINE_string("pictures", None, "Folder for frames before and 
 _CLIP = flags.DEFINE_string("clip", None, "A real video of a camera that stands.")
 _OUT = flags.DEFINE_string("out", None, "JSON file to write, and to go on with.")
 
+_SHAKES = 3  # of a real clip, and as many steady hands
 _CLOSER = 1.1  # by which a clip is enlarged, so that hands do not look beyond it
 # A foot stands alone in this part of a cycle, which begins as it strikes; so many frames at least.
 _STANCE, _LEAST = (0.12, 0.5), 5
@@ -176,17 +177,20 @@ def left(truth: list[MovingFrame], hidden: dict[int, np.ndarray]) -> dict[str, i
 
 
 def in_hands(video: Path, frames: int) -> dict[str, Any]:
-    """Who is found in a clip, and in the same one as if hands had held the camera, twice.
+    """Who is found in a clip as if hands had held the camera, and as if the same hands had not
+    moved, `_SHAKES` times each.
 
-    What two shakes differ by is the noise in which a shake may differ from none.
+    What results of steady hands differ by is the noise in which a shake may differ from none: they
+    hold the camera a little differently, so that all pixels are interpolated anew.
     """
     images = [
         frame.image for _, frame in zip(range(frames), containers.read_stamped(video), strict=False)
     ]
     fps = float(containers.probe(video).fps)
-    found, colours, reports = [], [], []
-    for shake in (None, 0, 1):
-        poses = _held(images[0].shape[:2], frames, fps, shake)
+    results: dict[str, list[dict[str, Any]]] = {"steady": [], "shaken": []}
+    for how, seed in tqdm([(how, seed) for how in results for seed in range(_SHAKES)], "hands"):
+        poses = _held(images[0].shape[:2], frames, fps, seed)
+        poses = poses[:1] * frames if how == "steady" else poses
         with tempfile.TemporaryDirectory() as place:
             source = Path(place) / "in.mp4"
             with containers.video_writer(source, images[0].shape[:2], Fraction(fps), 12) as append:
@@ -194,33 +198,36 @@ def in_hands(video: Path, frames: int) -> dict[str, Any]:
                     size = image.shape[1::-1]
                     append(cv2.warpPerspective(image, pose, size, flags=cv2.INTER_CUBIC))
             persons, report, _ = written(source, Path(place) / "out.mp4", dressed=True)
-        found.append([_places(person, poses) for person in persons])
-        colours.append([_colour(person) for person in persons])
-        reports.append({name: report[name] for name in ("camera", "seconds", "people")})
-    names = ("none", "first", "second")
-    return {
-        "frames": len(images),
-        "people": [len(tracks) for tracks in found],
-        "sightings": [sum(len(track) for track in tracks) for tracks in found],
-        "covered throughout": [_covered(report) for report in reports],
-        **{
-            f"{names[i]} and {names[j]}": _alike(found[i], found[j], colours[i], colours[j])
-            for i, j in ((0, 1), (0, 2), (1, 2))
-        },
-        "seconds": [r["seconds"] for r in reports], "camera": [r["camera"] for r in reports],
-        "load": round(os.getloadavg()[0], 1),
-    }  # fmt: skip
+        results[how].append({
+            "places": [_places(person, poses) for person in persons],
+            "colours": [_colour(person) for person in persons],
+            "covered": sum(row["frames_anonymized"] == 0 for row in report["people"]),
+            "camera": report["camera"],
+            "seconds": report["seconds"],
+        })  # fmt: skip
+    steady, shaken = results.values()
+    pairs = {
+        "both steady": itertools.combinations(steady, 2),
+        "steady and shaken": itertools.product(steady, shaken),
+        "both shaken": itertools.combinations(shaken, 2),
+    }
+    each = {
+        how: {
+            "tracks": [len(one["places"]) for one in some],
+            "sightings": [sum(map(len, one["places"])) for one in some],
+            **{key: [one[key] for one in some] for key in ("covered", "camera", "seconds")},
+        }
+        for how, some in results.items()
+    }
+    alike = {name: [_alike(*pair) for pair in some] for name, some in pairs.items()}
+    return {"frames": len(images), **each, **alike, "load": round(os.getloadavg()[0], 1)}
 
 
-def _held(size: tuple[int, int], frames: int, fps: float, shake: int | None) -> list[np.ndarray]:
-    """Homographies from a clip to what somebody would see who holds the camera; None: who does not
-    shake.
-    """
+def _held(size: tuple[int, int], frames: int, fps: float, seed: int) -> list[np.ndarray]:
+    """Homographies from a clip to what somebody sees who holds the camera."""
     height, width = size
-    turns = np.zeros((frames, 3))
-    if shake is not None:
-        rng = np.random.default_rng(shake)
-        turns = np.stack([hand(rng, frames, fps) for _ in range(3)], -1)
+    rng = np.random.default_rng(seed)
+    turns = np.stack([hand(rng, frames, fps) for _ in range(3)], -1)
     middle = np.array([[1, 0, -width / 2], [0, 1, -height / 2], [0, 0, 1.0]])
     lens = np.diag([1.25 * height, 1.25 * height, 1.0])
     closer = np.linalg.inv(middle) @ np.diag([_CLOSER, _CLOSER, 1]) @ lens
@@ -229,22 +236,22 @@ def _held(size: tuple[int, int], frames: int, fps: float, shake: int | None) -> 
     ]
 
 
-def _alike(one: list[dict], other: list[dict], colours: list, others: list) -> dict[str, Any]:
+def _alike(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
     """What two results of one clip have in common: places, people, and their colours."""
-    pairs = np.array([[_shared(a, b) for b in other] for a in one])
+    tracks, others = one["places"], other["places"]
+    pairs = np.array([[_shared(a, b) for b in others] for a in tracks])
     rows, cols = linear_sum_assignment(-pairs)
     same = pairs[rows, cols]
-    mostly = same > 0.5 * np.array([len(one[row]) for row in rows])
+    mostly = same > 0.5 * np.array([len(tracks[row]) for row in rows])
     off = [
-        float(np.abs(colours[row] - others[col]).mean())
+        float(np.abs(one["colours"][row] - other["colours"][col]).mean())
         for row, col, good in zip(rows, cols, mostly, strict=True)
-        if good and colours[row] is not None and others[col] is not None
+        if good and one["colours"][row] is not None and other["colours"][col] is not None
     ]
     return {
-        "at one place": _at_one_place(one, other),
+        "at one place": _at_one_place(tracks, others),
         "of the same": int(same.sum()),
         "people of whom more than half is the same": int(mostly.sum()),
-        "people with colours": len(off),
         "colours differ by": round(float(np.mean(off)), 1) if off else None,
     }
 
@@ -267,10 +274,6 @@ def _colour(person: Person) -> np.ndarray | None:
         )
         total, count = total + layer[alpha > 127].sum(0), count + float((alpha > 127).sum())
     return total / count if count else None
-
-
-def _covered(report: dict[str, Any]) -> int:
-    return sum(row["frames_anonymized"] == 0 for row in report["people"])
 
 
 def _at_one_place(tracks: list[dict], others: list[dict]) -> int:

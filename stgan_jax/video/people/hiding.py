@@ -15,6 +15,7 @@ _SHADOW = 1.5  # of the height: within it, their shadow is
 _ASIDE = 0.1  # of the height: width of a mirror image beyond theirs, to either side
 _GAP = 0.025  # of the height: what moves so near to somebody touches them, and
 _LEAST = 16  # moves if it differs by so many grey levels, however restless the scene is
+_RIM = 3  # pixels at the frame's sides where that is so, too: who comes in shows little there
 _SPARE = 4  # pixels around what is computed
 
 
@@ -30,6 +31,7 @@ def hidden(
     height, as parts that an outline lacks; their shadows; and what moves where the floor would
     mirror them. Shadows and mirror images walk as people do. Where a part begins it may have the
     scene's colour, as a grey bag on a street: a gap of 0.025 of the height is hidden as well.
+    At the sides of the frame, where somebody comes in, less has to differ than elsewhere.
 
     Args:
       people: from `outlining.outlined`.
@@ -38,6 +40,8 @@ def hidden(
       scene: the empty scene in the light of the frame, in as many pixels or in less than masks.
     """
     own, less = np.zeros_like(little), len(frame) / len(little)
+    rim = np.ones(frame.shape[:2], np.uint8)
+    rim[:, _RIM:-_RIM] = 0
     mirrored, near, far, out = np.zeros((4, *frame.shape[:2]), np.uint8)
     gap = 3  # pixels at least, around the little that moves as well
     for person in filter(None, people):
@@ -59,6 +63,7 @@ def hidden(
     frame, empty, little, near = frame[place], scene.empty[place], little[place], near[place]
     away = segmentation.distance(frame, empty)
     moving = cv2.compare(away, scene.threshold[place], cv2.CMP_GT) & 1
+    moving |= rim[place] & (near | little) & (away > _LEAST)
     mask = mask[place] | outlining.grown(little & moving, 2)
     if not mask.any():
         return own
