@@ -282,3 +282,13 @@ def test_in_less_pixels_as_much_is_hidden():
     assert not (moving & ~less & 1).any()
     assert (whole & ~less & 1).sum() <= 0.01 * whole.sum()
     assert less.sum() <= 1.2 * whole.sum()
+
+
+def test_at_the_frames_sides_little_is_hidden_of_who_comes_in_whatever_the_scene_does():
+    little, moving = NOTHING.copy(), NOTHING.copy()
+    little[50:150, 250:] = 1
+    moving[99:102, -1] = moving[99:102, -10] = moving[19:22, -1] = 1
+    hide = hidden([None], moving, little, colour=(140, 140, 140), least=80)
+    assert hide[100, -1]
+    assert not hide[100, -10] and not hide[20, -1]  # a restless scene; nobody is near
+    assert not hidden([None], moving, little, colour=(110, 110, 110), least=80).any()
