@@ -48,12 +48,15 @@ class Course(NamedTuple):
         col), in heights of the person; None if it is unknown.
       pitch: degrees by which the camera looks down at the person; None if it is unknown.
       near: 1 / the camera's distance in statures; 0 if it is far away.
+      facing: how far the left side of the trunk is to the right of its right side in the picture,
+        1 in who faces the camera and -1 in who turns their back to it; NaN where it is unknown.
     """
 
     fps: float = 25.0
     steps: Float[np.ndarray, "T 2"] | None = None
     pitch: float | None = None
     near: float = 0.0
+    facing: Float[np.ndarray, " T"] | None = None
 
 
 class Drawn(NamedTuple):

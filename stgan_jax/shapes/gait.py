@@ -32,6 +32,8 @@ _STEPS = 0.75  # of one: whoever swings the legs so far does not stand
 _SURE = 0.9  # that there is a bag or a coat; one walk misread in both results links them
 _USUAL_PACE = 0.75  # of one's median cadence; whoever goes slower than that slows down
 _STANDS = 0.3  # of a step: whoever swings the legs less only shuffles on the spot
+_FACES = 0.3  # of `facing`, from which joints tell front from back
+_KNOWN = 0.2  # share of the frames around one in which they must be known
 _STEEPEST = 25.0  # degrees that `pose_vector` is in units of
 _PITCHES = 6.0, 16.0, 26.0  # degrees; which of them, a walk is seldom misread by
 
@@ -89,6 +91,20 @@ class Gait(NamedTuple):
     def turned(self, degrees: float) -> "Gait":
         """The same gait from a camera further round the walker."""
         return self._replace(view=self.view + degrees)
+
+    def faced(self, facing: Float[np.ndarray, " T"]) -> "Gait":
+        """The walk seen from the front or from behind as joints tell, see `Course.facing`.
+
+        Of a silhouette, a network may take the one for the other. Where joints tell little, as
+        from the side, the view stays.
+        """
+        known = ~np.isnan(facing)
+        share = np.maximum(smoothed(known * 1.0), 1e-9)
+        mean = smoothed(np.where(known, facing, 0.0)) / share
+        wrong = (mean * np.cos(np.radians(self.view)) < 0) & (np.abs(mean) > _FACES)
+        wrong &= share > _KNOWN
+        radians = np.radians(np.where(wrong, 180.0 - self.view, self.view))
+        return self._replace(view=np.degrees(np.unwrap(radians)))
 
     def recorded_from(self, degrees: float) -> "Gait":
         """A walk past a camera that stands at so many degrees, as datasets name them.

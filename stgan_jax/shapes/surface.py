@@ -21,6 +21,9 @@ _CIRCLE = np.stack([f(np.arange(24) * np.pi / 12) for f in (np.sin, np.cos)], -1
 # Statures by which an arm counts as nearer, from the side and from the front: beside the trunk it
 # is in front of it.
 _ARMS = 0.02, 0.12
+_HANGING = (
+    "trunk", "head", "hair", "cap", "neck", "hood", "skirt", "drape", "bag",
+)  # fmt: skip
 
 
 class Patch(NamedTuple):
@@ -46,7 +49,9 @@ def _patches() -> dict[str, Patch]:
         "skirt": Patch("trunk", ("skirt",), ("waist_L", "seat_L")),
         "trunk": Patch("trunk", ("pelvis", "belly", "chest", "coat", "jacket"), ("neck", "pelvis")),
         "hood": Patch("head", ("hood",), ("hood", "neck")),
-        "head": Patch("head", ("head", "hair", "crown", "knot", "cap"), ("crown", "jaw_root")),
+        "hair": Patch("head", ("hair", "crown", "knot"), ("crown", "jaw_root")),
+        "head": Patch("head", ("head",), ("crown", "jaw_root")),
+        "cap": Patch("head", ("cap",), ("crown", "jaw_root")),
     }
     for side in "LR":
         limbs: dict[str, tuple[str, tuple[str, ...], tuple[str, str]]] = {
@@ -123,9 +128,7 @@ class Figure(NamedTuple):
         """Unit vectors along and across a patch, (row, column)."""
         ends = [self._place(end) for end in PATCHES[name].axis]
         along = ends[1] - ends[0]
-        if name in ("trunk", "head", "neck", "hood", "skirt", "drape", "bag") or name.startswith(
-            "foot"
-        ):
+        if name in _HANGING or name.startswith("foot"):
             along = along + [0.01 * self.scale, 0.0]  # seen from above it still hangs down
         length = np.hypot(*along)
         along = along / length if length > 1e-3 else np.array([1.0, 0.0])
@@ -210,7 +213,11 @@ def _ordered(figure: Figure, outlines: Mapping[str, np.ndarray]) -> list[str]:
         means["trunk"] = max(means["trunk"], means[f"leg_{side}"] + 1e-3)
     means["neck"] = min(means["neck"], means["trunk"] - 1e-3)
     means["head"] = max(means["head"], means["trunk"] + 1e-3)
-    return sorted(names, key=lambda name: means[PATCHES[name].limb])
+    places = {name: float(NAMES.index(name)) for name in names}
+    face, hair = (np.mean([figure.spheres[s][2] for s in spheres[n]]) for n in ("head", "hair"))
+    if hair + body.OVER["hair"] * figure.scale > face:  # not from the front
+        places["hair"] = places["head"] + 0.5
+    return sorted(names, key=lambda name: (means[PATCHES[name].limb], places[name]))
 
 
 def _strip(

@@ -61,6 +61,21 @@ def test_a_recorded_walk_has_no_stops_and_no_small_steps_and_one_who_stands_stan
     np.testing.assert_array_equal(known.swing, stands.swing)
 
 
+def test_joints_tell_front_from_back():
+    walk = read(np.linspace(0, 3, 120), 160.0, frames=120)
+    unknown = np.full(120, np.nan)
+    for facing, view in ((0.8, 20.0), (-0.8, 160.0), (0.1, 160.0)):
+        known = unknown.copy()
+        known[::2] = facing
+        np.testing.assert_allclose(walk.faced(known).view, view, atol=1.0)
+    np.testing.assert_array_equal(walk.faced(unknown).view, walk.view)
+    from_the_left = walk._replace(view=np.full(120, -160.0)).faced(np.full(120, 0.8))
+    np.testing.assert_allclose(from_the_left.view, 360.0 - 20.0, atol=1.0)
+    rare = unknown.copy()
+    rare[:3] = 0.8  # of six seconds: two seconds later it is not known
+    np.testing.assert_allclose(walk.faced(rare).view[60:], 160.0, atol=1.0)
+
+
 def test_another_cadence_and_a_stop_are_followed():
     pace = np.repeat([0.03, 0.05, 0.0], 60)
     swing = np.repeat([1.0, 1.0, 0.05], 60)

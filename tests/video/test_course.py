@@ -108,6 +108,28 @@ def test_whose_feet_are_below_the_frame_is_as_tall_as_before():
     np.testing.assert_allclose(way.places[:, 2], 300)
 
 
+def test_whose_feet_are_below_the_frame_grows_as_the_trunk_does():
+    """And who turns their back has the right shoulder to the right."""
+    sightings = Sightings(Shelf())
+    frames = np.arange(40)
+    height, top = 200 + 4.0 * frames, 200 - 2.0 * frames  # from frame 40 / 3 on feet are outside
+    for t in frames:
+        box = np.array([top[t], 260, min(top[t] + height[t], 440), 340]).astype(int)
+        joints = np.zeros((33, 3), np.float32)
+        for pair, below in (((11, 12), 0.2), ((23, 24), 0.5)):
+            joints[pair, 0] = top[t] + below * height[t]
+            joints[pair, 1] = 300 - 0.05 * height[t], 300 + 0.05 * height[t]
+            joints[pair, 2] = 1.0
+        mask = np.ones(box[2:] - box[:2], np.uint8)
+        sightings.add(int(t), Region(box, mask), joints if t % 3 else None)
+    [way] = course.ways([sightings], [], (440, 640), None)
+    assert not way.whole[25:].any()
+    np.testing.assert_allclose(way.places[:-6, 2], height[:-6], rtol=0.02)
+    np.testing.assert_allclose(way.places[:-6, 0], (top + height)[:-6], rtol=0.02)
+    np.testing.assert_array_equal(np.isnan(way.facing), frames % 3 == 0)
+    np.testing.assert_allclose(way.facing[frames % 3 > 0], -0.1 / 0.3 / 0.5, rtol=0.01)
+
+
 def test_who_is_passed_before_goes_on_behind():
     """Half of the farther person's outline is hidden while the other one goes by."""
     far, near = np.arange(100, 400, 5), np.full(60, 250)

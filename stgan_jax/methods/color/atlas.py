@@ -13,12 +13,13 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int, UInt8
 
-from stgan_jax.methods.color import nearest
+from stgan_jax.methods.color import heads, nearest
 from stgan_jax.shapes import surface
 
 # Lengths and girths of patches in statures, by which textures have their sizes.
 _SIZES = {
-    "head": (0.17, 0.38), "neck": (0.05, 0.2), "trunk": (0.40, 0.80), "bag": (0.2, 0.4),
+    "hair": (0.17, 0.38), "head": (0.17, 0.38), "cap": (0.08, 0.3),
+    "neck": (0.05, 0.2), "trunk": (0.40, 0.80), "bag": (0.2, 0.4),
     "skirt": (0.25, 0.80), "drape": (0.25, 0.80), "hood": (0.06, 0.3), "foot": (0.06, 0.40),
     "shank": (0.28, 0.25), "thigh": (0.28, 0.34), "hand": (0.09, 0.12), "forearm": (0.16, 0.15),
     "upper_arm": (0.20, 0.18),
@@ -26,15 +27,15 @@ _SIZES = {
 _MOST = 400  # texels a stature
 # Where a patch that nobody saw takes its mean colour from.
 _NEIGHBOURS = {
-    "head": "neck", "neck": "head", "bag": "trunk", "skirt": "trunk", "drape": "thigh_L",
+    "hair": "head", "cap": "trunk", "head": "neck", "neck": "head",
+    "bag": "trunk", "skirt": "trunk", "drape": "thigh_L",
     "hood": "trunk",
     "trunk": "thigh_L", "foot": "shank", "shank": "thigh", "thigh": "trunk", "hand": "forearm",
     "forearm": "upper_arm", "upper_arm": "trunk",
 }  # fmt: skip
-_FACE = (4, 4)  # rows and columns of mean colours that remain of a blurred head
 _RIM = 0.01  # of the height: how far silhouettes err
 _OFTEN = 0.2  # of the frames that show the best seen texels of a patch
-_HEAD = [surface.NAMES.index(name) for name in ("head", "neck", "hood")]
+_HEAD = [surface.NAMES.index(name) for name in heads.PATCHES]
 
 
 class Layout(NamedTuple):
@@ -91,7 +92,7 @@ def sample(
     figure: surface.Figure,
     frame: UInt8[np.ndarray, "H W 3"],
     own: UInt8[np.ndarray, "H W"],
-    blurred: UInt8[np.ndarray, "H W"] | None = None,
+    head: UInt8[np.ndarray, "H W"] | None = None,
 ) -> Sample:
     """Puts a frame's pixels on the surface.
 
@@ -103,7 +104,7 @@ def sample(
       figure: the person's own body in the frame.
       frame: RGB.
       own: the silhouette, 0/1.
-      blurred: 1 where the frame shows only mean colours of a head, which no cloth takes.
+      head: 1 where the frame shows a head, of which no cloth takes colours; None takes them.
     """
     count = int(layout.starts[-1])
     blank = Sample(np.zeros((count, 3), np.uint8), np.zeros(count, bool))
@@ -112,8 +113,8 @@ def sample(
     smooth = cv2.INTER_AREA if scale < 1.0 else cv2.INTER_LINEAR
     frame = cv2.resize(frame, size, interpolation=smooth)
     own = cv2.resize(own, size, interpolation=cv2.INTER_NEAREST)
-    if blurred is not None:
-        blurred = cv2.resize(blurred, size, interpolation=cv2.INTER_NEAREST)
+    if head is not None:
+        head = cv2.resize(head, size, interpolation=cv2.INTER_NEAREST)
     figure = figure.moved(scale, np.full(2, 0.5 * scale - 0.5))
     if not own.any():
         return blank
@@ -129,8 +130,8 @@ def sample(
     inside = np.flatnonzero(on_body)
     source[labels.ravel()[inside]] = inside
     place = source[labels]
-    if blurred is not None:
-        sure &= (blurred == 0) | np.isin(drawn.patch.ravel()[place], _HEAD)
+    if head is not None:
+        sure &= (head == 0) | np.isin(drawn.patch.ravel()[place], _HEAD)
     at = place[sure]
     texels = layout.places(
         drawn.patch.ravel()[at].astype(np.int64),
@@ -152,10 +153,12 @@ class Atlas:
     Attributes:
       layout: the texels.
       textures: the patches, RGB, each at full size, half of it, and so on.
+      own_head: False if the head is `heads.nobodys`, which turns with the new body.
     """
 
     layout: Layout
     textures: list[list[UInt8[np.ndarray, "_ _ 3"]]]
+    own_head: bool = True
 
     def level(self, patch: int, scale: float) -> UInt8[np.ndarray, "rows columns 3"]:
         """The texture for a body of `scale` pixels a stature, not much finer than its pixels."""
@@ -204,11 +207,18 @@ def joined(
     gains = _gains(colors, shown, _median(colors, shown))
     even = np.clip(np.rint(colors / gains.T.astype(np.float32)), 0, 255).astype(np.uint8)
     middle = _median(even, shown)
-    textures = _filled(layout, middle, _known(layout, shown))
+    known = _known(layout, shown)
+    textures = _filled(layout, middle, known)
     if face != "keep":
-        head = surface.NAMES.index("head")
-        textures[head] = _reduced(textures[head], (1, 1) if face == "fill" else _FACE)
-    return Atlas(layout, [_levels(texture) for texture in textures]), gains
+        parts = {
+            name: heads.Seen(textures[i], known[start:stop].reshape(textures[i].shape[:2]))
+            for i, (name, start, stop) in enumerate(
+                zip(surface.NAMES, layout.starts[:-1], layout.starts[1:], strict=True)
+            )
+        }
+        for name, texture in heads.nobodys(parts, face).items():
+            textures[surface.NAMES.index(name)] = texture
+    return Atlas(layout, [_levels(texture) for texture in textures], face == "keep"), gains
 
 
 def _known(layout: Layout, shown: Bool[np.ndarray, "N K"]) -> Bool[np.ndarray, " N"]:
@@ -307,17 +317,6 @@ def _spread(
             break
         deviation *= 2.2
     return cv2.medianBlur(np.clip(np.rint(out), 0, 255).astype(np.uint8), 3)
-
-
-def _reduced(
-    texture: UInt8[np.ndarray, "rows columns 3"], cells: tuple[int, int]
-) -> UInt8[np.ndarray, "rows columns 3"]:
-    """Mean colours of so many rows and columns, interpolated."""
-    rows, columns = texture.shape[:2]
-    small = cv2.resize(texture, cells[::-1], interpolation=cv2.INTER_AREA).reshape(*cells, 3)
-    tube = np.concatenate([small, small, small], 1)
-    smooth = cv2.resize(tube, (3 * columns, rows), interpolation=cv2.INTER_LINEAR)
-    return np.ascontiguousarray(smooth[:, columns : 2 * columns])
 
 
 def _levels(texture: np.ndarray) -> list[np.ndarray]:

@@ -70,7 +70,9 @@ def drawn(
         strips = list(found)
         _shade(layer, strips, _SHADE.get(limb.split("_")[0], 0.0), _REACH * figure.scale)
         for strip in strips:
-            texture = _look(atlas.level(strip.patch, figure.scale), strip, view)
+            turns = strip.limb == "head" and not atlas.own_head
+            seen = figure.view if turns else view
+            texture = _look(atlas.level(strip.patch, figure.scale), strip, seen)
             below, over, cover = layer[strip.window], alpha[strip.window], strip.cover
             edge = (cover > 0) & (cover < 255) & (over > 0)
             share = cover[edge][:, None] * np.float32(1 / 255)

@@ -212,6 +212,8 @@ class RetargetAnonymizer(Anonymizer):
             look = person.look if options.alpha else looks.PLAIN  # the own one is not read
             person = dataclasses.replace(identity.from_vector(mixed), look=look)
         walk = gait.read(reading.pose, reading.variance, not options.in_step)
+        if track.facing is not None:
+            walk = walk.faced(track.facing)
         share = jax.random.uniform(jax.random.fold_in(key, 0x7B), minval=-1.0, maxval=1.0)
         turn = options.turn * float(share)
         published = walk.turned(turn)

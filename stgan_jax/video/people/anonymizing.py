@@ -192,9 +192,9 @@ def anonymize(
         key = jax.random.fold_in(key, subject.body) if subject.body else key
         if model.whole:
             if None in person.hidden:
-                way = ways[number].places
-                track = course.track(way, fps, shape, above)
-                places = steady.places(views, course.smoothed(way, fps))
+                way = ways[number]
+                track = course.track(way.places, fps, shape, above)._replace(facing=way.facing)
+                places = steady.places(views, course.smoothed(way.places, fps))
                 _anonymize_whole(person, key, model, track, places)
         else:
             for piece in _pieces(person, key, _PIECE - 2 * model.context):

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from scipy.ndimage import median_filter
 from scipy.signal import savgol_filter
 
 from stgan_jax.methods.api import Course
@@ -23,6 +24,10 @@ _FOCAL = 1.0  # focal length over the longer side of the picture, as phones and 
 _APART = 0.3  # heights by which feet must come to lie apart for a camera to be fitted
 _STEEPEST = 35.0  # degrees; what is fitted steeper is misfitted
 _BESIDE = 0.05  # of a height: an outline so near is beside another one
+_TRUNK = [11, 12, 23, 24]  # BlazePose's left and right shoulder, left and right hip
+_TRUNKS = 9  # sightings of which its length is the median
+_VISIBLE = 0.5  # mean visibility of these from which they are used
+_BROAD = 0.5  # of the trunk's length: how far right ones are from left ones, from the front
 _HIDDEN = 0.1  # share of a box that is another's, who is nearer, from which somebody is hidden
 
 
@@ -33,10 +38,12 @@ class Way(NamedTuple):
       places: (row, col) between the feet, and the height, in pixels, as they would be if the camera
         stood; what the frame cuts off, or somebody hides, is completed.
       whole: sightings in which nothing was to be completed.
+      facing: see `Course`.
     """
 
     places: Float[np.ndarray, "T 3"]
     whole: Bool[np.ndarray, " T"]
+    facing: Float[np.ndarray, " T"]
 
 
 def ways(
@@ -68,10 +75,11 @@ def ways(
         free = [not _is_hidden(box, others[n]) for n, box in zip(frames, boxes, strict=True)]
         known = np.array(free, bool) & (table[:, CLEAR] > 0)
         whole = known & ~cut.any(1)
-        places = _uncut(frames, there, middle, cut, whole)
+        trunks, facing = _trunks(sightings)
+        places = _uncut(frames, there, middle, cut, whole, trunks)
         if known.any():
             places = np.stack([np.interp(frames, frames[known], x[known]) for x in places.T], 1)
-        out.append(Way(places, whole))
+        out.append(Way(places, whole, facing))
     return out
 
 
@@ -112,14 +120,35 @@ def _seen(
     return there, middle, cut
 
 
+def _trunks(sightings: Sightings) -> tuple[Float[np.ndarray, " T"], Float[np.ndarray, " T"]]:
+    """Lengths of the trunk in pixels, and see `Course.facing`; NaN where joints do not tell.
+
+    A network that knows bodies tells left from right, and so front from back, which a silhouette
+    hardly shows.
+    """
+    lengths, facing = np.full((2, len(sightings)), np.nan)
+    for i, sighting in enumerate(sightings):
+        joints = sighting.joints
+        if joints is None or not sighting.clear or joints[_TRUNK, 2].mean() < _VISIBLE:
+            continue
+        rows, columns = joints[_TRUNK, :2].T
+        length = (rows[2:] - rows[:2]).mean()
+        if length > 0:
+            lengths[i] = length
+            facing[i] = (columns[::2] - columns[1::2]).mean() / (_BROAD * length)
+    return lengths, np.clip(facing, -1.0, 1.0)
+
+
 def _uncut(
     frames: Int[np.ndarray, " T"],
     boxes: Float[np.ndarray, "T 4"],
     middle: Float[np.ndarray, " T"],
     cut: Bool[np.ndarray, "T 4"],
     whole: Bool[np.ndarray, " T"],
+    trunks: Float[np.ndarray, " T"],
 ) -> Float[np.ndarray, "T 3"]:
-    """Places, see `Way`, as they would be in a wider frame: with the size of those that are whole.
+    """Places, see `Way`, as they would be in a wider frame: with the size of those that are whole,
+    which grows as the trunk does.
 
     Args:
       frames: numbers of the sightings' frames, of which some may be missing.
@@ -127,11 +156,16 @@ def _uncut(
       middle: column of the centre of mass of what is inside the frame.
       cut: at which sides.
       whole: which boxes are.
+      trunks: lengths of the trunk, NaN where they are unknown.
     """
     top, left, bottom, right = boxes.T
     height = bottom - top
     if whole.any():
         tall = np.interp(frames, frames[whole], height[whole])
+        known = ~np.isnan(trunks)
+        if (known & whole).any():
+            trunk = median_filter(np.interp(frames, frames[known], trunks[known]), _TRUNKS)
+            tall *= trunk / np.interp(frames, frames[whole], trunk[whole])
         before, after = (
             tall * np.median((abs(middle - side) / height)[whole]) for side in (left, right)
         )

@@ -117,10 +117,9 @@ def _sample(image: np.ndarray, one: _Chosen, face: str) -> atlas.Sample | None:
         high = np.maximum(sighting.box[2:], np.ceil(figure.box()[2:]).astype(int))
         part = image[low[0] : high[0], low[1] : high[1]]
         own = Region(sighting.box - np.tile(low, 2), sighting.mask).on(part.shape[:2])
-        hidden = head.hide(part, own, face, stature)
-        blurred = None if face == "keep" or not own.any() else head.mask(own, stature)
+        above = None if face == "keep" or not own.any() else head.mask(own, stature)
         here = figure.moved(1.0, -low.astype(float))
-        return atlas.sample(fitting.layout, here, hidden, own, blurred)
+        return atlas.sample(fitting.layout, here, part, own, above)
     except Exception as error:
         if is_fatal(error):
             raise
