@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Float32, Int8, UInt8
 
-from stgan_jax.shapes import body
+from stgan_jax.shapes import body, drawing
 from stgan_jax.shapes.walker import Walker
 
 _BINS = 128  # places along a patch at which its width is computed
@@ -110,8 +110,7 @@ class Figure(NamedTuple):
         """Share of each pixel that the body covers, 0 to 255."""
         out = np.zeros(shape, np.uint8)
         for outline in self.outlines().values():
-            points = np.rint(outline[:, ::-1] * 16).astype(np.int32)
-            cv2.fillConvexPoly(out, points, 255, cv2.LINE_AA, 4)
+            drawing.cover(out, outline)
         return out
 
     def box(self) -> Float[np.ndarray, "4"]:
@@ -225,8 +224,7 @@ def _strip(
         return None
     cover = np.zeros((height, width), np.uint8)
     for outline in outlines:
-        points = np.rint((outline - low)[:, ::-1] * 16).astype(np.int32)
-        cv2.fillConvexPoly(cover, points, 255, cv2.LINE_AA, 4)
+        drawing.cover(cover, outline - low)
     start, end = _extent(every @ along)
     left, right = _edges([np.column_stack([o @ along, o @ across]) for o in outlines], start, end)
     rows = np.arange(low[0], high[0], dtype=np.float32)[:, None]
@@ -273,24 +271,20 @@ class Surface(NamedTuple):
     Attributes:
       patch: the patch's number in `NAMES`, -1 beside the body.
       along, across: the place on it, 0 to 1 and -1 to 1.
-      alpha: share of the pixel that the body covers, 0 to 255.
     """
 
     patch: Int8[np.ndarray, "H W"]
     along: Float32[np.ndarray, "H W"]
     across: Float32[np.ndarray, "H W"]
-    alpha: UInt8[np.ndarray, "H W"]
 
 
 def surface(figure: Figure, shape: tuple[int, int]) -> Surface:
     """Draws a body's surface coordinates, the nearest part on top."""
     patch = np.full(shape, -1, np.int8)
     along, across = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-    alpha = np.zeros(shape, np.uint8)
     for strip in strips(figure, shape):
         at = strip.cover > 127
         patch[strip.window][at] = strip.patch
         along[strip.window][at] = strip.along[at]
         across[strip.window][at] = strip.across[at]
-        np.maximum(alpha[strip.window], strip.cover, out=alpha[strip.window])
-    return Surface(patch, along, across, alpha)
+    return Surface(patch, along, across)

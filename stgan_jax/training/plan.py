@@ -177,10 +177,10 @@ def largest(need: Callable[[int], int | None], most: int, limit: int, unit: int 
     return count
 
 
-def heading(count: str) -> str:
-    """The line above `row`s; `count` says what they count."""
+def heading() -> str:
+    """The line above `row`s, which count lanes."""
     names = f"{'arguments':>11} {'temporary':>11} {'GFLOP':>9} {'moved':>9} {'floor':>9}"
-    return f"{count:>7} {names}  fits"
+    return f"{'lanes':>7} {names}  fits"
 
 
 def row(count: int, use: Cost, device: Device | None, fitting: bool) -> str:

@@ -78,7 +78,7 @@ def planned(
     and of all, how many fit, and how many rounds it takes.
     """
     device = plan.published(jax.devices()[0].device_kind)
-    limit, lines = plan.memory_limit(), [plan.heading("lanes")]
+    limit, lines = plan.memory_limit(), [plan.heading()]
     for group in groups_of(lanes_of(settings, grid, seeds, Path())):
         experiment = prepare(common(group[0]))
         counts = {*itertools.takewhile(len(group).__gt__, (2**i for i in itertools.count()))}

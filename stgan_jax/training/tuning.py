@@ -14,6 +14,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 from importlib import metadata
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -143,7 +144,9 @@ class _Trial:
             return Choice(first)
         way = min(seconds, key=seconds.__getitem__)
         self._keep(way=way, seconds=seconds, left_out=self._left)
-        times = ", ".join(f"{n} {1e3 * s:.3g} ms" for n, s in sorted(seconds.items(), key=_second))
+        times = ", ".join(
+            f"{n} {1e3 * s:.3g} ms" for n, s in sorted(seconds.items(), key=itemgetter(1))
+        )
         self._say(f"{way}: {times}{self._said()}")
         return Choice(way, seconds[way])
 
@@ -222,10 +225,6 @@ class _Trial:
     def _say(self, outcome: str) -> None:
         where = f"{self._piece.about} on {self._device.device_kind}"
         tqdm.write(f"{self._piece.name} for {where}: {outcome}")
-
-
-def _second(pair: tuple[str, float]) -> float:
-    return pair[1]
 
 
 @functools.cache

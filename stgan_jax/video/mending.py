@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from stgan_jax.media import background
+from stgan_jax.media import background, segmentation
 from stgan_jax.video import backdrop as backdrops
 from stgan_jax.video.backdrop import Backdrop
 from stgan_jax.video.blanks import is_fatal
@@ -240,9 +240,4 @@ class Mending:
 
 def _around(box: np.ndarray) -> tuple[slice, slice]:
     """The surroundings of somebody in which nothing but they may be hidden."""
-    margin = max(4, round(_AROUND * float(box[2] - box[0])))
-    top, left, bottom, right = map(int, box)
-    return (
-        slice(max(top - margin, 0), bottom + margin),
-        slice(max(left - margin, 0), right + margin),
-    )
+    return segmentation.around(box, max(4, round(_AROUND * float(box[2] - box[0]))))

@@ -107,7 +107,7 @@ def recorded(seed: int, walk: Walker) -> UInt8[np.ndarray, "T 240 240"]:
             mask = np.zeros_like(mask)
             cv2.drawContours(mask, [max(edges, key=cv2.contourArea)], -1, 1, cv2.FILLED)
         out.append(mask)
-    boxes = np.array([recording.box(mask) for mask in out])
+    boxes = np.array([cropping.box(mask) for mask in out])
     squares = cropping.track_squares(boxes)
     return np.stack(
         [cropping.crop_mask(mask, square) for mask, square in zip(out, squares, strict=True)]

@@ -14,6 +14,7 @@ from jaxtyping import UInt8, UInt16
 from tqdm import tqdm
 
 from stgan_jax.shapes import body, contour, cropping, drawing, identity
+from stgan_jax.shapes.walker import SCALE
 from stgan_jax.util import children
 from stgan_jax.util.errors import InputError
 
@@ -63,8 +64,7 @@ def silhouettes(
     spheres, _ = body.body_spheres(person, motion, condition, phase)
     projected = drawing.project(spheres, view, pitch)
     parts = [drawing.hulls(projected, part.spheres) for part in body.body_parts(person, condition)]
-    scale = 1000.0  # pixels a stature in the virtual frame from which the crop is taken
-    polygons = [[scale * part[t] for part in parts] for t in range(frames)]
+    polygons = [[SCALE * part[t] for part in parts] for t in range(frames)]
     extents = [np.concatenate(frame) for frame in polygons]
     boxes = np.array([[*points.min(0), *points.max(0)] for points in extents])
     out = np.zeros((frames, contour.SIZE, contour.SIZE), np.uint8)

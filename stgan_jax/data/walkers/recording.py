@@ -86,7 +86,7 @@ def silhouettes(
         segmented(contrast, camera, lasting, rng)
         for contrast in pictures(walk, camera.height, canvas, 1.12, blends)
     ]
-    boxes = np.array([box(mask) for mask in faulty])
+    boxes = np.array([cropping.box(mask) for mask in faulty])
     squares = cropping.track_squares(boxes)
     return np.stack(
         [cropping.crop_mask(mask, square) for mask, square in zip(faulty, squares, strict=True)]
@@ -199,9 +199,3 @@ def segmented(
         found[rows[-1] - lost :] = False
     # A person whom the segmentation misses altogether would not be in a dataset.
     return (found if found.any() else contrast > 0).view(np.uint8)
-
-
-def box(mask: UInt8[np.ndarray, "H W"]) -> tuple[int, int, int, int]:
-    """(top, left, bottom, right) of what is set, bottom and right exclusive."""
-    left, top, width, height = cv2.boundingRect(mask)
-    return top, left, top + height, left + width

@@ -56,9 +56,8 @@ def squares(silhouettes: UInt8[np.ndarray, "T H W"]) -> np.ndarray:
     """The person's crop in each frame (T, 3); without anybody in it the frame before's."""
     boxes = np.zeros((len(silhouettes), 4), np.int64)
     for t, mask in enumerate(silhouettes):
-        rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-        if len(rows):
-            boxes[t] = rows[0], columns[0], rows[-1] + 1, columns[-1] + 1
+        if mask.any():
+            boxes[t] = cropping.box(mask)
         else:
             boxes[t] = boxes[t - 1] if t else (0, 0, *mask.shape)
     return cropping.track_squares(boxes)

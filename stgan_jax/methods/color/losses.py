@@ -34,15 +34,15 @@ class ColorLoss:
 
 
 @functools.cache
-def patch_masks(size: int, rows: int = ROWS, columns: int = COLUMNS) -> Float[np.ndarray, "L S S"]:
+def patch_masks(size: int) -> Float[np.ndarray, "32 S S"]:
     """The masks m_l: a grid that cuts an image into patches; each pixel is in exactly one.
 
     Note: Colour 2020 shows 32 masks and does not say how they are cut; bodies are tall, so these
     are 8 rows of 4.
     """
-    row, column = (np.arange(size) * count // size for count in (rows, columns))
-    cell = row[:, None] * columns + column
-    return (cell == np.arange(rows * columns)[:, None, None]).astype(np.float32)
+    row, column = (np.arange(size) * count // size for count in (ROWS, COLUMNS))
+    cell = row[:, None] * COLUMNS + column
+    return (cell == np.arange(ROWS * COLUMNS)[:, None, None]).astype(np.float32)
 
 
 def erode(silhouette: Float[Array, "B H W"], radius: int) -> Float[Array, "B H W"]:

@@ -7,6 +7,7 @@ as its step takes them; what a setting names is taken as it is.
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import jax
@@ -113,7 +114,7 @@ def fastest_dtype(settings: Any, chosen: Callable[[str], tuple[Any, float]]) -> 
     """What `chosen(dtype)` gives with the fewest seconds, of all types that it may compute in."""
     asked = settings.compute_dtype
     found = [chosen(dtype) for dtype in (DTYPES if asked == "auto" else [asked])]
-    return min(found, key=_second)[0]
+    return min(found, key=itemgetter(1))[0]
 
 
 def fastest_convolution(nets: Nets, sizes: Sizes, dtype: str) -> tuple[dict[str, Any], float]:
@@ -232,10 +233,6 @@ def _judged(disc: nn.Module, penalty: bool, params: Any, contours: jax.Array) ->
 
     value = logits(contours)
     return value + jnp.sum(jnp.square(jax.grad(logits)(contours))) if penalty else value
-
-
-def _second(pair: tuple[Any, float]) -> float:
-    return pair[1]
 
 
 _WORK: dict[str, Work] = {"convolution": _convolution, "recurrence": _recurrence}

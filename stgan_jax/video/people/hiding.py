@@ -5,7 +5,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from stgan_jax.media import background, segmentation
-from stgan_jax.media.segmentation import Box
+from stgan_jax.shapes import cropping
 from stgan_jax.video.people import outlining
 
 Mask = UInt8[np.ndarray, "H W"]
@@ -51,7 +51,7 @@ def hidden(
         height = round(less * person.region.height)
         gap = max(gap, round(_GAP * height))
         for zone, reach in ((near, _REACH), (far, _SHADOW)):
-            zone[_around(box, max(4, round(reach * height)))] = 1
+            zone[segmentation.around(box, max(4, round(reach * height)))] = 1
         bottom, side = int(box[2]), round(_ASIDE * height)
         left, right = max(int(box[1]) - side, 0), int(box[3]) + side
         mirrored[bottom : bottom + height, left:right] = 1
@@ -108,16 +108,4 @@ def enlarged(mask: Mask, shape: tuple[int, int]) -> UInt8[np.ndarray, "h w"]:
 
 def _place(mask: Mask) -> tuple[slice, slice]:
     """The part of a picture that holds a mask, which is not empty, and a margin for filters."""
-    left, top, width, height = cv2.boundingRect(mask)
-    return (
-        slice(max(top - _SPARE, 0), top + height + _SPARE),
-        slice(max(left - _SPARE, 0), left + width + _SPARE),
-    )
-
-
-def _around(box: Box, reach: int) -> tuple[slice, slice]:
-    top, left, bottom, right = (int(side) for side in box)
-    return (
-        slice(max(top - reach, 0), bottom + reach),
-        slice(max(left - reach, 0), right + reach),
-    )
+    return segmentation.around(np.array(cropping.box(mask)), _SPARE)

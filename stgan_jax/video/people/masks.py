@@ -213,18 +213,12 @@ class Segmenter:
         if not Path(path).is_file():
             raise InputError(f"{path}: no such file; name the network's own file")
         *self._size, self._person = size
-        level = cv2.utils.logging.getLogLevel()
-        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-        try:
+        with pictures.opencv_errors_as(
+            f"{path}: not an ONNX network that OpenCV can read, or it does not take "
+            f"{self._size[0]}x{self._size[1]} pixels (--segmenter_input=HEIGHT,WIDTH,CLASS)"
+        ):
             self._net = cv2.dnn.readNetFromONNX(os.fspath(path))
             output = self._forward(np.full((*self._size, 3), 114, np.uint8))
-        except (cv2.error, SystemError) as error:
-            raise InputError(
-                f"{path}: not an ONNX network that OpenCV can read, or it does not take "
-                f"{self._size[0]}x{self._size[1]} pixels (--segmenter_input=HEIGHT,WIDTH,CLASS)"
-            ) from error
-        finally:
-            cv2.utils.logging.setLogLevel(level)
         if output.ndim != 3 or not 0 <= self._person < len(output):
             raise InputError(
                 f"{path}: its output has the shape {output.shape}, where (classes, height, width) "
