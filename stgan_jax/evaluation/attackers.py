@@ -170,8 +170,8 @@ class AttackSettings:
     Attributes:
       recognizers: names in `recognizers.KINDS`.
       across_views: whether galleries of other views are searched, too.
-      size: of networks, one of `recognizers.SIZES`.
-      seed: for training recognisers.
+      size: the networks' size, one of `recognizers.SIZES`.
+      seed: decides what recognisers draw in their training.
     """
 
     recognizers: Sequence[str]

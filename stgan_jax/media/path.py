@@ -193,8 +193,8 @@ class KeyFrame:
         Args:
           grey: the other one, as `small` gives it.
           clear: 0 where people are in it, else 255.
-          start: about the homography to it.
-          off: about how far that is off at each pixel of this picture.
+          start: a guess of the homography to it.
+          off: a guess of how far that is off at each pixel of this picture.
         """
         here = self._corners
         guess = moved(start, here).astype(np.float32)

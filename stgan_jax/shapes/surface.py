@@ -165,7 +165,7 @@ class Strip(NamedTuple):
     Attributes:
       patch: its number in `NAMES`.
       limb: what it belongs to.
-      window: where in the picture.
+      window: rows and columns of the picture.
       cover: share of each pixel that it covers, 0 to 255.
       along, across: place on the patch, also of pixels beside it.
     """

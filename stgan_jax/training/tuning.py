@@ -1,8 +1,9 @@
 """What `auto` stands for on an accelerator: the fastest of several ways to compute the same.
 
-Each way is compiled for the run's shapes, its result compared with a reference, and timed. What
-does not compile, differs or is slow is left out and said; it never ends a run. The choice is kept
-in the user's cache, by device, versions, code and shapes. On a CPU nothing is measured.
+Each way is compiled for the run's shapes, its result compared with a reference, and timed. A way
+that does not compile, differs or is slow is left out, and a line says so; it never ends a run. The
+choice is kept in the user's cache, by device, versions, code and shapes. On a CPU nothing is
+measured.
 """
 
 import dataclasses
@@ -43,7 +44,7 @@ class Piece:
     """Something that can be computed in several ways.
 
     Attributes:
-      name: as the setting that chooses is called.
+      name: the setting that chooses the way.
       ways: name -> compiles a way; what it returns runs it once, to its end, and returns its
         result, a pytree of arrays. The first is taken where nothing can be measured.
       reference: computes the expected result; None takes the first way's.
@@ -62,7 +63,7 @@ class Piece:
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """The way that is taken, and its seconds; infinite where nothing could be measured."""
+    """The way that is taken, and its seconds: infinite where nothing could be measured."""
 
     way: str
     seconds: float = float("inf")
@@ -229,6 +230,6 @@ class _Trial:
 
 @functools.cache
 def _code() -> str:
-    """Checksum of the code that computes: what was measured of another one counts no more."""
+    """Checksum of `ops`: what was measured with other code is measured anew."""
     paths = sorted(Path(ops.__path__[0]).rglob("*.py"))
     return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()[:16]

@@ -56,7 +56,7 @@ def anonymize_video(
       source: the video, or a folder of pictures.
       output: video or folder to write; it appears complete or not at all.
       model: the anonymiser, see `catalog.load`.
-      seed: of everybody's random numbers; by default a random one.
+      seed: decides everybody's random numbers; by default a random one.
       report: JSON file to write, the returned value.
       contact_sheet: PNG to write: original, silhouette, anonymised silhouette, recoloured.
         It shows the original people: not for publication.

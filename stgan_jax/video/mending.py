@@ -37,7 +37,7 @@ class Mended:
     Attributes:
       subjects: what is seen of each track of the plan.
       backdrop: what is behind people.
-      signatures: of each frame. Frames of one signature are the same.
+      signatures: one for each frame. A frame whose signature stays looks the same.
     """
 
     subjects: Mapping[Planned, Subject]

@@ -27,7 +27,7 @@ class Outcome:
       camera: "still", "turns" (or zooms, as in a hand) or "travels" through the scene.
       made_up: before a camera that moves, frame number -> share of the picture that is hidden and
         that no frame shows without people.
-      enlarged: by how much, to steady the camera; 1 if it was not.
+      enlarged: factor by which frames are enlarged to steady the camera; 1 if they are not.
       decisions: what a person decided, if anybody did.
     """
 

@@ -108,7 +108,7 @@ class DressedWalker:
     """A posed person in clothes, at a place in the picture for each frame.
 
     Attributes:
-      parts: of the body.
+      parts: the body's parts.
     """
 
     def __init__(
@@ -125,7 +125,7 @@ class DressedWalker:
 
         Args:
           spheres: the posed body, see `body.body_spheres`.
-          parts: of that body, see `body.body_parts`.
+          parts: the body's parts, see `body.body_parts`.
           view: degrees, see `drawing.project`.
           pitch: degrees by which the camera looks down.
           scale: pixels a stature.
@@ -203,12 +203,12 @@ class Passer(DressedWalker):
 
         Args:
           rng: decides both.
-          index: which person.
-          people: of how many.
-          frames: as of `Scene`.
-          size: as of `Scene`.
-          fps: as of `Scene`.
-          textured: as of `Scene`.
+          index: number of the person, from 0.
+          people: number of people in the scene.
+          frames: see `Scene`.
+          size: see `Scene`.
+          fps: see `Scene`.
+          textured: see `Scene`.
           aside: metres by which the camera has moved to the right in each frame.
         """
         who = int(rng.integers(1 << 31))

@@ -70,7 +70,7 @@ def regions(
       radius: pixels of the operator.
       own: the original silhouettes. Note: the slides call the centre the overlap of x_bi with the
         original gait, which an erosion of x_bi meets where both bodies are nearly one. With these
-        it is the overlap itself, eroded; they are of training alone.
+        it is the overlap itself, eroded; they are known in training only.
     """
     inner = anonymized if own is None else anonymized * own
     center = erode(inner, radius)
@@ -204,7 +204,7 @@ def objective(
       anonymized: x_bi.
       own: original silhouettes.
       alpha: weight of L_Style.
-      loss: which of the two, and how.
+      loss: which of the two it is, and its parts.
 
     Returns:
       the loss, and its terms.

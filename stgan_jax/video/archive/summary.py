@@ -19,8 +19,8 @@ def build(
     """The summary of an archive.
 
     Args:
-      paths: of its input and output.
-      rows: of each clip or walk `input`, `output`, `exit_code`, and `error`, or `frames`, and of a
+      paths: the archive's input and output.
+      rows: for each clip or walk `input`, `output`, `exit_code`, and `error`, or `frames`, and of a
         clip `seconds`, `people`, `sightings`, `covered` and `blanked`; `skipped` if it was complete
         before; `retried`, why it was tried again.
       left: what of the input is neither, `path` and `why`.

@@ -47,7 +47,7 @@ class Person:
       bodies: the own body and the new one, of methods that draw bodies; no silhouettes are on the
         shelf then.
       outfit: the clothes, once they are collected.
-      number: of the person in the report, from 1.
+      number: the person's number in the report, from 1.
     """
 
     sightings: Sightings
@@ -332,7 +332,7 @@ def reasons(sightings: Sightings, shape: tuple[int, int], fps: float) -> list[st
     """Why each sighting of somebody cannot be anonymised, or None if it can.
 
     Args:
-      sightings: of one person.
+      sightings: one person's.
       shape: (height, width) of the frames.
       fps: frames a second.
     """

@@ -51,7 +51,7 @@ def ways(
     middle of a box.
 
     Args:
-      people: whose way.
+      people: those whose ways are wanted.
       everybody: who may be before them.
       shape: (height, width) of the frames.
       camera: how it moves; None if it stands.
@@ -92,7 +92,7 @@ def _is_hidden(box: Int[np.ndarray, "4"], others: Sequence[Int[np.ndarray, "4"]]
 def seen_whole(
     sightings: Sightings, shape: tuple[int, int], camera: steady.Steady | None
 ) -> Float[np.ndarray, "N 3"]:
-    """Places, see `Way`, where a silhouette is clear and the frame cuts nothing off: for `eye`."""
+    """Places for `eye`, see `Way`: those where a silhouette is clear and the frame cuts nothing."""
     table = sightings.table()
     boxes, middle, cut = _seen(table, shape, camera)
     top, _, bottom, _ = boxes.T
@@ -123,10 +123,10 @@ def _uncut(
 
     Args:
       frames: numbers of the sightings' frames, of which some may be missing.
-      boxes: of one person.
+      boxes: one person's.
       middle: column of the centre of mass of what is inside the frame.
-      cut: at which sides.
-      whole: which boxes are.
+      cut: at which sides (top, left, bottom, right) the frame cuts each box.
+      whole: which boxes show all of the person.
     """
     top, left, bottom, right = boxes.T
     height = bottom - top
@@ -148,7 +148,7 @@ def eye(places: Sequence[Float[np.ndarray, "_ 3"]]) -> float | None:
     """The camera's height above the ground in statures, None if the places do not tell.
 
     Args:
-      places: of each person, see `Way`, where they are seen whole.
+      places: each person's places, see `Way`, where all of them is seen.
     """
     known = np.concatenate([np.zeros((0, 3)), *places])
     if len(known) < 3:

@@ -34,8 +34,8 @@ def hidden(
     At the sides of the frame, where somebody comes in, less has to differ than elsewhere.
 
     Args:
-      people: from `outlining.outlined`.
-      little: from `outlining.outlined`.
+      people: see `outlining.outlined`.
+      little: see `outlining.outlined`.
       frame: RGB, in the size in which it is compared with the scene.
       scene: the empty scene in the light of the frame, in as many pixels or in less than masks.
     """

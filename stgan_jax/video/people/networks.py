@@ -70,7 +70,7 @@ class Detector:
         """Reads the network.
 
         Args:
-          folder: with the files, see `models.fetched`.
+          folder: holds the files, see `models.fetched`.
           threshold: least score of a person's box, 0 to 1.
         """
         graph = graphs.to_onnx(
@@ -84,7 +84,7 @@ class Detector:
 
         Args:
           frame: RGB.
-          sides: of the network's input, in pixels: a frame's longer side is resized to each. Time
+          sides: longer sides of the network's input, in pixels: the frame is resized to each. Time
             grows with their squares; who is 30 to 400 pixels high in an input is found by it.
         """
         height, width = frame.shape[:2]
@@ -166,7 +166,7 @@ class Outline:
     """Who is in a box.
 
     Attributes:
-      top, left: of the region that `probability` covers, in pixels of the frame.
+      top, left: corner of the region that `probability` covers, in pixels of the frame.
       probability: that a pixel of the region is the person's, 0 to 1.
       presence: that there is a person, 0 to 1; below 0.5 the rest means little.
       joints: row and column in pixels of the frame, and visibility, 0 to 1, of BlazePose's joints.
@@ -193,7 +193,7 @@ class Outliner:
         """Reads the network.
 
         Args:
-          folder: with the file, see `models.fetched`.
+          folder: holds the file, see `models.fetched`.
           backend: "litert" (one thread) or "opencv" (as many as it is set to); by default the
             first that is installed.
 

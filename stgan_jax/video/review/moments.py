@@ -69,7 +69,7 @@ def leftover(
       image: the original, RGB.
       result: what is shown in its place.
       empty: the scene in the light of the frame.
-      scene: for its thresholds.
+      scene: the empty scene, whose thresholds are used.
       shown: 1 where somebody decided that the frame is shown as it is.
     """
     mask = segmentation.foreground(image, empty, scene.threshold)

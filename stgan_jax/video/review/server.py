@@ -47,7 +47,7 @@ def application(
 
     Args:
       session: the review.
-      token: of its link.
+      token: the secret in its link.
       sign: signs off in somebody's name, and returns the page that says so.
       local: whether only this machine may ask.
     """

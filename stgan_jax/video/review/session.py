@@ -53,9 +53,9 @@ class Session:
         """Takes up a review where it was left; renders all frames, which takes a while.
 
         Args:
-          work: in which everybody is found.
+          work: the work on the clip, after `find`.
           path: file of the decisions, read if it is there.
-          folder: for the frames; exists.
+          folder: an empty folder for the frames.
 
         Raises:
           InputError: the file is damaged, or does not fit the clip.

@@ -34,9 +34,9 @@ def sign(session: Session, who: str, output: Path, settings: Mapping[str, Any]) 
     """Writes the output, its report, and the two files that sign it off.
 
     Args:
-      session: of which nothing stands in the way, see `refusal`.
+      session: a review that may be signed off, see `refusal`.
       who: the name of the person who looked.
-      output: as of the work.
+      output: the file or folder that the review's work writes.
       settings: what the clip was anonymised with.
 
     Returns:

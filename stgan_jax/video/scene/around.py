@@ -25,7 +25,8 @@ class Around:
       camera: how it moves.
       restless: 1 where something moves all along; not known.
       scene: the one empty scene; there is none.
-      judges: as of `emptying.Emptied`: what is passed at several depths only seems to move.
+      judges: see `emptying.Emptied`; not if the camera travels: things that it passes at several
+        depths only seem to move.
     """
 
     scene = None

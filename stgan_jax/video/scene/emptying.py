@@ -95,7 +95,7 @@ def empty(
       nets: the networks.
       shelf: where masks are stored.
       frames: number of frames of the clip.
-      beyond: for how many frames people are looked for before and after being detected.
+      beyond: number of frames for which people are looked for before and after being detected.
     """
     return _Emptying(tracks, nets, shelf, frames, beyond).run(samples)
 

@@ -49,10 +49,10 @@ class Kept:
     def read(
         self, numbers: Sequence[int], frames: Callable[[], Iterator[containers.Stamped]]
     ) -> Iterator[tuple[int, Image]]:
-        """Frames of these numbers, which ascend, and their numbers.
+        """Some frames and their numbers.
 
         Args:
-          numbers: of the frames that are wanted.
+          numbers: the frames that are wanted, ascending.
           frames: decodes all; asked for if one that is wanted was not kept.
         """
         if all(number in self._images for number in numbers):

@@ -94,7 +94,7 @@ class Surroundings:
         Args:
           keys: numbers of frames -> these and the frames, in order.
           fps: frames a second.
-          way: of the camera.
+          way: the camera's way.
           most: keys that are kept in memory.
           hidden: where people may be in keys.
           final: where people are hidden in each frame; what is not known there is made up.
