@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 MEASURES = {
     "one_piece": ("frames in one piece", "1"),
     "self_crossing": ("frames whose contour crosses itself", "0"),
-    "roughness": ("roughness of the outline", "1.03-1.06"),
+    "roughness": ("roughness of the outline", "1.08-1.12"),
     "head_roughness": ("roughness of the head's outline", "as unprotected"),
     "change_ratio": ("change between frames / original's", "1"),
-    "flicker": ("flicker", "< 0.02"),
+    "flicker": ("flicker", "0.003-0.008"),
     "leg_amplitude_ratio": ("swing of the legs / original's", "1"),
     "period_ratio": ("gait period / original's", "1"),
-    "distance_to_real": ("distance to the nearest real silhouette", "0.1-0.2"),
+    "distance_to_real": ("distance to the nearest real silhouette", "0.06 front, 0.15 side"),
     "frame_score": ("frame score", "as unprotected"),
     "video_score": ("video score", "as unprotected"),
 }

@@ -46,7 +46,7 @@ class Backdrop:
       hidden: where people are hidden in each frame; None for everywhere.
       around: the empty scenes of a camera that moves, if any.
       measured: the scene by which light is measured, if it is not `scene`.
-      shown: where each frame is shown as it is, by a person's decision, if anywhere.
+      as_is: where each frame is shown as it is, by a person's decision, if anywhere.
       curtains: regions that are never shown, by a person's decision.
     """
 
@@ -56,7 +56,7 @@ class Backdrop:
     hidden: Unions | None = None
     around: moving.Surroundings | None = None
     measured: background.EmptyScene | None = None
-    shown: Unions | None = None
+    as_is: Unions | None = None
     curtains: Sequence[decisions.Curtain] = ()
 
     def entries(self, frames: Iterator[containers.Stamped], blanks: Blanks) -> Iterator[Entry]:
@@ -92,9 +92,9 @@ class Backdrop:
             out = np.zeros_like(image) if hide is None else masks.fill(image, hide)
         else:
             out = entry.empty.copy() if hide is None else blended(image, entry.empty, hide)
-        shown = None if self.shown is None else self.shown[entry.number]
-        if shown is not None and shown.any():
-            out = np.where(shown[..., None] > 0, image, out)
+        as_is = None if self.as_is is None else self.as_is[entry.number]
+        if as_is is not None and as_is.any():
+            out = np.where(as_is[..., None] > 0, image, out)
         return out
 
     def curtained(self, number: int, image: np.ndarray) -> np.ndarray:

@@ -76,10 +76,10 @@ def anonymize_video(
         options = dataclasses.replace(options, contact_sheet=contact_sheet)
     with contextlib.closing(ClipWork(source, output, model, options, report)) as work:
         work.find()
-        plan, made = None, work.decided_before()
-        if made is not None:
-            plan = decisions.plan(made, work.basis.footage)
-        return work.write(*work.people(plan), made)
+        plan, decided = None, work.decided_before()
+        if decided is not None:
+            plan = decisions.plan(decided, work.basis.footage)
+        return work.write(*work.people(plan), decided)
 
 
 class ClipWork:
@@ -204,14 +204,14 @@ class ClipWork:
         self,
         persons: list[anonymizing.Person],
         mended: mending.Mended | None,
-        made: Sequence[decisions.Decision] | None,
+        decided: Sequence[decisions.Decision] | None,
     ) -> dict[str, Any]:
         """Writes the output, and all that goes with it; returns the report.
 
         Args:
           persons: everybody who is shown, from `people`.
           mended: what decisions made of the rest, from `people`.
-          made: the decisions behind them, for the report.
+          decided: the decisions behind them, for the report.
         """
         options, source = self._options, self.source
         backdrop = self.basis.backdrop if mended is None else mended.backdrop
@@ -238,9 +238,9 @@ class ClipWork:
             time.monotonic() - self._started,
             self._seed if options.store_seed else None,
             "still" if camera is None else camera.verdict,
-            {} if backdrop.around is None else backdrop.around.made,
+            {} if backdrop.around is None else backdrop.around.made_up,
             1.0 if steadied is None else steadied.zoom,
-            made,
+            decided,
         )
         result = report.build(source, self._output, options, self._model.alpha, outcome)
         if options.contact_sheet and cells:
@@ -289,7 +289,7 @@ class ClipWork:
         """
         presence = compose.Presence(persons)
         plain, last = self._options.silhouettes_only, max(only or (), default=0)
-        bare = dataclasses.replace(backdrop, shown=None)  # where something failed, nothing is left
+        bare = dataclasses.replace(backdrop, as_is=None)  # where something failed, nothing is left
 
         def paint(work: tuple[Entry, list[compose.Present]]):
             entry, present = work

@@ -81,7 +81,7 @@ class Mending:
             around=around,
             scene=scene,
             measured=base.scene,
-            shown=self._shown(subjects),
+            as_is=self._as_is(subjects),
             curtains=plan.curtains,
         )
         return Mended(subjects, changed, self._signatures(plan, subjects, changed, parts, touched))
@@ -191,7 +191,7 @@ class Mending:
                 mask |= grown
         return mask
 
-    def _shown(self, subjects: Mapping[Planned, Subject]) -> Unions | None:
+    def _as_is(self, subjects: Mapping[Planned, Subject]) -> Unions | None:
         """Where frames are shown as they are: around tracks that are left, away from others."""
         zones: dict[int, np.ndarray] = {}
         for track, subject in subjects.items():
@@ -206,10 +206,10 @@ class Mending:
                 for number in zones.keys() & set(subject.sightings.table()[:, 0].tolist()):
                     for sighting in subject.sightings.part(number, number):
                         zones[number][_around(sighting.box)] = 0
-        shown = Unions(self._shelf, self._shape)
+        as_is = Unions(self._shelf, self._shape)
         for number in range(len(self._basis.times)):
-            shown.add(zones.get(number))
-        return shown
+            as_is.add(zones.get(number))
+        return as_is
 
     def _signatures(
         self,

@@ -375,8 +375,8 @@ def _upright(sightings: Sightings, fps: float) -> Bool[np.ndarray, " T"]:
         if joints is not None and sighting.clear:
             shoulders, hips, knees, ankles = (joints[pair].mean(0) for pair in _PAIRS)
             height, bottom = sighting.box[2] - sighting.box[0], sighting.box[2]
-            shown = ankles[2] > _VISIBLE and abs(ankles[0] - bottom) < _FEET * height
-            stands = shown and knees[0] - hips[0] > _THIGH * height
+            visible = ankles[2] > _VISIBLE and abs(ankles[0] - bottom) < _FEET * height
+            stands = visible and knees[0] - hips[0] > _THIGH * height
             torso = max(hips[0] - shoulders[0], 1.0)
             ratios[i] = (ankles[0] - hips[0]) / torso if stands else 0.0
     known = np.flatnonzero(~np.isnan(ratios))

@@ -261,8 +261,8 @@ def on_joints(figure: Figure, joints: Float32[np.ndarray, "33 3"], swapped: bool
         for name, parts in _SEEN_BY.items():
             if joints[_JOINTS[name]["LR".index(other)], 2] < _VISIBLE:
                 hidden |= {f"{part}_{side}" for part in parts}
-    shown = tuple(part for part in figure.parts if part.name not in hidden)
-    return figure._replace(parts=shown, spheres=spheres)
+    visible = tuple(part for part in figure.parts if part.name not in hidden)
+    return figure._replace(parts=visible, spheres=spheres)
 
 
 def _along(old: dict, new: dict, ends: tuple[str, str], name: str) -> Float[np.ndarray, "2"]:

@@ -63,7 +63,7 @@ def ways(
     out = []
     for sightings in people:
         table = sightings.table()
-        there, middle, cut = _seen(table, shape, camera)
+        there, middle, cut = _as_if_still(table, shape, camera)
         boxes, frames = table[:, 1:5], table[:, 0]
         free = [not _is_hidden(box, others[n]) for n, box in zip(frames, boxes, strict=True)]
         known = np.array(free, bool) & (table[:, CLEAR] > 0)
@@ -94,13 +94,13 @@ def seen_whole(
 ) -> Float[np.ndarray, "N 3"]:
     """Places for `eye`, see `Way`: those where a silhouette is clear and the frame cuts nothing."""
     table = sightings.table()
-    boxes, middle, cut = _seen(table, shape, camera)
+    boxes, middle, cut = _as_if_still(table, shape, camera)
     top, _, bottom, _ = boxes.T
     places = np.stack([bottom, middle, bottom - top], 1)
     return places[(table[:, CLEAR] > 0) & ~cut.any(1)]
 
 
-def _seen(
+def _as_if_still(
     table: Int[np.ndarray, "T 12"], shape: tuple[int, int], camera: steady.Steady | None
 ) -> tuple[Float[np.ndarray, "T 4"], Float[np.ndarray, " T"], Bool[np.ndarray, "T 4"]]:
     """Boxes and columns of centres as if the camera stood; at which sides the frame cuts them."""

@@ -49,7 +49,7 @@ def sign(session: Session, who: str, output: Path, settings: Mapping[str, Any]) 
         raise InputError(why)
     done = session.rendered
     report = session.work.write(done.persons, done.mended, done.record.decisions)
-    shown = {row["person"]: row for row in report["people"]}
+    rows = {row["person"]: row for row in report["people"]}
     values = {
         "version": VERSION,
         "who": who,
@@ -60,7 +60,7 @@ def sign(session: Session, who: str, output: Path, settings: Mapping[str, Any]) 
         "output": {"name": output.name, "sha256": files.digest(output)},
         "frames": report["frames"],
         "people": [
-            _row(track.number, track.how, shown.get(track.number)) for track in done.plan.tracks
+            _row(track.number, track.how, rows.get(track.number)) for track in done.plan.tracks
         ],
         "never_shown": [dataclasses.asdict(curtain) for curtain in done.plan.curtains],
         "decisions": list(done.record.decisions),
