@@ -150,7 +150,7 @@ def median_without(
       least: share of the samples that must show a place; one of them at least.
 
     Returns:
-      `(empty, restlessness, unknown)`: the first two as of `median_background`; and where too
+      `(empty, restlessness, unknown)`: the first two as in `median_background`; and where too
       few samples show the place: there, the former is the median of all, the latter the usual.
     """
     empty = np.empty(samples.shape[1:], np.uint8)

@@ -75,7 +75,7 @@ class Figure(NamedTuple):
     Attributes:
       parts: the body's parts.
       spheres: name -> (row, column, depth, radius) in pixels, depth towards the camera.
-      view: degrees, as of `drawing.project`.
+      view: degrees, see `drawing.project`.
       pitch: degrees by which the camera looks down at the feet.
       scale: pixels a stature.
       ground: (row, column) of the ground point below the pelvis.

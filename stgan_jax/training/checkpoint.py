@@ -199,7 +199,7 @@ def _meta(workdir: str | os.PathLike, step: int, which: str) -> dict[str, Any]:
 
 
 def _state(workdir: str | os.PathLike, step: int, which: str, like: Any = None) -> Any:
-    """The state as it was saved, in this process' memory, or in the form of `like`."""
+    """The state as it was saved, in this process's memory, or in the form of `like`."""
     import orbax.checkpoint as ocp
 
     folder = _folder(workdir, which) / str(step)

@@ -143,7 +143,7 @@ def _rows(examples: Any, index: jax.Array) -> Any:
 
 
 def _placed(value: np.ndarray, sharding: NamedSharding, share: bool = False) -> jax.Array:
-    """A value that is whole in each process, or each process' share of a batch, on the devices."""
+    """A value that is whole in each process, or each process's share of a batch, on the devices."""
     if jax.process_count() == 1:
         return jax.device_put(value, sharding)
     whole = None if share else value.shape
@@ -252,7 +252,7 @@ def stacked(states: list[TrainState]) -> TrainState:
 
 
 def lane(state: TrainState, number: int) -> TrainState:
-    """One lane's state, in this process' memory."""
+    """One lane's state, in this process's memory."""
     return jax.tree.map(lambda x: np.asarray(x[number]), state)
 
 

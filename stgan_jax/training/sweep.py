@@ -128,7 +128,10 @@ def _sweep(prepare: Prepare, lanes: list[Lane], workdir: Path, at_once: int) -> 
 
 
 def _rounds(prepare: Prepare, lanes: list[Lane], workdir: Path, at_once: int) -> list[list[Lane]]:
-    """Which lanes train together. Those that have begun stay together, to the same last bit."""
+    """Which lanes train together.
+
+    Those that have begun stay together: their figures depend on it in the last bits.
+    """
     named, devices = {lane.name: lane for lane in lanes}, jax.device_count()
     path, rounds = workdir / "sweep.json", []
     if path.exists():

@@ -99,11 +99,11 @@ class Backdrop:
 
     def curtained(self, number: int, image: np.ndarray) -> np.ndarray:
         """A finished frame whose regions that are never shown have one colour: what is around."""
-        drawn = [one for one in self.curtains if one.first <= number <= one.last]
-        if not drawn:
+        curtains = [one for one in self.curtains if one.first <= number <= one.last]
+        if not curtains:
             return image
         image = image.copy()
-        for curtain in drawn:
+        for curtain in curtains:
             left, top, right, bottom = curtain.box
             rows = slice(max(top - _RING, 0), bottom + _RING)
             around = image[rows, max(left - _RING, 0) : right + _RING].astype(np.float64)
@@ -215,15 +215,9 @@ def behind_masks(
 def _people(detector: masks.Detector, number: int, image: np.ndarray) -> np.ndarray:
     """1 where people are in a sample, with a margin; everywhere if the detector fails."""
     try:
-        return widened(detector(number, image, None))
+        return masks.widened(detector(number, image, None))
     except Exception:
         return np.ones(image.shape[:2], np.uint8)
-
-
-def widened(mask: np.ndarray) -> np.ndarray:
-    """1 where a mask from outside is not 0, and in a margin around that."""
-    margin = max(3, mask.shape[0] // 60 | 1)
-    return cv2.dilate((mask > 0).astype(np.uint8), np.ones((margin, margin), np.uint8))
 
 
 def _from_path(path: str | os.PathLike, source: ClipSource) -> Backdrop:

@@ -101,7 +101,7 @@ class ClipWork:
         options: ClipOptions,
         report_file: str | os.PathLike | None,
     ):
-        """Arguments as of `anonymize_video`. Raises `InputError` for what cannot be written."""
+        """Arguments as in `anonymize_video`. Raises `InputError` for what cannot be written."""
         self._started = time.monotonic()
         model.require_video()
         self._options, self._model, self._output = options, model, output

@@ -15,7 +15,7 @@ from scipy.signal import savgol_filter
 
 from stgan_jax.methods.api import Course
 from stgan_jax.shapes import drawing
-from stgan_jax.video.people import steady
+from stgan_jax.video.people import linking, steady
 from stgan_jax.video.people.sightings import CLEAR, MIDDLE, Sightings
 
 _SMOOTH = 1.1  # seconds, a gait cycle: a box's middle and feet swing with the legs
@@ -84,8 +84,7 @@ def _is_hidden(box: Int[np.ndarray, "4"], others: Sequence[Int[np.ndarray, "4"]]
         return False
     margin = _BESIDE * (box[2] - box[0])
     there = np.stack(others) + margin * np.array([-1, -1, 1, 1])
-    common = np.minimum(box[2:], there[:, 2:]) - np.maximum(box[:2], there[:, :2])
-    share = np.prod(np.maximum(common, 0), axis=1) / np.prod(box[2:] - box[:2])
+    share = linking.common(there, box.astype(float)) / np.prod(box[2:] - box[:2])
     return bool(np.any((share > _HIDDEN) & (there[:, 2] - margin > box[2])))
 
 

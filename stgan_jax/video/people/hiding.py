@@ -37,7 +37,7 @@ def hidden(
       people: see `outlining.outlined`.
       little: see `outlining.outlined`.
       frame: RGB, in the size in which it is compared with the scene.
-      scene: the empty scene in the light of the frame, in as many pixels or in less than masks.
+      scene: the empty scene in the light of the frame, in as many pixels as masks or fewer.
     """
     own, less = np.zeros_like(little), len(frame) / len(little)
     rim = np.ones(frame.shape[:2], np.uint8)

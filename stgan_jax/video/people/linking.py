@@ -290,6 +290,7 @@ def common(one: Float[np.ndarray, "*N 4"], other: Float[np.ndarray, "*M 4"]) -> 
 
 
 def areas(boxes: Float[np.ndarray, "*N 4"]) -> np.ndarray:
+    """Areas of boxes."""
     return np.prod(np.maximum(boxes[..., 2:] - boxes[..., :2], 0), -1)
 
 

@@ -15,7 +15,6 @@ from stgan_jax.util.errors import InputError
 
 Mask = UInt8[np.ndarray, "H W"] | UInt16[np.ndarray, "H W"]
 
-
 _SAMPLED = 50  # masks from which it is told what their values are
 _COLOURS = 256  # more different ones are a picture's, or soft edges'
 _FAINT = 0.1  # of the brightest value: less on an edge, or of an alpha, is nobody
@@ -257,6 +256,12 @@ def boxes(mask: UInt8[np.ndarray, "H W"] | None) -> Float[np.ndarray, "N 4"]:
     return np.stack([top, left, top + height, left + width], 1).astype(np.float64)
 
 
+def widened(mask: Mask) -> UInt8[np.ndarray, "H W"]:
+    """1 where a mask is not 0, and in a margin of a sixtieth of the height around that."""
+    margin = max(3, mask.shape[0] // 60 | 1)
+    return cv2.dilate((mask > 0).astype(np.uint8), np.ones((margin, margin), np.uint8))
+
+
 def fill(image: np.ndarray, mask: UInt8[np.ndarray, "H W"]) -> np.ndarray:
     """The image with a mask's pixels, and a margin around them, filled from their surroundings.
 
@@ -265,8 +270,7 @@ def fill(image: np.ndarray, mask: UInt8[np.ndarray, "H W"]) -> np.ndarray:
     if not mask.any():
         return image
     height, width = mask.shape
-    margin = max(3, height // 60 | 1)
-    wide = cv2.dilate(mask, np.ones((margin, margin), np.uint8))
+    wide = widened(mask)
     scale = min(1.0, 160 / min(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     coverage = cv2.resize(wide * np.uint8(255), size, interpolation=cv2.INTER_AREA)

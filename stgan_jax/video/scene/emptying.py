@@ -114,7 +114,7 @@ def somebody(
 ) -> list[linking.BoxTrack]:
     """The tracks that are somebody's, where there is no one empty scene, as the camera moves.
 
-    Arguments as of `empty`, and the camera, after the last frame.
+    Arguments as in `empty`, and the camera, after the last frame.
     """
     return _Emptying(tracks, nets, shelf, len(camera.way.shots), beyond, camera).somebody(samples)
 

@@ -1,5 +1,5 @@
 """Frames that are kept when a clip is read, so that it need not be decoded once more for them; and
-frames and masks in less pixels, in which it is enough to look.
+frames and masks in fewer pixels, in which it is enough to look.
 """
 
 from collections.abc import Callable, Iterator, Sequence
