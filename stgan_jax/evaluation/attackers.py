@@ -23,7 +23,6 @@ ATTACKS = {
     "semi-informed": (True, True),
 }
 
-
 _KEPT = 64  # walks in a file of the cache: so many are computed again after a stop
 _WEIGHING = 5  # one of so many of the recognisers' subjects is kept apart to weigh scores by
 

@@ -301,7 +301,7 @@ def roughness(silhouettes: Walk) -> Float[np.ndarray, " T"]:
 
     Smoothed along its length by a Gaussian of 4 pixels, so that only detail finer than a
     limb counts; over the convex hull's length a stride would be as rough as a ragged edge.
-    A smooth shape has about 1.03, by the steps between its pixels. NaN for an empty frame.
+    A disc has about 1.05, by the steps between its pixels. NaN for an empty frame.
     """
     points = contour.encode(silhouettes).reshape(-1, contour.POINTS, 2).astype(np.float64)
     curve = points[..., 0] + 1j * points[..., 1]

@@ -71,6 +71,13 @@ def crop_mask(mask, square, size: int = SIZE) -> UInt8[np.ndarray, "size size"]:
     return (crop(np.where(mask, np.uint8(255), np.uint8(0)), square, size) > 127).astype(np.uint8)
 
 
+def crop_masks(
+    masks: Iterable[UInt8[np.ndarray, "H W"]], squares: Int[np.ndarray, "T 3"]
+) -> UInt8[np.ndarray, "T 240 240"]:
+    """`crop_mask` for each of a walk's silhouettes and squares."""
+    return np.stack([crop_mask(mask, square) for mask, square in zip(masks, squares, strict=True)])
+
+
 def place(
     mask: UInt8[np.ndarray, "size size"], square: Int[np.ndarray, "3"], shape: tuple[int, int]
 ) -> UInt8[np.ndarray, "H W"]:

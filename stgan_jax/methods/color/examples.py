@@ -113,10 +113,8 @@ def examples(data: ColorData, seed: int = 0) -> ColorBatch:
     for i in tqdm(range(len(sequences)), "colour walks", unit="walk"):
         walk = sequences.color(i)
         places = squares(walk.silhouettes)
-        cut = [
-            cropping.crop_mask(m, place) for m, place in zip(walk.silhouettes, places, strict=True)
-        ]
-        other = model(np.stack(cut), jax.random.fold_in(jax.random.key(seed), i))
+        cut = cropping.crop_masks(walk.silhouettes, places)
+        other = model(cut, jax.random.fold_in(jax.random.key(seed), i))
         frames = np.linspace(0, len(cut) - 1, data.frames + 2)[1:-1].astype(int)
         crop = crops(walk, other, places, frames)
         there = crop.own.any((1, 2)) & crop.anonymized.any((1, 2))
