@@ -269,7 +269,7 @@ def _apart(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 def _shared(box: Float[np.ndarray, "4"], others: Float[np.ndarray, "N 4"]) -> float:
     """The largest area in common with another box, as a share of the smaller one."""
-    smaller = np.maximum(np.minimum(linking.areas(box), linking.areas(others)), 1e-9)
+    smaller = np.maximum(np.minimum(linking.areas(box[None]), linking.areas(others)), 1e-9)
     return float((linking.common(others, box) / smaller).max(initial=0))
 
 

@@ -289,7 +289,7 @@ def common(one: Float[np.ndarray, "*N 4"], other: Float[np.ndarray, "*M 4"]) -> 
     return np.prod(np.maximum(sides, 0), -1)
 
 
-def areas(boxes: Float[np.ndarray, "*N 4"]) -> np.ndarray:
+def areas(boxes: Float[np.ndarray, "*N 4"]) -> Float[np.ndarray, "*N"]:
     """Areas of boxes."""
     return np.prod(np.maximum(boxes[..., 2:] - boxes[..., :2], 0), -1)
 
