@@ -31,17 +31,17 @@ _ACCUMULATE = flags.DEFINE_integer("accumulate", 4, "Slices of a batch.", lower_
 timing.define_flags()
 
 
-def batch(count: int, size: int = SIZE) -> ColorBatch:
+def batch(count: int) -> ColorBatch:
     """Random colours, and silhouettes of about a person's area, that overlap by most of it."""
     rng = np.random.default_rng(0)
     # One array for all: the generator's order decides the numbers.
-    both = rng.integers(0, 256, (count, size, size, 8), dtype=np.uint8)
-    masks = np.zeros((2, count, size, size), np.uint8)
+    both = rng.integers(0, 256, (count, SIZE, SIZE, 8), dtype=np.uint8)
+    masks = np.zeros((2, count, SIZE, SIZE), np.uint8)
     for example in masks.swapaxes(0, 1):
-        top, left = rng.integers(0, size // 16), rng.integers(size // 4, size // 2)
+        top, left = rng.integers(0, SIZE // 16), rng.integers(SIZE // 4, SIZE // 2)
         for mask in example:
-            shift, width = rng.integers(-4, 5), rng.integers(size // 5, size // 3)
-            mask[top : top + 7 * size // 8, left + shift : left + shift + width] = 255
+            shift, width = rng.integers(-4, 5), rng.integers(SIZE // 5, SIZE // 3)
+            mask[top : top + 7 * SIZE // 8, left + shift : left + shift + width] = 255
     return ColorBatch(both[..., :3].copy(), both[..., 3:6].copy(), *masks)
 
 

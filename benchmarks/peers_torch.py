@@ -42,11 +42,11 @@ class Generator(nn.Module):
 class SpatialDiscriminator(nn.Module):
     """D_S: (B, T, D) -> logits (B, T)."""
 
-    def __init__(self, features: int, kernel: int, size: int = contour.DIM):
+    def __init__(self, features: int, kernel: int):
         """See `Generator`."""
         super().__init__()
         self.conv = _conv(1, features, kernel)
-        self.dense = nn.Linear(size * features, 1)
+        self.dense = nn.Linear(contour.DIM * features, 1)
 
     def forward(self, contours):
         hidden = self.conv(_image(4.0 * contours - 2.0))
@@ -66,10 +66,10 @@ def _image(x):
 class TemporalDiscriminator(nn.Module):
     """D_T: (B, T, D) -> logits (B,)."""
 
-    def __init__(self, units: int, frames: int, size: int = contour.DIM):
+    def __init__(self, units: int, frames: int):
         """See `Generator`."""
         super().__init__()
-        self.lstm = nn.LSTM(size, units, batch_first=True)
+        self.lstm = nn.LSTM(contour.DIM, units, batch_first=True)
         self.dense = nn.Linear(frames * units, 1)
 
     def forward(self, contours):

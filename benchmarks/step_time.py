@@ -65,9 +65,9 @@ def main():
         ratios |= timing.ratios(times, name, "ours")
         intervals |= timing.intervals(times, name, "ours")
     seconds = timing.spreads(times)
-    bytes_ = {n: s.about["temporary_bytes"] for n, s in candidates.items() if s.about}
-    if "flax" in bytes_:
-        ratios["flax / ours, temporary memory"] = bytes_["flax"] / bytes_["ours"]
+    memory = {n: s.about["temporary_bytes"] for n, s in candidates.items() if s.about}
+    if "flax" in memory:
+        ratios["flax / ours, temporary memory"] = memory["flax"] / memory["ours"]
     timing.report(
         {
             "shape": case.shape,

@@ -49,7 +49,7 @@ class ExampleSource:
         return jax.tree.map(lambda *x: np.concatenate(x), *every)
 
     def indices(self) -> "ExampleSource":
-        """Indices of the examples in their place, for whoever holds the examples already."""
+        """A source of the examples' indices instead of them, for steps that hold the examples."""
         index = jax.ShapeDtypeStruct((), np.int32)
         return ExampleSource(self.count, index, lambda index, _: index.astype(np.int32), self.walks)
 

@@ -23,7 +23,6 @@ ATTACKS = {
     "semi-informed": (True, True),
 }
 
-
 _KEPT = 64  # walks in a file of the cache: so many are computed again after a stop
 _WEIGHING = 5  # one of so many of the recognisers' subjects is kept apart to weigh scores by
 
@@ -170,8 +169,8 @@ class AttackSettings:
     Attributes:
       recognizers: names in `recognizers.KINDS`.
       across_views: whether galleries of other views are searched, too.
-      size: of networks, one of `recognizers.SIZES`.
-      seed: for training recognisers.
+      size: the networks' size, one of `recognizers.SIZES`.
+      seed: decides what recognisers draw in their training.
     """
 
     recognizers: Sequence[str]

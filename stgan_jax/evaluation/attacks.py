@@ -72,10 +72,8 @@ def success(
     }
 
 
-def interval(
-    values: Float[np.ndarray, " P"], subjects: Subjects, level: float = 0.95, seed: int = 0
-) -> tuple[float, float]:
-    """Bootstrap interval of a mean over probes (percentile method, 2000 draws).
+def interval(values: Float[np.ndarray, " P"], subjects: Subjects) -> tuple[float, float]:
+    """95 % bootstrap interval of a mean over probes (percentile method, 2000 draws, one seed).
 
     Whole subjects are drawn, as probes of one person err together. Both ends are the mean if
     there is one subject, or all have the same.
@@ -84,9 +82,8 @@ def interval(
     each = np.array([values[subjects == subject].mean() for subject in np.unique(subjects)])
     if len(each) < 2 or np.ptp(each) == 0:
         return float(each.mean()), float(each.mean())
-    rng = np.random.default_rng(seed)
     drawn = scipy.stats.bootstrap(
-        (each,), np.mean, confidence_level=level, n_resamples=2000, method="percentile", rng=rng
+        (each,), np.mean, n_resamples=2000, method="percentile", rng=np.random.default_rng(0)
     )
     return float(drawn.confidence_interval.low), float(drawn.confidence_interval.high)
 

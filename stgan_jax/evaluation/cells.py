@@ -71,8 +71,8 @@ class FigureCell(NamedTuple):
     Attributes:
       what: "walks", "recognizer", "attack", "recovery" or "naturalness".
       method: number of the method.
-      name: of walks their part, of a recogniser and of an attack its name.
-      number: of walks the block.
+      name: the walks' part, or the recogniser's or the attack's name.
+      number: number of the walks' block.
     """
 
     what: str

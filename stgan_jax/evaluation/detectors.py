@@ -14,11 +14,10 @@ is None; a score names what gave it. Frames show one person who fills most of th
 crops of 240x240 pixels. Note: the papers score coloured results; for silhouettes see `draw`.
 """
 
-import contextlib
 import dataclasses
 import os
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -31,6 +30,7 @@ from stgan_jax.util.errors import InputError
 Frames = UInt8[np.ndarray, "T H W 3"]
 
 HOG = "opencv-hog people detector"
+_HOG_HEIGHT = 112  # pixels to which it gets frames scaled
 NO_VIDEO_NETWORK = "no action network was given: name an ONNX file to have a video score"
 
 # Output of a network with N boxes and C classes: its shape, its numbers; the score of a box.
@@ -104,20 +104,17 @@ def draw(silhouettes: UInt8[np.ndarray, "T H W"]) -> Frames:
     return np.repeat(grey[..., None], 3, axis=-1)
 
 
-def people_detector(height: int = 112) -> Scorer:
+def people_detector() -> Scorer:
     """OpenCV's pedestrian detector: Dalal and Triggs 2005, a linear SVM on HOG features.
 
     Its score is no probability but 1 / (1 + exp(-margin)) of the best window's margin to the
     SVM's plane: above 0.5 the detector itself says person; 0 if no window comes within 2 of the
-    plane. Not comparable with YOLO's.
-
-    Args:
-      height: pixels to which frames are scaled; at 112 the person in a crop fills the detector's
-        window as in its training examples.
+    plane. Not comparable with YOLO's. Frames are scaled to 112 pixels in height: the person in a
+    crop then fills the detector's window as in its training examples.
     """
     hog = cv2.HOGDescriptor()
     hog.setSVMDetector(cv2.HOGDescriptor.getDefaultPeopleDetector())
-    border = height // 4
+    height, border = _HOG_HEIGHT, _HOG_HEIGHT // 4
 
     def score(frames: Frames) -> Float[np.ndarray, " N"]:
         out = np.zeros(len(frames))
@@ -266,14 +263,16 @@ def _standardized(image: np.ndarray, mean: Sequence[float], std: Sequence[float]
 
 def _onnx(path: Path) -> cv2.dnn.Net:
     _check(path)
-    with _one_sentence(f"{path}: not an ONNX network that OpenCV can read; export it once more"):
+    with pictures.opencv_errors_as(
+        f"{path}: not an ONNX network that OpenCV can read; export it once more"
+    ):
         return cv2.dnn.readNetFromONNX(str(path))
 
 
 def _darknet(cfg: Path, weights: Path) -> cv2.dnn.Net:
     _check(cfg)
     _check(weights)
-    with _one_sentence(f"{cfg} and {weights}: not a Darknet network and its weights"):
+    with pictures.opencv_errors_as(f"{cfg} and {weights}: not a Darknet network and its weights"):
         net = cv2.dnn.readNetFromDarknet(str(cfg), str(weights))
     # OpenCV reads on past the end of a file that is too short.
     layers = [net.getLayer(net.getLayerId(name)) for name in net.getLayerNames()]
@@ -296,22 +295,9 @@ def _check(path: Path) -> None:
         raise InputError(f"{path}: the file is empty; copy it once more")
 
 
-@contextlib.contextmanager
-def _one_sentence(sentence: str) -> Iterator[None]:
-    """Turns OpenCV's errors into one sentence, and keeps its own lines off the terminal."""
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    try:
-        yield
-    except (cv2.error, SystemError) as error:
-        raise InputError(sentence) from error
-    finally:
-        cv2.utils.logging.setLogLevel(level)
-
-
 def _forward(net: cv2.dnn.Net, blob: np.ndarray, name: str) -> Sequence[np.ndarray]:
     shape = "x".join(map(str, blob.shape))
-    with _one_sentence(
+    with pictures.opencv_errors_as(
         f"{name}: does not take an input of {shape}; give the size it was exported for"
     ):
         net.setInput(blob)

@@ -40,7 +40,7 @@ def weights(matchings: Mapping[str, Matching]) -> dict[str, float]:
     negative is left out and the others are fitted again: less alike never means the same person.
 
     Args:
-      matchings: of the same probes and gallery by each recogniser.
+      matchings: recogniser -> its matching of the same probes and gallery.
 
     Returns:
       recogniser -> weight, at least 0; their sum is 1.

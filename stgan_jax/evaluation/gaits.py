@@ -30,7 +30,7 @@ class AlignedGaits:
       condition: "nm", "bg" or "cl".
       repetition: number of the walk in its condition, from 1.
       view: degrees.
-      numbers: of each walk's gait, see `numbers.of_walk`; K = 0 if they were not read.
+      numbers: the numbers of each walk's gait, see `numbers.of_walk`; K = 0 if they were not read.
     """
 
     packed: Sequence[UInt8[np.ndarray, "_ 352"]]

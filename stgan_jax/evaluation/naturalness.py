@@ -76,17 +76,17 @@ def compare(
         index = spread(mask & (walks.view == view), count)
         others = spread(parts["training"].mask & (walks.view == view), _REFERENCE_WALKS)
         plain = functools.cache(functools.partial(_plain, methods[0], walks, index, others))
-        shown: list[Walk] = []
+        drawn: list[Walk] = []  # one walk by every method
         for method, by_view in zip(methods, each, strict=True):
-            shown += [walk for *_, walk in walks.silhouettes(method, index[:1], seed)]
+            drawn += [walk for *_, walk in walks.silhouettes(method, index[:1], seed)]
             by_view[str(view)] = cache.figures(
                 ["naturalness", VERSION, count, view, scored_by],
                 method,
                 functools.partial(_view_figures, method, walks, index, seed, plain, score),
             )
-        pictures[f"walk-{view:03d}"] = _sheet(shown)
-        if len(shown) > 1:
-            rows = [xor_row(shown[0], walk) for walk in shown[1:]]
+        pictures[f"walk-{view:03d}"] = _sheet(drawn)
+        if len(drawn) > 1:
+            rows = [xor_row(drawn[0], walk) for walk in drawn[1:]]
             pictures[f"xor-{view:03d}"] = np.vstack(rows)
     return [_summary(by_view) for by_view in each], pictures
 
@@ -296,19 +296,19 @@ def winding_numbers(polygons: Float[np.ndarray, "T P 2"], size: int = contour.SI
     return np.cumsum(steps, axis=-1, dtype=np.int16)
 
 
-def roughness(silhouettes: Walk, scale: float = 4.0) -> Float[np.ndarray, " T"]:
+def roughness(silhouettes: Walk) -> Float[np.ndarray, " T"]:
     """Length of each silhouette's outline over that of the same outline smoothed.
 
-    Smoothed along its length by a Gaussian of `scale` pixels, so that only detail finer than a
+    Smoothed along its length by a Gaussian of 4 pixels, so that only detail finer than a
     limb counts; over the convex hull's length a stride would be as rough as a ragged edge.
-    A smooth shape has about 1.03, by the steps between its pixels. NaN for an empty frame.
+    A disc has about 1.05, by the steps between its pixels. NaN for an empty frame.
     """
     points = contour.encode(silhouettes).reshape(-1, contour.POINTS, 2).astype(np.float64)
     curve = points[..., 0] + 1j * points[..., 1]
     length = _length(curve)
     per_pixel = 2 * np.pi * np.fft.fftfreq(contour.POINTS) * contour.POINTS
     frequency = per_pixel / np.where(length > 0, length, 1.0)[:, None]
-    smooth = np.fft.ifft(np.fft.fft(curve) * np.exp(-0.5 * np.square(scale * frequency)))
+    smooth = np.fft.ifft(np.fft.fft(curve) * np.exp(-0.5 * np.square(4.0 * frequency)))
     return np.where(length > 0, length / np.where(length > 0, _length(smooth), 1.0), np.nan)
 
 
@@ -358,7 +358,7 @@ def xor_row(original: Walk, anonymized: Walk, frames: int = 8) -> UInt8[np.ndarr
     return np.hstack(images[chosen])
 
 
-def _sheet(walks: Sequence[Walk], columns: int = 10) -> UInt8[np.ndarray, "h w"]:
-    """Silhouettes of walks, a row of evenly spaced frames for each."""
-    rows = [walk[np.linspace(0, len(walk) - 1, columns).astype(int)] for walk in walks]
-    return grids.grid(np.concatenate(rows), columns)
+def _sheet(walks: Sequence[Walk]) -> UInt8[np.ndarray, "h w"]:
+    """Silhouettes of walks, a row of ten evenly spaced frames for each."""
+    rows = [walk[np.linspace(0, len(walk) - 1, 10).astype(int)] for walk in walks]
+    return grids.grid(np.concatenate(rows), 10)

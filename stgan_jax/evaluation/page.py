@@ -20,7 +20,7 @@ def attacked(report: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], str
 
 def page(report: Mapping[str, Any], images: Mapping[str, bytes]) -> str:
     """The whole page, pictures (PNG) by name in it."""
-    shown = {name: _image(name, data) for name, data in images.items()}
+    tags = {name: _image(name, data) for name, data in images.items()}
     views = [name.removeprefix("walk-") for name in images if name.startswith("walk-")]
     methods = [method["name"] for method in report["methods"]]
     people, trained, weighing = (
@@ -28,10 +28,10 @@ def page(report: Mapping[str, Any], images: Mapping[str, bytes]) -> str:
     )
     gallery = "\n".join(
         f"<h3>View {int(view)}&deg;</h3><p>Rows: {', '.join(map(html.escape, methods))}.</p>"
-        f"{shown['walk-' + view]}"
+        f"{tags['walk-' + view]}"
         + (
-            "<p>Where they differ from the unprotected walk (white):</p>" + shown["xor-" + view]
-            if "xor-" + view in shown
+            "<p>Where they differ from the unprotected walk (white):</p>" + tags["xor-" + view]
+            if "xor-" + view in tags
             else ""
         )
         for view in views
@@ -67,16 +67,16 @@ papers); a <b>lazy-informed</b> one anonymises the gallery, too; a <b>semi-infor
 trains the recogniser on anonymised walks, with other noise. Only the last says how private a
 method is.</p>
 {_headline(report)}
-{shown["attacks"]}
-{shown["tradeoff"]}
+{tags["attacks"]}
+{tags["tradeoff"]}
 <h2>Every recogniser</h2>
 <p>Rank-1 in the same view by condition: normal (nm), with a bag (bg), in a coat (cl). Bold: the
 worst over recognisers. Success: the share not found, of all anonymised walks (ST-GAN 4.2) / of
 those found before (WIFS). EER 0.5 and D<sub>sys</sub> 0 are perfect privacy.</p>
 {_every(report)}
 {_numbers(report)}
-{shown.get("success", "")}
-{shown.get("views", "")}
+{tags.get("success", "")}
+{tags.get("views", "")}
 <h2>How natural?</h2>
 <p>Frame score by: {html.escape(report["frame_score_by"])}, of silhouettes drawn dark on light.
 Video score by: {html.escape(report["video_score_by"] or detectors.NO_VIDEO_NETWORK)}.</p>

@@ -29,7 +29,8 @@ class Published(Anonymizer):
 
     Attributes:
       missing: role -> how many of its walks are not there, "all" if none is.
-      there: which of the dataset's walks are there, or are of a role of which none is.
+      there: which of the dataset's walks the tree has; all walks of a role of which it has none
+        count as there.
     """
 
     kind = "published"

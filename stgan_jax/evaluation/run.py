@@ -59,7 +59,7 @@ class EvaluationSettings:
             ("size", (self.size,), recognizers.SIZES),
         ):
             if not names or set(names) - set(known):
-                raise InputError(f"{field}: choose of {', '.join(known)}")
+                raise InputError(f"{field}: choose from {', '.join(known)}")
 
 
 def settings(

@@ -30,8 +30,8 @@ class WalkPart(NamedTuple):
     """Walks that serve one purpose in an evaluation.
 
     Attributes:
-      mask: which of all walks.
-      seed: for the anonymisers' random keys.
+      mask: which of all walks they are.
+      seed: seed of the anonymisers' random keys.
     """
 
     mask: Bool[np.ndarray, " N"]
@@ -57,8 +57,8 @@ class Walks:
         """Takes the walks' names, and for each codec a source of their contours.
 
         Args:
-          names: of each walk.
-          sources: by codec.
+          names: the walks' names.
+          sources: codec -> source of the walks' contours.
           rows: which of the sources' examples each walk is; all of them by default.
           dataset: its name and version.
         """
@@ -185,8 +185,8 @@ class Walks:
 
         Args:
           method: anonymises them.
-          index: which walks.
-          seed: for the random keys.
+          index: numbers of the walks.
+          seed: seed of the random keys.
 
         Yields:
           of each walk its index, its new contours in pixels, and the silhouettes drawn of them.

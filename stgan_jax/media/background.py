@@ -150,13 +150,13 @@ def median_without(
       least: share of the samples that must show a place; one of them at least.
 
     Returns:
-      `(empty, restlessness, unknown)`: the first two as of `median_background`; and where too
+      `(empty, restlessness, unknown)`: the first two as in `median_background`; and where too
       few samples show the place: there, the former is the median of all, the latter the usual.
     """
     empty = np.empty(samples.shape[1:], np.uint8)
     restlessness = np.empty(samples.shape[1:3], np.float32)
-    shown = len(samples) - np.add.reduce(masks, 0, dtype=np.uint16).astype(np.int64)
-    unknown = shown < max(1, least * len(samples))
+    visible = len(samples) - np.add.reduce(masks, 0, dtype=np.uint16).astype(np.int64)
+    unknown = visible < max(1, least * len(samples))
     for row in range(0, len(empty), _BAND):
         band = np.s_[row : row + _BAND]
         values, hidden = samples[:, band], (masks[:, band] > 0) & ~unknown[band]
@@ -338,13 +338,11 @@ def times(
     return np.asarray(cv2.LUT(image, np.stack(tables, -1).astype(np.uint8)[None]))
 
 
-def thresholds(
-    restlessness: Float[np.ndarray, "H W"], least: float = 16.0
-) -> UInt8[np.ndarray, "H W"]:
+def thresholds(restlessness: Float[np.ndarray, "H W"]) -> UInt8[np.ndarray, "H W"]:
     """Grey levels by which a pixel must differ from the background to count as foreground.
 
-    A multiple of the camera's noise, and more where the scene itself moves.
+    A multiple of the camera's noise, 16 at least, and more where the scene itself moves.
     """
     noise = float(np.median(restlessness))
     unrest = np.maximum(restlessness - 1.5 * noise, 0.0)
-    return np.clip(max(least, 4.0 * noise) + 5.0 * unrest, 0, 255).astype(np.uint8)
+    return np.clip(max(16.0, 4.0 * noise) + 5.0 * unrest, 0, 255).astype(np.uint8)

@@ -16,6 +16,8 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 from scipy import fft
 
+from stgan_jax.media import path
+
 _SIDE = 360  # pixels of the shorter side in which motion is measured
 _CELL = 24  # pixels of a cell's side there
 _NOISE = 2.0  # grey levels by which local contrast is damped
@@ -47,11 +49,10 @@ class CameraMotion:
 
 
 class _View(NamedTuple):
-    """A sample, small: pattern of local contrast (128: none), deviation, 1 outside people."""
+    """A sample, small: pattern of local contrast (128: none), deviation, spectrum of half of it."""
 
     pattern: np.ndarray
     deviation: np.ndarray
-    clear: np.ndarray
     spectrum: np.ndarray
 
 
@@ -63,60 +64,50 @@ class _Candidate(NamedTuple):
     inside: np.ndarray
 
 
-def motion(
-    samples: UInt8[np.ndarray, "N H W 3"], people: UInt8[np.ndarray, "N H W"] | None = None
-) -> CameraMotion:
-    """Measures how the camera moves over samples of a clip, in order.
+def motion(samples: UInt8[np.ndarray, "N H W 3"]) -> CameraMotion:
+    """Measures how the camera moves over RGB samples of a clip, in order.
 
-    Each sample is compared to the reference itself, so that errors do not add up.
-
-    Args:
-      samples: RGB.
-      people: 1 where people are; what they cover is left out. Without it they are outvoted.
+    Each sample is compared to the reference itself, so that errors do not add up. People in the
+    picture are outvoted by the scene.
     """
     cv2.setRNGSeed(0)  # RANSAC's
     scale = min(1.0, _SIDE / min(samples.shape[1:3]))
-    masks = [None] * len(samples) if people is None else list(people)
-    views = [_view(image, mask, scale) for image, mask in zip(samples, masks, strict=True)]
-    rich = np.array([float(np.mean((v.deviation > 1.5) * v.clear)) for v in views])
+    views = [_view(image, scale) for image in samples]
+    rich = np.array([float(np.mean(v.deviation > 1.5)) for v in views])
     still = np.tile(np.eye(3), (len(views), 1, 1))
     if rich.max() < 0.01:
         return CameraMotion(len(views) // 2, still, np.zeros(len(views), bool), 0.0)
     usual = float(np.median(rich[rich >= 0.01]))
-    shown = rich >= max(0.01, 0.3 * usual)
+    usable = rich >= max(0.01, 0.3 * usual)
     full = np.flatnonzero(rich >= 0.7 * usual)
     best, placed = still, np.zeros(len(views), bool)
     reference = 0
     for share in (0.5, 0.25, 0.75):  # something may cover the middle sample's scene
         tried = int(full[np.argmin(np.abs(full - len(views) * share))])
-        poses, known = _poses(views, shown, tried)
+        poses, known = _poses(views, usable, tried)
         if known.sum() > placed.sum():
             best, placed, reference = poses, known, tried
-        if known.sum() >= (1 - _LOST) * shown.sum():
+        if known.sum() >= (1 - _LOST) * usable.sum():
             break
     shape = views[0].pattern.shape
     largest = max(_apart(pose, np.eye(3), shape) for pose in best[placed]) / np.hypot(*shape)
-    if placed.sum() < (1 - _LOST) * shown.sum():
+    if placed.sum() < (1 - _LOST) * usable.sum():
         largest = float("inf")
-    shrink = np.array([[scale, 0, (scale - 1) / 2], [0, scale, (scale - 1) / 2], [0, 0, 1]])
-    return CameraMotion(reference, np.linalg.inv(shrink) @ best @ shrink, placed, float(largest))
+    return CameraMotion(reference, path.full(best, scale), placed, float(largest))
 
 
-def _view(image: np.ndarray, mask: np.ndarray | None, scale: float) -> _View:
+def _view(image: np.ndarray, scale: float) -> _View:
     small = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     if scale < 1:
         small = cv2.resize(small, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    clear = np.ones(small.shape, np.uint8)
-    if mask is not None:
-        covered = cv2.resize(mask, small.shape[::-1], interpolation=cv2.INTER_NEAREST)
-        clear = 1 - (cv2.dilate(covered, np.ones((9, 9), np.uint8)) > 0).astype(np.uint8)
+
     pattern, deviation = _contrast(small)
     # Half the size: local contrast reaches farther there, and large motions are found.
     half = (max(small.shape[1] // 2, 2), max(small.shape[0] // 2, 2))
     coarse, _ = _contrast(cv2.resize(small, half, interpolation=cv2.INTER_AREA))
-    weight = cv2.createHanningWindow(half, cv2.CV_32F) * cv2.resize(clear, half)
-    spectrum = fft.rfft2((coarse.astype(np.float32) - 128) * weight)
-    return _View(pattern, deviation, clear, spectrum)
+    window = cv2.createHanningWindow(half, cv2.CV_32F)
+    spectrum = fft.rfft2((coarse.astype(np.float32) - 128) * window)
+    return _View(pattern, deviation, spectrum)
 
 
 def _contrast(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -128,8 +119,8 @@ def _contrast(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.rint(128 + 40 * pattern).astype(np.uint8), np.sqrt(variance)
 
 
-def _poses(views: list[_View], shown: np.ndarray, reference: int) -> tuple[np.ndarray, np.ndarray]:
-    """Each sample's pose, and whether it is known."""
+def _poses(views: list[_View], usable: np.ndarray, reference: int) -> tuple[np.ndarray, np.ndarray]:
+    """Each sample's pose, and whether it is known; of samples that are `usable`."""
     poses = np.tile(np.eye(3), (len(views), 1, 1))
     known, outvoted = np.zeros((2, len(views)), bool)
     known[reference] = True
@@ -137,12 +128,12 @@ def _poses(views: list[_View], shown: np.ndarray, reference: int) -> tuple[np.nd
     for order in (range(reference + 1, len(views)), range(reference - 1, -1, -1)):
         last = np.eye(3)
         for number in order:
-            found = scene.pose(views[number], last) if shown[number] else None
+            found = scene.pose(views[number], last) if usable[number] else None
             if found is not None:
                 last = poses[number] = found[0]
                 known[number], outvoted[number] = True, found[1]
     # People who come nearer seem to be the scene now and then, a scene behind text is it often.
-    if outvoted.sum() < _OFTEN * shown.sum():
+    if outvoted.sum() < _OFTEN * usable.sum():
         known &= ~outvoted
         poses[outvoted] = np.eye(3)
     return poses, known
@@ -155,7 +146,7 @@ class _Reference:
         self._view = view
         height, width = view.pattern.shape
         self._grid = (max(4, round(height / _CELL)), max(4, round(width / _CELL)))
-        textured = (view.deviation > 1.0).astype(np.float32) * view.clear
+        textured = (view.deviation > 1.0).astype(np.float32)
         self._textured = self._cells(textured) > 0.25
         self._corners = self._best_corners()
 
@@ -237,10 +228,11 @@ class _Reference:
         size = self._view.pattern.shape[::-1]
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         there = cv2.warpAffine(view.pattern, pose[:2], size, flags=flags, borderValue=128)
-        clear = cv2.warpAffine(view.clear, pose[:2], size, flags=flags) * self._view.clear
-        one, other = ((p.astype(np.float32) - 128) * clear for p in (self._view.pattern, there))
+        whole = np.ones(view.pattern.shape, np.uint8)
+        visible = cv2.warpAffine(whole, pose[:2], size, flags=flags)
+        one, other = ((p.astype(np.float32) - 128) * visible for p in (self._view.pattern, there))
         energy = self._cells(one * one) * self._cells(other * other)
-        inside = self._cells(clear.astype(np.float32)) > 0.5
+        inside = self._cells(visible.astype(np.float32)) > 0.5
         return _Candidate(
             pose, self._cells(one * other) / np.sqrt(energy + 16.0), inside & self._textured
         )
@@ -251,7 +243,7 @@ class _Reference:
     def _best_corners(self) -> np.ndarray:
         """The best corner (x, y) of each cell, so that no thing takes them all."""
         view = self._view
-        quality = cv2.cornerMinEigenVal(view.pattern, 11) * view.clear * (view.deviation > 1.0)
+        quality = cv2.cornerMinEigenVal(view.pattern, 11) * (view.deviation > 1.0)
         quality = cv2.copyMakeBorder(quality[8:-8, 8:-8], 8, 8, 8, 8, cv2.BORDER_CONSTANT)
         rows, columns = (
             np.linspace(0, side, count + 1).astype(int)
@@ -339,7 +331,6 @@ def _apply(pose: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 def _apart(one: np.ndarray, other: np.ndarray, shape: tuple[int, int]) -> float:
     """Largest distance, in pixels, between two poses of a corner of the frame."""
-    height, width = shape
-    corners = np.array([[0, 0], [width, 0], [0, height], [width, height]], np.float64)
+    corners = path.corners_of(shape)
     away = _apply(one, corners) - _apply(other, corners)
     return float(np.linalg.norm(away, axis=1).max())

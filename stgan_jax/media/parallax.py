@@ -90,8 +90,8 @@ def places(
 
     Args:
       pose: homography from the one to the other.
-      off: what that lacks, in small pictures, see `widened`.
-      scale: of these.
+      off: how far that is off in the small picture, see `widened`.
+      scale: size of small pictures, as a share of the others.
       corner: (x, y) of the window in the one.
       size: its (width, height).
     """

@@ -179,7 +179,7 @@ class KeyFrame:
     ) -> tuple[Homography | None, float]:
         """The homography to another picture, see `fitted`; `start` is about what it is."""
         here, there = self.corners_in(grey, clear, start)
-        return (None, 0.0) if len(here) < _LEAST else fitted(here, there, _TOLERANCE)
+        return (None, 0.0) if len(here) < _LEAST else fitted(here, there)
 
     def corners_in(
         self,
@@ -193,8 +193,8 @@ class KeyFrame:
         Args:
           grey: the other one, as `small` gives it.
           clear: 0 where people are in it, else 255.
-          start: about the homography to it.
-          off: about how far that is off at each pixel of this picture.
+          start: a guess of the homography to it.
+          off: a guess of how far that is off at each pixel of this picture.
         """
         here = self._corners
         guess = moved(start, here).astype(np.float32)
@@ -237,24 +237,24 @@ def scale_of(shape: Sequence[int]) -> float:
     return min(1.0, _SIDE / min(shape[:2]))
 
 
-def full(pose: Homography, scale: float) -> Homography:
-    """A homography of small pictures for those they were made of."""
+def full(pose: Float[np.ndarray, "*N 3 3"], scale: float) -> Float[np.ndarray, "*N 3 3"]:
+    """Homographies of small pictures for those they were made of."""
     shrink = np.array([[scale, 0, (scale - 1) / 2], [0, scale, (scale - 1) / 2], [0, 0, 1]])
     return np.linalg.inv(shrink) @ pose @ shrink
 
 
 def fitted(
-    here: Float[np.ndarray, "N 2"], there: Float[np.ndarray, "N 2"], tolerance: float
+    here: Float[np.ndarray, "N 2"], there: Float[np.ndarray, "N 2"]
 ) -> tuple[Homography | None, float]:
     """The homography from points (x, y) to points by RANSAC, None if there is none; and the share
-    of them that it takes to within twice the tolerance in pixels.
+    of them that it takes to within two pixels, twice RANSAC's tolerance.
     """
     cv2.setRNGSeed(0)  # RANSAC's
-    found, use = cv2.findHomography(here, there, cv2.USAC_MAGSAC, tolerance, maxIters=2000)
+    found, use = cv2.findHomography(here, there, cv2.USAC_MAGSAC, _TOLERANCE, maxIters=2000)
     if found is None or use.sum() < _LEAST or not 0.3 < np.linalg.det(found[:2, :2]) < 3:
         return None, 0.0
     off = np.linalg.norm(moved(found, here) - there, axis=1)
-    close = off < 2 * tolerance
+    close = off < 2 * _TOLERANCE
     if close.sum() >= _LEAST:  # by least squares of all that agree
         better, _ = cv2.findHomography(here[close], there[close], 0)
         found = found if better is None else better

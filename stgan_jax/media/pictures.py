@@ -1,4 +1,4 @@
-"""Folders of numbered pictures, read and written like videos."""
+"""Folders of numbered pictures, read and written like videos; pictures as networks take them."""
 
 import contextlib
 import os
@@ -81,6 +81,19 @@ def letterbox(image: Frame, size: tuple[int, int], fill: int) -> UInt8[np.ndarra
     top, left = (size[0] - height) // 2, (size[1] - width) // 2
     out[top : top + height, left : left + width] = scaled_image
     return out
+
+
+@contextlib.contextmanager
+def opencv_errors_as(sentence: str) -> Iterator[None]:
+    """Raises `InputError` with the sentence where OpenCV raises; its own lines are not printed."""
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        yield
+    except (cv2.error, SystemError) as error:
+        raise InputError(sentence) from error
+    finally:
+        cv2.utils.logging.setLogLevel(level)
 
 
 def probe(folder: str | os.PathLike, cut: Cut = WHOLE) -> VideoInfo:

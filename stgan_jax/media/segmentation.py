@@ -11,7 +11,9 @@ from typing import Any
 
 import cv2
 import numpy as np
-from jaxtyping import Int, UInt8
+from jaxtyping import Float, Int, Shaped, UInt8
+
+from stgan_jax.shapes import cropping
 
 Box = Int[np.ndarray, "4"]  # top, left, bottom, right; bottom and right exclusive
 
@@ -49,9 +51,22 @@ class Region:
 def enclosed(mask: np.ndarray) -> Region:
     """All pixels of a mask that is not empty as one region."""
     flat = mask.astype(np.uint8)
-    left, top, width, height = cv2.boundingRect(flat)
-    box = np.array([top, left, top + height, left + width])
-    return Region(box, flat[top : top + height, left : left + width])
+    top, left, bottom, right = box = cropping.box(flat)
+    return Region(np.array(box), flat[top:bottom, left:right])
+
+
+def middle(box: Shaped[np.ndarray, "*N 4"]) -> Float[np.ndarray, "*N 2"]:
+    """The middle (row, column) of boxes."""
+    return (box[..., :2] + box[..., 2:]) / 2
+
+
+def around(box: Shaped[np.ndarray, "4"], margin: int) -> tuple[slice, slice]:
+    """Rows and columns of a box, cut down to whole pixels, and a margin; none before the first."""
+    top, left, bottom, right = map(int, box)
+    return (
+        slice(max(top - margin, 0), bottom + margin),
+        slice(max(left - margin, 0), right + margin),
+    )
 
 
 def union(parts: Sequence[Any]) -> Region:
@@ -108,9 +123,9 @@ def distance(
     return cv2.max(cv2.max(red, green), blue)
 
 
-def _windows(mask: np.ndarray, margin: int, cell: int = 16) -> list[tuple[slice, slice]]:
+def _windows(mask: np.ndarray, margin: int) -> list[tuple[slice, slice]]:
     """Windows that hold more than specks of a mask, with a margin: the rest is skipped."""
-    height, width = mask.shape
+    (height, width), cell = mask.shape, 16  # pixels
     size = (-(-width // cell), -(-height // cell))
     padded = cv2.copyMakeBorder(
         mask, 0, size[1] * cell - height, 0, size[0] * cell - width, cv2.BORDER_CONSTANT

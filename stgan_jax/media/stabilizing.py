@@ -75,7 +75,7 @@ def _part(move: path.Homography, share: float) -> path.Homography:
 
 def _needed(move: path.Homography, shape: tuple[int, int]) -> float:
     """The enlargement at which a moved frame fills the picture, 1 to `_MOST` and a little more."""
-    corners = np.array([[x, y] for x in (0, shape[1]) for y in (0, shape[0])], np.float64)
+    corners = path.corners_of(shape)
     middle = np.array(shape[::-1]) / 2
     low, high = 1.0, 1.001 * _MOST
     for _ in range(12):

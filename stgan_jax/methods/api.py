@@ -129,7 +129,7 @@ class Anonymizer:
         Args:
           crops: range of frames -> their silhouettes, (n, 240, 240).
           frames: length of the walk.
-          key: as in a call.
+          key: see `__call__`.
           track: what else the video shows of the walk.
 
         Yields:
@@ -196,7 +196,7 @@ class Anonymizer:
         return contour.to_unit(contour.encode(after, self.codec))
 
     def from_view(self, degrees: float) -> "Anonymizer":
-        """A copy for walks that a dataset says to be seen from there; self if it is no use."""
+        """A copy for walks whose view a dataset names; by default the view is not used."""
         del degrees
         return self
 

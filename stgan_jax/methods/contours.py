@@ -60,15 +60,12 @@ def in_memory(data: WalkerData) -> UInt[np.ndarray, "N T 4000"]:
     )
 
 
-def validation(
-    data: WalkerData, subjects: tuple[int, ...], views: int = 4
-) -> Float[np.ndarray, "N T 4000"] | None:
-    """Contours in [0, 1] of the validation subjects: the first walk in some views.
+def validation(data: WalkerData, subjects: tuple[int, ...]) -> Float[np.ndarray, "N T 4000"] | None:
+    """Contours in [0, 1] of the validation subjects: the first walk in four views at most.
 
     Args:
       data: what is trained on.
       subjects: the first and the last; empty gives None.
-      views: how many views, at most.
     """
     if not subjects:
         return None
@@ -77,7 +74,7 @@ def validation(
         data,
         first_subject=first,
         last_subject=last,
-        views=data.views[:: -(-len(data.views) // views)],
+        views=data.views[:: -(-len(data.views) // 4)],
         walks=data.walks[:1],
         window="last",
         mirror=False,
@@ -89,10 +86,10 @@ def validation(
 
 
 def before_after(
-    own: Float[Any, "N T 4000"], anonymized: Float[Any, "N T 4000"], codec: str, columns: int = 8
+    own: Float[Any, "N T 4000"], anonymized: Float[Any, "N T 4000"], codec: str
 ) -> UInt8[np.ndarray, "H W"]:
-    """Silhouettes of walks whose contours are in [0, 1]: a row before and a row after each."""
-    rows = []
+    """Silhouettes of walks whose contours are in [0, 1]: eight frames before, a row, and after."""
+    rows, columns = [], 8
     for before, after in zip(own, anonymized, strict=True):
         frames = np.linspace(0, len(before) - 1, columns).astype(int)
         for walk in (before, after):

@@ -164,7 +164,7 @@ def named(names: Sequence[str]) -> list[Anonymizer]:
     chosen = list(PEERS) if list(names) == ["all"] else names
     for name in chosen:
         if name not in PEERS:
-            raise InputError(f"--peers={name}: choose of {', '.join(PEERS)}, or all")
+            raise InputError(f"--peers={name}: choose from {', '.join(PEERS)}, or all")
     return [Peer(name, PEERS[name]) for name in chosen]
 
 

@@ -83,13 +83,13 @@ def encode_outlines(
 
 
 def mirror_outline(
-    points: Int[np.ndarray, "N 2"] | UInt8[np.ndarray, "N 2"], width: int = SIZE
+    points: Int[np.ndarray, "N 2"] | UInt8[np.ndarray, "N 2"],
 ) -> UInt8[np.ndarray, "N 2"]:
-    """The outline of the mirrored silhouette, again clockwise from its first pixel row by row."""
+    """The outline of the mirrored 240x240 silhouette, clockwise from its first pixel row by row."""
     if not len(points):
         return points.astype(np.uint8)
-    rows, cols = points[::-1, 0].astype(np.int64), width - 1 - points[::-1, 1].astype(np.int64)
-    first = int(np.argmin(rows * width + cols))
+    rows, cols = points[::-1, 0].astype(np.int64), SIZE - 1 - points[::-1, 1].astype(np.int64)
+    first = int(np.argmin(rows * SIZE + cols))
     return np.roll(np.stack([rows, cols], -1), -first, axis=0).astype(np.uint8)
 
 

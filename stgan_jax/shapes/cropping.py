@@ -10,27 +10,31 @@ from scipy.signal import savgol_filter
 from stgan_jax.shapes.contour import SIZE
 
 FILL = 0.85  # share of the crop's side that the person's larger extent takes
+_WINDOW = 15  # frames over which squares are smoothed
+
+
+def box(mask: UInt8[np.ndarray, "H W"]) -> tuple[int, int, int, int]:
+    """(top, left, bottom, right) of what is not 0, bottom and right exclusive; zeros if all is."""
+    left, top, width, height = cv2.boundingRect(mask)
+    return top, left, top + height, left + width
 
 
 def boxes(frames: Iterable[UInt8[np.ndarray, "H W"]]) -> Int[np.ndarray, "T 4"]:
     """(top, left, bottom, right) of what is above 127 in each frame; zeros where nothing is."""
-    found = np.array([cv2.boundingRect((frame > 127).astype(np.uint8)) for frame in frames])
-    left, top, width, height = found.T
-    return np.stack([top, left, top + height, left + width], -1)
+    return np.array([box((frame > 127).astype(np.uint8)) for frame in frames])
 
 
 def track_squares(
-    boxes: Float[np.ndarray, "T 4"] | Int[np.ndarray, "T 4"], window: int = 15
+    boxes: Float[np.ndarray, "T 4"] | Int[np.ndarray, "T 4"],
 ) -> Int[np.ndarray, "T 3"]:
     """Squares that hold a person through time, for `crop` and `place`.
 
-    Centre and side follow the boxes smoothed by a moving line fit, so that the crop
-    glides and does not pump with every step.
+    Centre and side follow the boxes smoothed by a moving line fit over 15 frames, so that the
+    crop glides and does not pump with every step.
 
     Args:
       boxes: (top, left, bottom, right) in pixels, bottom and right exclusive, of
         consecutive frames.
-      window: frames over which to smooth.
 
     Returns:
       (top, left, side) in whole pixels. A square may reach beyond the frame.
@@ -39,7 +43,7 @@ def track_squares(
     span = np.stack(
         [(top + bottom) / 2, (left + right) / 2, np.maximum(bottom - top, right - left)]
     )
-    window = min(window, span.shape[1])
+    window = min(_WINDOW, span.shape[1])
     window -= 1 - window % 2
     if window >= 3:
         span = savgol_filter(span, window, polyorder=1, axis=1)
@@ -65,6 +69,13 @@ def crop(
 def crop_mask(mask, square, size: int = SIZE) -> UInt8[np.ndarray, "size size"]:
     """`crop` for a silhouette: non-zero in, {0, 1} out, edges cut at half coverage."""
     return (crop(np.where(mask, np.uint8(255), np.uint8(0)), square, size) > 127).astype(np.uint8)
+
+
+def crop_masks(
+    masks: Iterable[UInt8[np.ndarray, "H W"]], squares: Int[np.ndarray, "T 3"]
+) -> UInt8[np.ndarray, "T 240 240"]:
+    """`crop_mask` for each of a walk's silhouettes and squares."""
+    return np.stack([crop_mask(mask, square) for mask, square in zip(masks, squares, strict=True)])
 
 
 def place(

@@ -2,7 +2,7 @@
 
 import cv2
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 
 from stgan_jax.shapes import body
 
@@ -49,6 +49,12 @@ def hulls(projected: dict, spheres: tuple[str, ...]) -> list[Float[np.ndarray, "
         [projected[s][0][:, None] + projected[s][2] * CIRCLE for s in spheres], axis=1
     ).astype(np.float32)
     return [cv2.convexHull(rim)[:, 0] for rim in rims]
+
+
+def cover(image: UInt8[np.ndarray, "H W"], polygon: Float[np.ndarray, "N 2"]) -> None:
+    """Sets the pixels that a convex polygon (row, col) covers to 255, its edges soft, in place."""
+    points = np.rint(polygon[:, ::-1] * (1 << SHIFT)).astype(np.int32)
+    cv2.fillConvexPoly(image, points, 255, cv2.LINE_AA, SHIFT)
 
 
 def fill(image: np.ndarray, polygon: Float[np.ndarray, "N 2"], value) -> None:

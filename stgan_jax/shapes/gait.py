@@ -165,7 +165,7 @@ def read(
     or left and right, look alike, only the doubles tell, and the mean of both would be neither.
 
     Args:
-      numbers: as `pose_vector` has them.
+      numbers: a row of `pose_vector` for each frame.
       variances: how uncertain each is; bag, coat and pitch are those of the certain frames.
       smooth: False takes the phase of each frame as it is read.
     """

@@ -142,9 +142,9 @@ def from_vector(numbers: Float[np.ndarray, " 43"]) -> Identity:
     return Identity(**values)  # type: ignore[arg-type]
 
 
-def statistics(count: int = 2000) -> dict[str, Float[np.ndarray, " 43"]]:
-    """Mean and standard deviation ("scale") of the numbers of many people."""
-    drawn = np.stack([vector(sample_identity(FIRST_UNSEEN + i)) for i in range(count)])
+def statistics() -> dict[str, Float[np.ndarray, " 43"]]:
+    """Mean and standard deviation ("scale") of 2000 people's numbers, as `vector` orders them."""
+    drawn = np.stack([vector(sample_identity(FIRST_UNSEEN + i)) for i in range(2000)])
     return {"mean": drawn.mean(0), "scale": drawn.std(0)}
 
 

@@ -16,7 +16,7 @@ class Appearance:
       trousers, sleeves: how loose they are, 0 tight, 1 wide.
       sole: thickness of the shoes' soles.
       jacket: how far a jacket hangs down over the thighs, as a share of them; 0 for none.
-      skirt: as for the jacket; 0 for trousers.
+      skirt: how far a skirt hangs down, as a share of the thighs; 0 for trousers.
       flare: how wide the skirt is, 0 to 1.
       curls: how far hair stands off the head.
       knot: 0 for none, 1 a bun, 2 a pony tail.
@@ -42,7 +42,7 @@ def sample_look(seed: int, long_hair: bool) -> Appearance:
 
     Args:
       seed: decides it.
-      long_hair: with it, knots and skirts are more usual.
+      long_hair: whether the hair is long, with which knots and skirts are more usual.
     """
     rng = np.random.default_rng([seed, 0x10])
     trousers, sleeves, flare, sole = rng.uniform(size=4)

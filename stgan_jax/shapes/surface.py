@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Float32, Int8, UInt8
 
-from stgan_jax.shapes import body
+from stgan_jax.shapes import body, drawing
 from stgan_jax.shapes.walker import Walker
 
 _BINS = 128  # places along a patch at which its width is computed
@@ -80,7 +80,7 @@ class Figure(NamedTuple):
     Attributes:
       parts: the body's parts.
       spheres: name -> (row, column, depth, radius) in pixels, depth towards the camera.
-      view: degrees, as of `drawing.project`.
+      view: degrees, see `drawing.project`.
       pitch: degrees by which the camera looks down at the feet.
       scale: pixels a stature.
       ground: (row, column) of the ground point below the pelvis.
@@ -115,8 +115,7 @@ class Figure(NamedTuple):
         """Share of each pixel that the body covers, 0 to 255."""
         out = np.zeros(shape, np.uint8)
         for outline in self.outlines().values():
-            points = np.rint(outline[:, ::-1] * 16).astype(np.int32)
-            cv2.fillConvexPoly(out, points, 255, cv2.LINE_AA, 4)
+            drawing.cover(out, outline)
         return out
 
     def box(self) -> Float[np.ndarray, "4"]:
@@ -169,7 +168,7 @@ class Strip(NamedTuple):
     Attributes:
       patch: its number in `NAMES`.
       limb: what it belongs to.
-      window: where in the picture.
+      window: rows and columns of the picture.
       cover: share of each pixel that it covers, 0 to 255.
       along, across: place on the patch, also of pixels beside it.
     """
@@ -232,8 +231,7 @@ def _strip(
         return None
     cover = np.zeros((height, width), np.uint8)
     for outline in outlines:
-        points = np.rint((outline - low)[:, ::-1] * 16).astype(np.int32)
-        cv2.fillConvexPoly(cover, points, 255, cv2.LINE_AA, 4)
+        drawing.cover(cover, outline - low)
     start, end = _extent(every @ along)
     left, right = _edges([np.column_stack([o @ along, o @ across]) for o in outlines], start, end)
     rows = np.arange(low[0], high[0], dtype=np.float32)[:, None]
@@ -280,24 +278,20 @@ class Surface(NamedTuple):
     Attributes:
       patch: the patch's number in `NAMES`, -1 beside the body.
       along, across: the place on it, 0 to 1 and -1 to 1.
-      alpha: share of the pixel that the body covers, 0 to 255.
     """
 
     patch: Int8[np.ndarray, "H W"]
     along: Float32[np.ndarray, "H W"]
     across: Float32[np.ndarray, "H W"]
-    alpha: UInt8[np.ndarray, "H W"]
 
 
 def surface(figure: Figure, shape: tuple[int, int]) -> Surface:
     """Draws a body's surface coordinates, the nearest part on top."""
     patch = np.full(shape, -1, np.int8)
     along, across = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-    alpha = np.zeros(shape, np.uint8)
     for strip in strips(figure, shape):
         at = strip.cover > 127
         patch[strip.window][at] = strip.patch
         along[strip.window][at] = strip.along[at]
         across[strip.window][at] = strip.across[at]
-        np.maximum(alpha[strip.window], strip.cover, out=alpha[strip.window])
-    return Surface(patch, along, across, alpha)
+    return Surface(patch, along, across)

@@ -25,7 +25,7 @@ class Walker:
     """Somebody in a gait of T frames. All that is computed is kept.
 
     Attributes:
-      person: whose body, and whose manner.
+      person: whose build and manner of walking these are.
       gait: moment, view and swing of each frame, bag or coat, camera.
       motion: how this walk differs from the person's mean one.
     """

@@ -23,11 +23,11 @@ def head(
     """A head of 0.13 statures, narrower than deep, and what is on it.
 
     Args:
-      spheres: are added to.
-      p: whose.
+      spheres: receives the head's spheres.
+      p: the person.
       top: upper end of the neck's bones, below which the head turns.
       nod: radians forward.
-      phase: of the right leg, by which a pony tail swings.
+      phase: the right leg's gait phase in cycles, by which a pony tail swings.
     """
     size, look = p.head, p.look
     length, volume = p.hair
@@ -62,10 +62,10 @@ def bag(spheres: _Spheres, kind: int, top: np.ndarray, turn: np.ndarray) -> None
     """A bag.
 
     Args:
-      spheres: are added to.
+      spheres: receives the bag's spheres.
       kind: 0 a backpack, 1 a shoulder bag at the left hip, 2 a hand bag on the right.
       top: upper end of the neck's bones.
-      turn: of the thorax, radians to the left.
+      turn: how far the thorax is turned, radians to the left.
     """
     if kind == 0:
         corners = [(-0.105, y, z) for y in (-0.045, 0.045) for z in (-0.06, -0.21)]

@@ -53,7 +53,7 @@ class StudyOptions:
         if not 1 <= self.seconds <= 120:
             raise InputError("--seconds is from 1 to 120")
         if self.container not in _FORMATS:
-            raise InputError(f"--container: choose of {', '.join(_FORMATS)}")
+            raise InputError(f"--container: choose one of {', '.join(_FORMATS)}")
 
 
 def text_of(path: str | os.PathLike | None) -> str:

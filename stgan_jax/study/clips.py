@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from stgan_jax.methods.api import Anonymizer
 
 FPS = Fraction(25)  # as CASIA-B
-SUFFIXES = (".mp4", ".mov", ".mkv", ".avi", ".webm")
+
 _VIEW_FOLDER = re.compile(r"(?:view-?)?(\d{1,3})(?:deg)?", re.IGNORECASE)
 _CASIA_B = re.compile(r"\d{3}-(?:nm|bg|cl)-\d\d-(\d{3})", re.IGNORECASE)
 _NAME_END = re.compile(r".*[-_](\d{1,3})(?:deg)?", re.IGNORECASE)
@@ -62,11 +62,12 @@ def in_folder(method: str, folder: str | os.PathLike) -> list[SourceClip]:
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder, where clips of {method} should be")
+    suffixes = containers.SUFFIXES
     paths = sorted(
-        path for path in folder.rglob("[!.]*") if path.suffix.lower() in SUFFIXES and path.is_file()
+        path for path in folder.rglob("[!.]*") if path.suffix.lower() in suffixes and path.is_file()
     )
     if not paths:
-        raise InputError(f"{folder}: holds no video ({', '.join(SUFFIXES)})")
+        raise InputError(f"{folder}: holds no video ({', '.join(suffixes)})")
     out = []
     for path in paths:
         inside = path.relative_to(folder)

@@ -74,7 +74,7 @@ class Rater:
     """How far a rater is.
 
     Attributes:
-      number: from 1.
+      number: the rater's number, from 1.
       consented: whether they agreed to take part.
       rated: number of clips that they have rated.
       clips: number of clips in their plan.

@@ -80,14 +80,14 @@ def plans(
     most = len(anchor_cells) * min((len(cells[cell]) for cell in anchor_cells), default=0)
     if not 0 <= anchors <= most:
         raise InputError(f"{anchors} anchors: from 0 to {most}, as {ANCHOR} clips are there")
-    shown: collections.Counter = collections.Counter()
+    uses: collections.Counter = collections.Counter()
 
     def take(order: Sequence[tuple[str, int]], start: int, count: int) -> list[Clip]:
         taken = []
         for i in range(count):
             cell = order[(start + i) % len(order)]
-            taken.append(cells[cell][shown[cell] % len(cells[cell])])
-            shown[cell] += 1
+            taken.append(cells[cell][uses[cell] % len(cells[cell])])
+            uses[cell] += 1
         return taken
 
     out = []
@@ -144,4 +144,4 @@ def _with_repeats(order: Sequence[Clip], repeats: int, rng: np.random.Generator)
     half, end = len(order) // 2, len(order)
     placed = [(float(i), (clip, False)) for i, clip in enumerate(order)]
     placed += [(rng.uniform(max(half, i + 1), end), (order[i], True)) for i in again]
-    return [shown for _, shown in sorted(placed, key=lambda item: item[0])]
+    return [showing for _, showing in sorted(placed, key=lambda item: item[0])]

@@ -289,7 +289,7 @@ def write(folder: str | os.PathLike, study: str | os.PathLike) -> str:
     Raises:
       InputError: see `figures`, or the folder cannot be written to.
     """
-    import jinja2
+    from stgan_jax.util import web  # slow to load
 
     report = figures(study)
     folder = Path(folder)
@@ -302,10 +302,9 @@ def write(folder: str | os.PathLike, study: str | os.PathLike) -> str:
     with files.replacing(folder / "mos.json") as beside:
         beside.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
     picture = base64.b64encode((folder / "mos.png").read_bytes()).decode()
-    loader = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
-    page = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True)
+    page = web.templates(Path(__file__).parent / "templates").get_template("report.html")
     with files.replacing(folder / "mos.html") as beside:
-        beside.write_text(page.get_template("report.html").render(report=report, picture=picture))
+        beside.write_text(page.render(report=report, picture=picture))
     return f"{summary(report)}\n{folder}/mos.html"
 
 

@@ -35,7 +35,7 @@ class Checkpoint:
 
 
 class Writer:
-    """Keeps a run's checkpoints: the newest in `checkpoints`, the best in `best`.
+    """Keeps a run's checkpoints: the three newest in `checkpoints`, the best one in `best`.
 
     Saving is asynchronous and atomic: a killed save leaves the one before as the latest.
     The settings lie beside, in `config.json`.
@@ -44,7 +44,7 @@ class Writer:
       best: the lowest validation loss of a saved state so far; infinity before.
     """
 
-    def __init__(self, workdir: str | os.PathLike, settings: Mapping[str, Any], keep: int = 3):
+    def __init__(self, workdir: str | os.PathLike, settings: Mapping[str, Any]):
         """Prepares the folder. Raises `InputError` where it cannot be written to."""
         import orbax.checkpoint as ocp  # slow to load, as below
 
@@ -54,7 +54,7 @@ class Writer:
                 _folder(workdir, name),
                 options=ocp.CheckpointManagerOptions(max_to_keep=count, create=True),
             )
-            for name, count in ((LATEST, keep), (BEST, 1))
+            for name, count in ((LATEST, 3), (BEST, 1))
         }
         step = latest_step(workdir, BEST)
         self.best = float("inf") if step is None else _meta(workdir, step, BEST)["loss"]
@@ -199,7 +199,7 @@ def _meta(workdir: str | os.PathLike, step: int, which: str) -> dict[str, Any]:
 
 
 def _state(workdir: str | os.PathLike, step: int, which: str, like: Any = None) -> Any:
-    """The state as it was saved, in this process' memory, or in the form of `like`."""
+    """The state as it was saved, in this process's memory, or in the form of `like`."""
     import orbax.checkpoint as ocp
 
     folder = _folder(workdir, which) / str(step)

@@ -21,7 +21,7 @@ class Source(Protocol):
         """All examples, as a pytree of arrays with a leading axis of them."""
 
     def indices(self) -> "Source":
-        """Indices of the examples in their place, for whoever holds the examples already."""
+        """A source of the examples' indices instead of them, for steps that hold the examples."""
 
     def batches(
         self, batch_size: int, seed: int, start_step: int, process: int, processes: int
@@ -41,10 +41,10 @@ class Experiment:
       validate: (params, alpha) -> `validation/...` figures, `validation/loss` among them; None
         if nothing is kept back for validation.
       pictures: params -> pictures by name.
-      one_device: the setting by which the step cannot be shared over several devices by the
-        compiler, as one that calls kernels of its own; "" for none.
-      fastest: number of lanes -> the step, what settings leave to `auto` chosen by measuring;
-        None if there is no choice.
+      one_device: the setting, as "convolution=pallas", for which the compiler cannot share the
+        step over several devices; "" if it can.
+      fastest: number of lanes -> the step in which all that settings leave to `auto` is chosen by
+        measuring; None if there is no choice.
     """
 
     settings: RunSettings

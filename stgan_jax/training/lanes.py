@@ -77,7 +77,7 @@ def groups_of(lanes: Iterable[Lane]) -> list[list[Lane]]:
 
 
 def common(lane: Lane) -> RunSettings:
-    """What lanes of a group share; what they differ in is as by default."""
+    """The settings that lanes of a group share; what they differ in has its default."""
     traced = {name for name, _ in lane.values} & set(lane.settings.TRACED)
     default: dict[str, Any] = {f.name: f.default for f in dataclasses.fields(lane.settings)}
     return dataclasses.replace(lane.settings, **{name: default[name] for name in (*traced, "seed")})

@@ -113,9 +113,9 @@ def fit(
     Args:
       experiment: what is trained.
       program: its compiled step.
-      state: at step `first`, as the step wants it.
+      state: the state at step `first`, laid out by `program.put_state`.
       recorder: what is called as it goes.
-      alpha: weight of the noise; of lanes, the values that they differ in by name.
+      alpha: weight of the noise; for lanes, the values that they differ in, by name.
       seeds: one for each stream of batches.
       first: number of steps done already.
 

@@ -24,8 +24,8 @@ Step = Callable[..., tuple[TrainState, dict[str, Any]]]
 def compiler_options() -> dict[str, Any] | None:
     """How a step is compiled, for `jax.jit`.
 
-    On a CPU with vectors as wide as it has them: of 512 bits XLA takes half, in which ST-GAN's
-    stencils take up to 1.8 times as long. Others have what they have.
+    On a CPU with vectors of up to 512 bits: by default XLA uses 256, with which ST-GAN's stencils
+    take up to 1.8 times as long. None elsewhere.
     """
     return {"xla_cpu_prefer_vector_width": 512} if jax.default_backend() == "cpu" else None
 
@@ -65,7 +65,7 @@ class Compiled:
       put_batch: the same for this process's share of a batch; lanes take one batch of each seed.
       one: a state or metrics as the step has them -> a single copy.
       trace: (state, batch, alpha) -> the step before it is compiled, to see what it takes; shapes
-        will do for the state. Of lanes alone.
+        will do for the state. Only lanes have it; None otherwise.
     """
 
     step: Callable[..., tuple[TrainState, dict[str, Any]]]
@@ -143,7 +143,7 @@ def _rows(examples: Any, index: jax.Array) -> Any:
 
 
 def _placed(value: np.ndarray, sharding: NamedSharding, share: bool = False) -> jax.Array:
-    """A value that is whole in each process, or each process' share of a batch, on the devices."""
+    """A value that is whole in each process, or each process's share of a batch, on the devices."""
     if jax.process_count() == 1:
         return jax.device_put(value, sharding)
     whole = None if share else value.shape
@@ -252,7 +252,7 @@ def stacked(states: list[TrainState]) -> TrainState:
 
 
 def lane(state: TrainState, number: int) -> TrainState:
-    """One lane's state, in this process' memory."""
+    """One lane's state, in this process's memory."""
     return jax.tree.map(lambda x: np.asarray(x[number]), state)
 
 

@@ -7,20 +7,20 @@ from typing import Any, NamedTuple
 
 import jax
 
-SHARE = 0.9  # of a device's memory, which is in pieces in the end
+SHARE = 0.9  # of a device's memory can be used: the rest is lost to fragmentation
 
 
 class Device(NamedTuple):
     """A device by its maker's figures.
 
     Attributes:
-      name: how it is called.
+      name: what tables call it.
       kind: what JAX's name of it begins with.
-      float32: products of float32 numbers as JAX has them multiplied there by default, in TF32 on
-        GPUs and bfloat16 on TPUs, FLOP/s.
-      bfloat16: products of bfloat16 numbers, FLOP/s.
-      bandwidth: of its memory, bytes/s.
-      memory: bytes.
+      float32: FLOP/s of products of float32 numbers as JAX computes them by default, in TF32 on
+        GPUs and in bfloat16 on TPUs.
+      bfloat16: FLOP/s of products of bfloat16 numbers.
+      bandwidth: bytes/s to and from its memory.
+      memory: its size, bytes.
     """
 
     name: str
@@ -41,7 +41,12 @@ DEVICES = (
 
 
 class Memory(NamedTuple):
-    """Bytes that a compiled program takes of each device; `shared` are arguments made results."""
+    """Bytes that a compiled program takes of each device.
+
+    Attributes:
+      arguments, results, temporary: by what they hold.
+      shared: arguments whose memory results take over; counted in both.
+    """
 
     arguments: int
     results: int
@@ -68,12 +73,12 @@ class Cost(NamedTuple):
     memory: Memory | None
 
     def floor(self, device: Device) -> float:
-        """Seconds below which a float32 program does not do this on a device."""
+        """Least seconds of a float32 program on a device, by its published rates."""
         return max(self.flops / device.float32, self.moved / device.bandwidth)
 
 
 def published(kind: str) -> Device | None:
-    """The device of which JAX says that it is of such a kind; None if its figures are not known."""
+    """The device of a `device_kind` of JAX's; None if its figures are not known."""
     return next((device for device in DEVICES if kind.startswith(device.kind)), None)
 
 
@@ -177,10 +182,10 @@ def largest(need: Callable[[int], int | None], most: int, limit: int, unit: int 
     return count
 
 
-def heading(count: str) -> str:
-    """The line above `row`s; `count` says what they count."""
+def heading() -> str:
+    """The line above `row`s, which count lanes."""
     names = f"{'arguments':>11} {'temporary':>11} {'GFLOP':>9} {'moved':>9} {'floor':>9}"
-    return f"{count:>7} {names}  fits"
+    return f"{'lanes':>7} {names}  fits"
 
 
 def row(count: int, use: Cost, device: Device | None, fitting: bool) -> str:

@@ -78,7 +78,7 @@ def planned(
     and of all, how many fit, and how many rounds it takes.
     """
     device = plan.published(jax.devices()[0].device_kind)
-    limit, lines = plan.memory_limit(), [plan.heading("lanes")]
+    limit, lines = plan.memory_limit(), [plan.heading()]
     for group in groups_of(lanes_of(settings, grid, seeds, Path())):
         experiment = prepare(common(group[0]))
         counts = {*itertools.takewhile(len(group).__gt__, (2**i for i in itertools.count()))}
@@ -128,7 +128,10 @@ def _sweep(prepare: Prepare, lanes: list[Lane], workdir: Path, at_once: int) -> 
 
 
 def _rounds(prepare: Prepare, lanes: list[Lane], workdir: Path, at_once: int) -> list[list[Lane]]:
-    """Which lanes train together. Those that have begun stay together, to the same last bit."""
+    """Which lanes train together.
+
+    Those that have begun stay together: their figures depend on it in the last bits.
+    """
     named, devices = {lane.name: lane for lane in lanes}, jax.device_count()
     path, rounds = workdir / "sweep.json", []
     if path.exists():

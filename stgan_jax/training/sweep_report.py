@@ -27,14 +27,14 @@ Row = dict[str, Any]
 
 
 class Interval(NamedTuple):
-    """A mean over seeds and half of its 95 % interval, by Student's t; NaN of a single one."""
+    """A mean over seeds, and half of its 95 % interval by Student's t (NaN for a single seed)."""
 
     mean: float
     half: float
 
     @classmethod
     def of(cls, figures: Sequence[float]) -> "Interval":
-        """Of one figure for each seed."""
+        """The interval of figures, one for each seed; both NaN without any."""
         from scipy import stats  # slow to load
 
         count = len(figures)
@@ -52,8 +52,8 @@ def write(lanes: Sequence[tuple[Values, int, Path]], workdir: Path) -> None:
     A lane that diverged has its step in place of figures, and counts in no mean.
 
     Args:
-      lanes: of each its point of the grid, its seed and its folder.
-      workdir: where to.
+      lanes: each lane's point of the grid, seed and folder.
+      workdir: folder for the files.
     """
     rows = [_row(*lane) for lane in lanes]
     known = [name for name in _COLUMNS.values() if any(name in row for row in rows)]

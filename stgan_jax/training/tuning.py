@@ -1,8 +1,9 @@
 """What `auto` stands for on an accelerator: the fastest of several ways to compute the same.
 
-Each way is compiled for the run's shapes, its result compared with a reference, and timed. What
-does not compile, differs or is slow is left out and said; it never ends a run. The choice is kept
-in the user's cache, by device, versions, code and shapes. On a CPU nothing is measured.
+Each way is compiled for the run's shapes, its result compared with a reference, and timed. A way
+that does not compile, differs or is slow is left out, and a line says so; it never ends a run. The
+choice is kept in the user's cache, by device, versions, code and shapes. On a CPU nothing is
+measured.
 """
 
 import dataclasses
@@ -14,6 +15,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 from importlib import metadata
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +44,7 @@ class Piece:
     """Something that can be computed in several ways.
 
     Attributes:
-      name: as the setting that chooses is called.
+      name: the setting that chooses the way.
       ways: name -> compiles a way; what it returns runs it once, to its end, and returns its
         result, a pytree of arrays. The first is taken where nothing can be measured.
       reference: computes the expected result; None takes the first way's.
@@ -61,7 +63,7 @@ class Piece:
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """The way that is taken, and its seconds; infinite where nothing could be measured."""
+    """The way that is taken, and its seconds: infinite where nothing could be measured."""
 
     way: str
     seconds: float = float("inf")
@@ -143,7 +145,9 @@ class _Trial:
             return Choice(first)
         way = min(seconds, key=seconds.__getitem__)
         self._keep(way=way, seconds=seconds, left_out=self._left)
-        times = ", ".join(f"{n} {1e3 * s:.3g} ms" for n, s in sorted(seconds.items(), key=_second))
+        times = ", ".join(
+            f"{n} {1e3 * s:.3g} ms" for n, s in sorted(seconds.items(), key=itemgetter(1))
+        )
         self._say(f"{way}: {times}{self._said()}")
         return Choice(way, seconds[way])
 
@@ -224,12 +228,8 @@ class _Trial:
         tqdm.write(f"{self._piece.name} for {where}: {outcome}")
 
 
-def _second(pair: tuple[str, float]) -> float:
-    return pair[1]
-
-
 @functools.cache
 def _code() -> str:
-    """Checksum of the code that computes: what was measured of another one counts no more."""
+    """Checksum of `ops`: what was measured with other code is measured anew."""
     paths = sorted(Path(ops.__path__[0]).rglob("*.py"))
     return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()[:16]

@@ -1,8 +1,14 @@
 """How this package starts processes of its own."""
 
 import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext, SpawnContext
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 def context(*modules: str) -> ForkServerContext | SpawnContext:
@@ -26,3 +32,26 @@ def prepare(*modules: str) -> None:
     """Begins to import, in the server, what children need, while this process does other work."""
     if isinstance(context(*modules), ForkServerContext):
         forkserver.ensure_running()
+
+
+def mapped(
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    workers: int,
+    chunk: int,
+    *modules: str,
+) -> Iterator[Result]:
+    """The function's results for items, in order, computed by several processes.
+
+    Args:
+      function: of a module, as processes are sent it.
+      items: picklable.
+      workers: number of processes; 1 for none but this one.
+      chunk: items that a process is sent at a time.
+      modules: see `context`.
+    """
+    if workers <= 1:
+        yield from map(function, items)
+        return
+    with ProcessPoolExecutor(workers, context(*modules)) as pool:
+        yield from pool.map(function, items, chunksize=chunk)

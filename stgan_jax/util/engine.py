@@ -73,7 +73,7 @@ def run(
       make: called once in each process, which keeps what it returns. It can be pickled, and what it
         returns takes weak references: a function or an instance of a class, but no bound method.
       stages: items, which can be pickled. A stage begins when the one before has ended.
-      runner: where.
+      runner: where the processes are.
       folder: where results are gathered, if other machines work; they all see it. It is removed.
 
     Returns:

@@ -32,9 +32,9 @@ def held(path: str | os.PathLike, wait: bool = False) -> Iterator[int | None]:
     """Holds a lock that is a file; it ends with the process, however that ends.
 
     Args:
-      path: of the lock, in a folder that exists. The file is removed in the end, and left by a
-        process that is killed.
-      wait: for whoever holds it.
+      path: the lock's file, in a folder that exists. It is removed at the end; a process that is
+        killed leaves it.
+      wait: whether to wait for a process that holds it.
 
     Yields:
       the open file, which may be read and written; None if another process holds it.

@@ -46,7 +46,7 @@ class Backdrop:
       hidden: where people are hidden in each frame; None for everywhere.
       around: the empty scenes of a camera that moves, if any.
       measured: the scene by which light is measured, if it is not `scene`.
-      shown: where each frame is shown as it is, by a person's decision, if anywhere.
+      as_is: where each frame is shown as it is, by a person's decision, if anywhere.
       curtains: regions that are never shown, by a person's decision.
     """
 
@@ -56,7 +56,7 @@ class Backdrop:
     hidden: Unions | None = None
     around: moving.Surroundings | None = None
     measured: background.EmptyScene | None = None
-    shown: Unions | None = None
+    as_is: Unions | None = None
     curtains: Sequence[decisions.Curtain] = ()
 
     def entries(self, frames: Iterator[containers.Stamped], blanks: Blanks) -> Iterator[Entry]:
@@ -92,18 +92,18 @@ class Backdrop:
             out = np.zeros_like(image) if hide is None else masks.fill(image, hide)
         else:
             out = entry.empty.copy() if hide is None else blended(image, entry.empty, hide)
-        shown = None if self.shown is None else self.shown[entry.number]
-        if shown is not None and shown.any():
-            out = np.where(shown[..., None] > 0, image, out)
+        as_is = None if self.as_is is None else self.as_is[entry.number]
+        if as_is is not None and as_is.any():
+            out = np.where(as_is[..., None] > 0, image, out)
         return out
 
     def curtained(self, number: int, image: np.ndarray) -> np.ndarray:
         """A finished frame whose regions that are never shown have one colour: what is around."""
-        drawn = [one for one in self.curtains if one.first <= number <= one.last]
-        if not drawn:
+        curtains = [one for one in self.curtains if one.first <= number <= one.last]
+        if not curtains:
             return image
         image = image.copy()
-        for curtain in drawn:
+        for curtain in curtains:
             left, top, right, bottom = curtain.box
             rows = slice(max(top - _RING, 0), bottom + _RING)
             around = image[rows, max(left - _RING, 0) : right + _RING].astype(np.float64)
@@ -215,15 +215,9 @@ def behind_masks(
 def _people(detector: masks.Detector, number: int, image: np.ndarray) -> np.ndarray:
     """1 where people are in a sample, with a margin; everywhere if the detector fails."""
     try:
-        return widened(detector(number, image, None))
+        return masks.widened(detector(number, image, None))
     except Exception:
         return np.ones(image.shape[:2], np.uint8)
-
-
-def widened(mask: np.ndarray) -> np.ndarray:
-    """1 where a mask from outside is not 0, and in a margin around that."""
-    margin = max(3, mask.shape[0] // 60 | 1)
-    return cv2.dilate((mask > 0).astype(np.uint8), np.ones((margin, margin), np.uint8))
 
 
 def _from_path(path: str | os.PathLike, source: ClipSource) -> Backdrop:

@@ -4,7 +4,7 @@ import contextlib
 import errno
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,13 +82,17 @@ def anonymize(
     results = _each(todo, run, alone)
     rows = [{"path": os.fspath(one.path), "why": one.why} for one in left]
     rows += [row for result in results for row in result.get("left", ())]
-    codes = {result["exit_code"] for result in results} | ({3} if rows else set())
-    code = 2 if 2 in codes else 3 if 3 in codes else 0
-    summed = {"version": 2, "files": results, "left": rows, "exit_code": code}
+    summed = {"version": 2, "files": results, "left": rows, "exit_code": exit_code(results, rows)}
     if report_file:
         with files.replacing(report_file) as beside:
             beside.write_text(json.dumps(summed, indent=2) + "\n")
     return summed
+
+
+def exit_code(results: Sequence[Mapping[str, Any]], left: Sequence[Any]) -> int:
+    """The worst of what was done: 2, then 3, which also stands for what is `left`, then 0."""
+    codes = {result["exit_code"] for result in results} | ({3} if left else set())
+    return 2 if 2 in codes else 3 if 3 in codes else 0
 
 
 def _each(todo: list[Job], run: Callable[[Job], dict[str, Any]], alone: bool) -> list[dict]:

@@ -56,7 +56,7 @@ def anonymize_video(
       source: the video, or a folder of pictures.
       output: video or folder to write; it appears complete or not at all.
       model: the anonymiser, see `catalog.load`.
-      seed: of everybody's random numbers; by default a random one.
+      seed: decides everybody's random numbers; by default a random one.
       report: JSON file to write, the returned value.
       contact_sheet: PNG to write: original, silhouette, anonymised silhouette, recoloured.
         It shows the original people: not for publication.
@@ -76,10 +76,10 @@ def anonymize_video(
         options = dataclasses.replace(options, contact_sheet=contact_sheet)
     with contextlib.closing(ClipWork(source, output, model, options, report)) as work:
         work.find()
-        plan, made = None, work.decided_before()
-        if made is not None:
-            plan = decisions.plan(made, work.basis.footage)
-        return work.write(*work.people(plan), made)
+        plan, decided = None, work.decided_before()
+        if decided is not None:
+            plan = decisions.plan(decided, work.basis.footage)
+        return work.write(*work.people(plan), decided)
 
 
 class ClipWork:
@@ -101,7 +101,7 @@ class ClipWork:
         options: ClipOptions,
         report_file: str | os.PathLike | None,
     ):
-        """Arguments as of `anonymize_video`. Raises `InputError` for what cannot be written."""
+        """Arguments as in `anonymize_video`. Raises `InputError` for what cannot be written."""
         self._started = time.monotonic()
         model.require_video()
         self._options, self._model, self._output = options, model, output
@@ -204,14 +204,14 @@ class ClipWork:
         self,
         persons: list[anonymizing.Person],
         mended: mending.Mended | None,
-        made: Sequence[decisions.Decision] | None,
+        decided: Sequence[decisions.Decision] | None,
     ) -> dict[str, Any]:
         """Writes the output, and all that goes with it; returns the report.
 
         Args:
           persons: everybody who is shown, from `people`.
           mended: what decisions made of the rest, from `people`.
-          made: the decisions behind them, for the report.
+          decided: the decisions behind them, for the report.
         """
         options, source = self._options, self.source
         backdrop = self.basis.backdrop if mended is None else mended.backdrop
@@ -238,9 +238,9 @@ class ClipWork:
             time.monotonic() - self._started,
             self._seed if options.store_seed else None,
             "still" if camera is None else camera.verdict,
-            {} if backdrop.around is None else backdrop.around.made,
+            {} if backdrop.around is None else backdrop.around.made_up,
             1.0 if steadied is None else steadied.zoom,
-            made,
+            decided,
         )
         result = report.build(source, self._output, options, self._model.alpha, outcome)
         if options.contact_sheet and cells:
@@ -289,7 +289,7 @@ class ClipWork:
         """
         presence = compose.Presence(persons)
         plain, last = self._options.silhouettes_only, max(only or (), default=0)
-        bare = dataclasses.replace(backdrop, shown=None)  # where something failed, nothing is left
+        bare = dataclasses.replace(backdrop, as_is=None)  # where something failed, nothing is left
 
         def paint(work: tuple[Entry, list[compose.Present]]):
             entry, present = work

@@ -52,7 +52,7 @@ class Footage:
     Attributes:
       sha256: of the file, or of the names and bytes of a folder's pictures.
       frames: their number.
-      width, height: of the frames as they are worked on, pixels.
+      width, height: size of the frames as they are worked on, pixels.
       tracks: whom the program found, by the numbers of the report.
     """
 
@@ -94,7 +94,7 @@ class Planned:
       parts: what it consists of.
       how: "found" (as the program decides), "draw", "cover" or "leave".
       body: which of the strangers' bodies is drawn, 0 is the first.
-      alpha: of this track; None for the clip's.
+      alpha: this track's alpha; None for the clip's.
     """
 
     number: int

@@ -161,7 +161,6 @@ def _read(path: Path, left: list[Left], avoided: Path | None) -> _Folder:
     found = _Folder(path, [], pictures.listing(path), [], [], [], False)
     with os.scandir(path) as listed:
         entries = sorted(listed, key=lambda entry: entry.name)
-    deep = False
     for entry in entries:
         inside = Path(entry.path)
         if files.is_hidden(entry.name) or _is_output(entry.name) or inside.absolute() == avoided:

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from stgan_jax.media import background
+from stgan_jax.media import background, segmentation
 from stgan_jax.video import backdrop as backdrops
 from stgan_jax.video.backdrop import Backdrop
 from stgan_jax.video.blanks import is_fatal
@@ -37,7 +37,7 @@ class Mended:
     Attributes:
       subjects: what is seen of each track of the plan.
       backdrop: what is behind people.
-      signatures: of each frame. Frames of one signature are the same.
+      signatures: one for each frame. A frame whose signature stays looks the same.
     """
 
     subjects: Mapping[Planned, Subject]
@@ -81,7 +81,7 @@ class Mending:
             around=around,
             scene=scene,
             measured=base.scene,
-            shown=self._shown(subjects),
+            as_is=self._as_is(subjects),
             curtains=plan.curtains,
         )
         return Mended(subjects, changed, self._signatures(plan, subjects, changed, parts, touched))
@@ -191,7 +191,7 @@ class Mending:
                 mask |= grown
         return mask
 
-    def _shown(self, subjects: Mapping[Planned, Subject]) -> Unions | None:
+    def _as_is(self, subjects: Mapping[Planned, Subject]) -> Unions | None:
         """Where frames are shown as they are: around tracks that are left, away from others."""
         zones: dict[int, np.ndarray] = {}
         for track, subject in subjects.items():
@@ -206,10 +206,10 @@ class Mending:
                 for number in zones.keys() & set(subject.sightings.table()[:, 0].tolist()):
                     for sighting in subject.sightings.part(number, number):
                         zones[number][_around(sighting.box)] = 0
-        shown = Unions(self._shelf, self._shape)
+        as_is = Unions(self._shelf, self._shape)
         for number in range(len(self._basis.times)):
-            shown.add(zones.get(number))
-        return shown
+            as_is.add(zones.get(number))
+        return as_is
 
     def _signatures(
         self,
@@ -240,9 +240,4 @@ class Mending:
 
 def _around(box: np.ndarray) -> tuple[slice, slice]:
     """The surroundings of somebody in which nothing but they may be hidden."""
-    margin = max(4, round(_AROUND * float(box[2] - box[0])))
-    top, left, bottom, right = map(int, box)
-    return (
-        slice(max(top - margin, 0), bottom + margin),
-        slice(max(left - margin, 0), right + margin),
-    )
+    return segmentation.around(box, max(4, round(_AROUND * float(box[2] - box[0]))))

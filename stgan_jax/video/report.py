@@ -27,7 +27,7 @@ class Outcome:
       camera: "still", "turns" (or zooms, as in a hand) or "travels" through the scene.
       made_up: before a camera that moves, frame number -> share of the picture that is hidden and
         that no frame shows without people.
-      enlarged: by how much, to steady the camera; 1 if it was not.
+      enlarged: factor by which frames are enlarged to steady the camera; 1 if they are not.
       decisions: what a person decided, if anybody did.
     """
 
@@ -69,7 +69,7 @@ def build(
       if not; `decisions`, if a person made any; and the `seed`, if it is to be stored.
     """
     info, times = source.info, outcome.times
-    covered = [row for person in outcome.persons for row in _covered(person, person.number, times)]
+    covered = [row for person in outcome.persons for row in _covered(person, times)]
     blanks = [
         {"frame": number, "time": round(times[number], 3), "why": why}
         for number, why in sorted(outcome.blanked.items())
@@ -116,7 +116,7 @@ def _made_up(outcome: Outcome) -> list[dict[str, Any]]:
     return rows
 
 
-def _covered(person: Person, number: int, times: Sequence[float]) -> list[dict[str, Any]]:
+def _covered(person: Person, times: Sequence[float]) -> list[dict[str, Any]]:
     """A row for each run of consecutive sightings that are hidden for one reason."""
     rows: list[dict[str, Any]] = []
     table = person.sightings.table()
@@ -129,7 +129,7 @@ def _covered(person: Person, number: int, times: Sequence[float]) -> list[dict[s
             part = table[start:end]
             box = np.concatenate([part[:, 1:3].min(0), part[:, 3:5].max(0)])
             frames = int(part[0, 0]), int(part[-1, 0])
-            rows.append(_row(number, frames, times, box, hidden[start]))
+            rows.append(_row(person.number, frames, times, box, hidden[start]))
         start = end
     return rows
 

@@ -67,13 +67,13 @@ def search(source: ClipSource, options: ClipOptions, shelf: Shelf, blanks: Blank
     """Finds everybody in a clip, and what is behind them.
 
     Args:
-      source: the clip; it is noted whether it lies, and whether its camera moves.
+      source: the clip, whose `turns` and `moves` are set.
       options: how people are found.
       shelf: where silhouettes are stored.
       blanks: receives the frames at which something fails.
 
     Raises:
-      InputError: as of `clip.anonymize_video`.
+      InputError: see `clip.anonymize_video`.
     """
     return _Search(source, options, shelf, blanks).run()
 
@@ -149,7 +149,7 @@ class _Search:
                     bar.update()
                     self._times.append(float(frame.pts * source.info.time_base))
                     if camera is not None and backdrop.hidden is not None:
-                        wide = None if mask is None else backdrops.widened(mask)
+                        wide = None if mask is None else masks.widened(mask)
                         backdrop.hidden.add(wide)
                         camera.add(frame.image, masks.boxes(wide))
                     yield number, frame.image, mask

@@ -46,7 +46,7 @@ class ClipOptions:
       segmenter: ONNX file, see `masks.Segmenter`.
       segmenter_input: height and width of its input, and the class (channel) of people.
       background: picture of the empty scene, or a video or folder with one for every frame.
-      seed: of everybody's random numbers; by default a random one.
+      seed: decides everybody's random numbers; by default a random one.
       alpha: how far bodies move to the stranger's, 0 to 1; None for the model's own.
       in_step: draws every pose as it is read, at the moment when it was recorded, by which two
         results of one recording can be linked; None for the model's own, which keeps a person's

@@ -451,7 +451,7 @@ def test_one_subject_alone_or_an_unknown_name_is_refused_in_a_sentence(known):
     for name in ("zheng", "wu", "set_network", "sequence_network"):
         with pytest.raises(InputError, match="two subjects"):
             recognizers.train(name, alone)
-    with pytest.raises(InputError, match="choose of gei, zheng, wu, set_network"):
+    with pytest.raises(InputError, match="choose one of gei, zheng, wu, set_network"):
         recognizers.train("zhang", known)
 
 

@@ -266,9 +266,9 @@ def test_what_cannot_be_evaluated_is_said(few, tmp_path):
         run.evaluate(
             [], few, dataclasses.replace(SETTINGS, recognizers=("gait_numbers",)), tmp_path
         )
-    with pytest.raises(InputError, match="recognizers: choose of"):
+    with pytest.raises(InputError, match="recognizers: choose from"):
         run.EvaluationSettings(recognizers=("magic",))
-    with pytest.raises(InputError, match="attacks: choose of"):
+    with pytest.raises(InputError, match="attacks: choose from"):
         run.EvaluationSettings(attacks=())
 
 
@@ -302,9 +302,9 @@ def test_launcher_says_what_is_wrong(tmp_path):
         "--views=a": "--views needs numbers",
         "--checkpoint=nothing": "nothing: no such checkpoint folder",
         "--linear_mix=nothing": "nothing: no such checkpoint folder",
-        "--networks=huge": "size: choose of small, medium, large",
-        "--peers=magic": "--peers=magic: choose of rhythm",
-        "--attacks=magic": "attacks: choose of",
+        "--networks=huge": "size: choose from small, medium, large",
+        "--peers=magic": "--peers=magic: choose from rhythm",
+        "--attacks=magic": "attacks: choose from",
         "--out=/dev/null/out": "/dev/null: a file is where a folder is needed",
     }
     basic = f"--dataset=synthetic_walkers/demo|--data_dir=nowhere|--out={tmp_path / 'out'}"

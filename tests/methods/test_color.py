@@ -65,8 +65,8 @@ def rendered(walks=2, size=32):
         walk = color_walks.render(seed, 90, "nm", 2, True, True, frames=8)
         other = color_walks.render(seed, 90, "nm", 2, True, True, frames=8, body_of=seed + 1)
         places = examples.squares(walk.silhouettes)
-        cut = [cropping.crop_mask(m, p) for m, p in zip(other.masks, places, strict=True)]
-        crop = examples.crops(walk, np.stack(cut), places, np.arange(8), size)
+        cut = cropping.crop_masks(other.masks, places)
+        crop = examples.crops(walk, cut, places, np.arange(8), size)
         masks = crop.anonymized * np.uint8(255), crop.own * np.uint8(255)
         parts.append(ColorBatch(crop.colors, examples.nearest_colors(crop), *masks))
     return jax.tree.map(lambda *x: np.concatenate(x), *parts)

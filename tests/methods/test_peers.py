@@ -79,5 +79,5 @@ def test_blur_rounds_off_what_is_thinner_than_it_and_pixelation_is_made_of_squar
 
 def test_unknown_peers_are_refused_and_all_are_all():
     assert [peer.name for peer in peers.named(["all"])] == list(peers.PEERS)
-    with pytest.raises(InputError, match="choose of rhythm, key_pose"):
+    with pytest.raises(InputError, match="choose from rhythm, key_pose"):
         peers.named(["magic"])

@@ -102,8 +102,8 @@ def retargeter() -> Anonymizer:
 def anonymized(walk: records.ColorWalk, number: int) -> tuple[np.ndarray, np.ndarray]:
     """A walk's new silhouettes, from those as segmented, and the squares of their crops."""
     places = examples.squares(walk.silhouettes)
-    own = [cropping.crop_mask(m, p) for m, p in zip(walk.silhouettes, places, strict=True)]
-    return retargeter()(np.stack(own), jax.random.key(number)), places
+    own = cropping.crop_masks(walk.silhouettes, places)
+    return retargeter()(own, jax.random.key(number)), places
 
 
 def tables(name: WalkName, walk: records.ColorWalk, number: int) -> dict[str, Any]:
@@ -158,8 +158,8 @@ def dressed(
     number: int,
 ) -> np.ndarray:
     """Some frames of another body in the clothes of a walk, on the scene, by outlines alone."""
-    crops = [cropping.crop_mask(m, p) for m, p in zip(own.silhouettes, places, strict=True)]
-    drawn = retargeter().drawn(np.stack(crops), jax.random.key(number))
+    crops = cropping.crop_masks(own.silhouettes, places)
+    drawn = retargeter().drawn(crops, jax.random.key(number))
     boxes = [cv2.boundingRect(mask) for mask in own.silhouettes]
     feet = np.array([(y + h, x + w / 2, h) for x, y, w, h in boxes])
     read = bodies.Bodies(drawn, places, feet, 25.0)
@@ -209,7 +209,7 @@ def truth(name: WalkName, _, number: int) -> dict[str, Any]:
     walker = color_walks.walker(*which, body_of=500_000 + number)
     places = examples.squares(own.silhouettes)
     assert other.masks is not None
-    body = np.stack([cropping.crop_mask(m, p) for m, p in zip(other.masks, places, strict=True)])
+    body = cropping.crop_masks(other.masks, places)
     every = np.arange(22, 28)
     crop = examples.crops(own, body, places, every)
     size = crop.own.shape[1]
@@ -277,11 +277,8 @@ def anonymizers() -> tuple[SilhouetteAnonymizer, Anonymizer]:
 def broken(name: WalkName, walk: records.ColorWalk, number: int) -> dict[str, Any]:
     """Frames whose silhouette is in pieces: how many come out whole, and overlap as they should."""
     places = examples.squares(walk.silhouettes)
-
-    def cut(masks):
-        return np.stack([cropping.crop_mask(m, p) for m, p in zip(masks, places, strict=True)])
-
-    own, whole = cut(walk.silhouettes), cut(walk.masks)
+    assert walk.masks is not None
+    own, whole = (cropping.crop_masks(m, places) for m in (walk.silhouettes, walk.masks))
     pieces = ~naturalness.one_piece(own) & own.any((1, 2))
     silhouette, stgan = anonymizers()
     key = jax.random.key(number)

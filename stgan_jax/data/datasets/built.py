@@ -75,10 +75,10 @@ def build_copy(
       data_dir: folder for the copy.
       originals: where the dataset is built.
       change: gives the copy's walk; picklable. Its `repr` tells which interrupted build goes on.
-      beam: as of `build`.
+      beam: see `build`.
 
     Returns:
-      as of `build`.
+      see `build`.
 
     Raises:
       InputError: the dataset is not built, holds videos, or the copy would lie where it does.

@@ -216,7 +216,7 @@ class WalkFile:
 
     Attributes:
       name: its path.
-      source: where it lies, or its bytes.
+      source: its path on disk, or its bytes.
     """
 
     name: str

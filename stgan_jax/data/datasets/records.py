@@ -21,7 +21,6 @@ _NAMED = {
     "view": np.int32,
 }
 
-
 CLOTHES = ("unknown", "plain", "textural")
 COMPLETENESS = ("unknown", "complete", "incomplete")
 

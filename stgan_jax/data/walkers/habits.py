@@ -24,7 +24,7 @@ _BLENDS = {"hair": 0.24, "shoe": 0.18, "skin": 0.10, "top": 0.05, "bottom": 0.05
 
 @dataclasses.dataclass(frozen=True)
 class Habits:
-    """One person's.
+    """One person's habits.
 
     Attributes:
       tempo: deviation of the cadence from walk to walk, as a share of it.
@@ -76,7 +76,7 @@ def phase(
 
     Args:
       seed: decides the person.
-      motion: of the repetition, whose start and tempo count.
+      motion: the repetition's; its start and tempo count.
       condition: one of `identity.CONDITIONS`.
       repetition: number of the walk.
       frames: length T.

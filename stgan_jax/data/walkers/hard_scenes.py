@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
 from stgan_jax.data.walkers import poses, procedural, scenes, things
-from stgan_jax.shapes import body, identity
+from stgan_jax.shapes import body, drawing, identity
 from stgan_jax.util.errors import InputError
 
 _TALL = 300.0  # pixels a stature at most, in a picture of 480 rows
@@ -314,6 +314,5 @@ class _Actor(scenes.DressedWalker):
         corner = np.floor(points.min(0)) - 1
         cover = np.zeros(np.ceil(points.max(0) - corner).astype(int) + 2, np.uint8)
         for outline in outlines:
-            shifted = np.rint((outline - corner)[:, ::-1] * 16).astype(np.int32)
-            cv2.fillConvexPoly(cover, shifted, 255, cv2.LINE_AA, 4)
+            drawing.cover(cover, outline - corner)
         return int((cover > 127).sum())

@@ -1,9 +1,7 @@
 """Walks to learn from: silhouettes as they are recorded, with the gait and the person known."""
 
-import contextlib
 import os
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import cv2
@@ -12,7 +10,7 @@ from jaxtyping import UInt8
 from tqdm import tqdm
 
 from stgan_jax.data.walkers import habits, recording
-from stgan_jax.shapes import cropping, identity
+from stgan_jax.shapes import identity
 from stgan_jax.shapes.gait import Gait
 from stgan_jax.shapes.walker import Walker
 from stgan_jax.util import children
@@ -107,11 +105,7 @@ def recorded(seed: int, walk: Walker) -> UInt8[np.ndarray, "T 240 240"]:
             mask = np.zeros_like(mask)
             cv2.drawContours(mask, [max(edges, key=cv2.contourArea)], -1, 1, cv2.FILLED)
         out.append(mask)
-    boxes = np.array([recording.box(mask) for mask in out])
-    squares = cropping.track_squares(boxes)
-    return np.stack(
-        [cropping.crop_mask(mask, square) for mask, square in zip(out, squares, strict=True)]
-    )
+    return recording.cropped(out)
 
 
 def rendered(
@@ -133,9 +127,5 @@ def rendered(
     if workers is None:  # a few are rendered sooner than processes are started
         workers = (os.cpu_count() or 1) if count * frames > 2000 else 1
     jobs = [(seed, frames) for seed in range(first, first + count)]
-    with contextlib.ExitStack() as stack:
-        results: Iterable = map(render, jobs)
-        if workers > 1:
-            pool = stack.enter_context(ProcessPoolExecutor(workers, children.context(__name__)))
-            results = pool.map(render, jobs, chunksize=8)
-        yield from tqdm(results, "rendering walks", count, unit="walk")
+    results = children.mapped(render, jobs, workers, 8, __name__)
+    yield from tqdm(results, "rendering walks", count, unit="walk")

@@ -99,8 +99,7 @@ def _neutral(person: identity.Identity, condition: str, frames: int) -> body.Sph
         asymmetry=(0.0, 0.0, 0.0),
         harmonics=(0.0, 0.0, 0.0, 0.0),
     )
-    motion = identity.Motion(0.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0)
-    return body.body_spheres(person, motion, condition, np.zeros(frames))[0]
+    return body.body_spheres(person, identity.MEAN_MOTION, condition, np.zeros(frames))[0]
 
 
 def _turn(

@@ -4,21 +4,19 @@ The names follow CASIA-B: a subject walks in condition nm-01.., bg-01.. (bag) or
 cl-01.. (coat), before cameras in 11 views, 000 (towards the camera) to 180 (away) by 18.
 """
 
-import contextlib
 import os
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import UInt8, UInt16
 from tqdm import tqdm
 
 from stgan_jax.shapes import body, contour, cropping, drawing, identity
+from stgan_jax.shapes.walker import SCALE
 from stgan_jax.util import children
 from stgan_jax.util.errors import InputError
 
 VIEWS = tuple(range(0, 181, 18))
-FPS = 25.0
 
 
 def gait_phase(
@@ -34,7 +32,7 @@ def silhouettes(
     condition: str = "nm",
     repetition: int = 1,
     frames: int = 50,
-    fps: float = FPS,
+    fps: float = 25.0,
     pitch: float = 6.0,
     body_of: identity.Identity | None = None,
 ) -> UInt8[np.ndarray, "T 240 240"]:
@@ -63,8 +61,7 @@ def silhouettes(
     spheres, _ = body.body_spheres(person, motion, condition, phase)
     projected = drawing.project(spheres, view, pitch)
     parts = [drawing.hulls(projected, part.spheres) for part in body.body_parts(person, condition)]
-    scale = 1000.0  # pixels a stature in the virtual frame from which the crop is taken
-    polygons = [[scale * part[t] for part in parts] for t in range(frames)]
+    polygons = [[SCALE * part[t] for part in parts] for t in range(frames)]
     extents = [np.concatenate(frame) for frame in polygons]
     boxes = np.array([[*points.min(0), *points.max(0)] for points in extents])
     out = np.zeros((frames, contour.SIZE, contour.SIZE), np.uint8)
@@ -108,14 +105,10 @@ def contours(
     if workers is None:  # a few are rendered sooner than processes are started
         workers = (os.cpu_count() or 1) if len(jobs) * frames > 1000 else 1
     workers = min(workers, len(jobs))
-    with contextlib.ExitStack() as stack:
-        results: Iterable = map(_encoded, jobs)
-        if workers > 1:
-            pool = stack.enter_context(ProcessPoolExecutor(workers, children.context(__name__)))
-            results = pool.map(_encoded, jobs, chunksize=max(1, min(16, len(jobs) // workers)))
-        progress = tqdm(results, total=len(jobs), desc="rendering walkers", unit="seq")
-        for i, encoded in enumerate(progress):
-            out[i] = encoded
+    chunk = max(1, min(16, len(jobs) // workers))
+    results = children.mapped(_encoded, jobs, workers, chunk, __name__)
+    for i, encoded in enumerate(tqdm(results, "rendering walkers", len(jobs), unit="seq")):
+        out[i] = encoded
     return out
 
 

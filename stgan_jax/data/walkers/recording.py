@@ -7,7 +7,7 @@ this is has been set by `benchmarks/calibration.py`. What a person keeps is in `
 """
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -86,11 +86,13 @@ def silhouettes(
         segmented(contrast, camera, lasting, rng)
         for contrast in pictures(walk, camera.height, canvas, 1.12, blends)
     ]
-    boxes = np.array([box(mask) for mask in faulty])
-    squares = cropping.track_squares(boxes)
-    return np.stack(
-        [cropping.crop_mask(mask, square) for mask, square in zip(faulty, squares, strict=True)]
-    )
+    return cropped(faulty)
+
+
+def cropped(masks: Sequence[UInt8[np.ndarray, "H W"]]) -> UInt8[np.ndarray, "T 240 240"]:
+    """A walk's masks, 0 or 1, none empty, cropped as a tracked person would be."""
+    boxes = np.array([cropping.box(mask) for mask in masks])
+    return cropping.crop_masks(masks, cropping.track_squares(boxes))
 
 
 def turned(view: float, camera: Camera, frames: int) -> Float[np.ndarray, " T"]:
@@ -199,9 +201,3 @@ def segmented(
         found[rows[-1] - lost :] = False
     # A person whom the segmentation misses altogether would not be in a dataset.
     return (found if found.any() else contrast > 0).view(np.uint8)
-
-
-def box(mask: UInt8[np.ndarray, "H W"]) -> tuple[int, int, int, int]:
-    """(top, left, bottom, right) of what is set, bottom and right exclusive."""
-    left, top, width, height = cv2.boundingRect(mask)
-    return top, left, top + height, left + width

@@ -108,7 +108,7 @@ class DressedWalker:
     """A posed person in clothes, at a place in the picture for each frame.
 
     Attributes:
-      parts: of the body.
+      parts: the body's parts.
     """
 
     def __init__(
@@ -125,7 +125,7 @@ class DressedWalker:
 
         Args:
           spheres: the posed body, see `body.body_spheres`.
-          parts: of that body, see `body.body_parts`.
+          parts: the body's parts, see `body.body_parts`.
           view: degrees, see `drawing.project`.
           pitch: degrees by which the camera looks down.
           scale: pixels a stature.
@@ -171,8 +171,7 @@ class DressedWalker:
             outline = self.outline(t, part.name)
             height = np.maximum(foot[0] - outline[:, :1], 0.0)
             fallen = np.stack([np.full(len(outline), foot[0]), outline[:, 1]], -1) + height * cast
-            points = np.rint(fallen[:, ::-1] * 16).astype(np.int32)
-            cv2.fillConvexPoly(cover, points, 255, cv2.LINE_AA, 4)
+            drawing.cover(cover, fallen)
 
     def outline(self, t: int, part: str) -> Float[np.ndarray, "N 2"]:
         """Convex outline of one part at frame t, (row, col) in pixels."""
@@ -204,12 +203,12 @@ class Passer(DressedWalker):
 
         Args:
           rng: decides both.
-          index: which person.
-          people: of how many.
-          frames: as of `Scene`.
-          size: as of `Scene`.
-          fps: as of `Scene`.
-          textured: as of `Scene`.
+          index: number of the person, from 0.
+          people: number of people in the scene.
+          frames: see `Scene`.
+          size: see `Scene`.
+          fps: see `Scene`.
+          textured: see `Scene`.
           aside: metres by which the camera has moved to the right in each frame.
         """
         who = int(rng.integers(1 << 31))
@@ -267,8 +266,7 @@ def _dress(image, people, polygon, ends, scale, garment, label) -> None:
     if bottom <= top or right <= left:
         return
     cover = np.zeros((bottom - top, right - left), np.uint8)
-    points = np.rint((polygon - [top, left])[:, ::-1] * 16).astype(np.int32)
-    cv2.fillConvexPoly(cover, points, 255, cv2.LINE_AA, 4)
+    drawing.cover(cover, polygon - [top, left])
     along = ends[1] - ends[0]
     along = along / (np.linalg.norm(along) + 1e-6) if np.any(along) else np.array([1.0, 0.0])
     across = np.array([-along[1], along[0]])

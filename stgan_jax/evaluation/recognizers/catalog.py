@@ -101,7 +101,7 @@ def cached(
 
 def _find(name: str, settings: Any) -> tuple[RecognizerKind, Any]:
     if name not in KINDS:
-        raise InputError(f"no recogniser {name!r}: choose of {', '.join(KINDS)}")
+        raise InputError(f"no recogniser {name!r}: choose one of {', '.join(KINDS)}")
     kind = KINDS[name]
     settings = kind.settings() if settings is None else settings
     if not isinstance(settings, kind.settings):

@@ -35,10 +35,12 @@ class GaitNumbers:
     """The trained recogniser.
 
     Attributes:
-      scale: of each number, its standard deviation among walks of one view.
-      directions: from scaled numbers to L in which one person's walks have unit covariance.
-      between: by how much people differ in these, as a variance.
-      middle: of the training walks, in these, by view; the mean of all for other views.
+      scale: each number's standard deviation among walks of one view.
+      directions: matrix from scaled numbers to L others, in which one person's walks have unit
+        covariance.
+      between: variance of people in each of these L numbers.
+      middle: means of the training walks in these: a row for each view, and one of all, for views
+        that are not known.
       views: degrees, of the rows of `middle` but the last.
     """
 

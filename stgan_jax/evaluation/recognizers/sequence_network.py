@@ -24,9 +24,8 @@ class SequenceNetworkSettings(StripSettings):
     """See `StripSettings`.
 
     Attributes:
-      walks: as there.
-      frames: consecutive ones, of which every `stride`-th is looked at.
-      channels: as there.
+      walks, channels: see `StripSettings`.
+      frames: length of the stretch of a walk of which every `stride`-th frame is looked at.
       temporal: channels of the layers over time.
       stride: frames from one that is looked at to the next.
     """

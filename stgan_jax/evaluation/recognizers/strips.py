@@ -185,7 +185,8 @@ class StripRecognizer:
     """A trained network as a recogniser; each kind names its own subclass.
 
     Attributes:
-      network: of (silhouettes (B, T, 64, 44) as float32, their numbers (B,), at least 1); hashable.
+      network: (silhouettes (B, T, 64, 44) as float32, their numbers (B,), at least 1) -> vectors
+        (B, S, D); hashable.
       params: its parameters.
     """
 
@@ -238,7 +239,7 @@ def train(
       network: see `StripRecognizer`.
       draw: which frames of a walk are taken.
       gaits: walks of the recogniser's own subjects.
-      seed: for all that is drawn.
+      seed: decides all that is drawn at random.
       settings: a `StripSettings`.
 
     Returns:

@@ -32,13 +32,13 @@ class ZhengSettings:
 
 
 def robust_split(
-    matrix: Float[np.ndarray, "M N"], steps: int = 200, tolerance: float = 1e-6
+    matrix: Float[np.ndarray, "M N"],
 ) -> tuple[Float[np.ndarray, "M N"], Float[np.ndarray, "M N"]]:
     """Low-rank and sparse part of a matrix: min |L|_* + |S|_1 / sqrt(max(M, N)), L + S = matrix.
 
     Robust principal component analysis (Candes et al. 2011) by the inexact augmented
-    Lagrangian method (Lin et al. 2010), until |matrix - L - S| is below `tolerance` of
-    |matrix| (Frobenius) or `steps` are done.
+    Lagrangian method (Lin et al. 2010), until |matrix - L - S| is below a millionth of
+    |matrix| (Frobenius) or 200 steps are done.
     """
     size = float(np.linalg.norm(matrix))
     sparse = np.zeros_like(matrix)
@@ -49,7 +49,7 @@ def robust_split(
     dual = matrix / max(spectral, float(np.abs(matrix).max()) / weight)
     penalty, highest = 1.25 / spectral, 1.25e7 / spectral
     low = matrix
-    for _ in range(steps):
+    for _ in range(200):
         u, s, v = np.linalg.svd(matrix - sparse + dual / penalty, full_matrices=False)
         low = (u * np.maximum(s - 1.0 / penalty, 0.0)) @ v
         rest = matrix - low + dual / penalty
@@ -57,7 +57,7 @@ def robust_split(
         missing = matrix - low - sparse
         dual = dual + penalty * missing
         penalty = min(1.5 * penalty, highest)
-        if np.linalg.norm(missing) < tolerance * size:
+        if np.linalg.norm(missing) < 1e-6 * size:
             break
     return low, sparse
 

@@ -80,7 +80,7 @@ class Sample(NamedTuple):
 
     Attributes:
       colors: RGB of each texel, 0 where it is not shown.
-      shown: which texels are.
+      shown: which texels the frame shows.
     """
 
     colors: UInt8[np.ndarray, "N 3"]
@@ -196,7 +196,7 @@ def joined(
 
     Args:
       layout: the texels.
-      samples: of each frame; at least one shows something.
+      samples: one for each frame; at least one shows something.
       face: what remains of the head, one of `video.render.head.HOW`.
 
     Returns:

@@ -1,6 +1,7 @@
 """Draws a body in the clothes of an atlas."""
 
 import itertools
+from operator import attrgetter
 
 import cv2
 import numpy as np
@@ -66,7 +67,7 @@ def drawn(
 ) -> tuple[UInt8[np.ndarray, "H W 3"], UInt8[np.ndarray, "H W"]]:
     """Colours of a body, valid where it is, and how much of each pixel it covers, 0 to 255."""
     layer, alpha = np.zeros((*shape, 3), np.uint8), np.zeros(shape, np.uint8)
-    for limb, found in itertools.groupby(surface.strips(figure, shape), key=_limb):
+    for limb, found in itertools.groupby(surface.strips(figure, shape), key=attrgetter("limb")):
         strips = list(found)
         _shade(layer, strips, _SHADE.get(limb.split("_")[0], 0.0), _REACH * figure.scale)
         for strip in strips:
@@ -81,10 +82,6 @@ def drawn(
             below[edge] = np.rint(blend)
             np.maximum(over, cover, out=over)
     return layer, alpha
-
-
-def _limb(strip: surface.Strip) -> str:
-    return strip.limb
 
 
 def _shade(layer: np.ndarray, strips: list[surface.Strip], share: float, reach: float) -> None:

@@ -56,9 +56,8 @@ def squares(silhouettes: UInt8[np.ndarray, "T H W"]) -> np.ndarray:
     """The person's crop in each frame (T, 3); without anybody in it the frame before's."""
     boxes = np.zeros((len(silhouettes), 4), np.int64)
     for t, mask in enumerate(silhouettes):
-        rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-        if len(rows):
-            boxes[t] = rows[0], columns[0], rows[-1] + 1, columns[-1] + 1
+        if mask.any():
+            boxes[t] = cropping.box(mask)
         else:
             boxes[t] = boxes[t - 1] if t else (0, 0, *mask.shape)
     return cropping.track_squares(boxes)
@@ -114,10 +113,8 @@ def examples(data: ColorData, seed: int = 0) -> ColorBatch:
     for i in tqdm(range(len(sequences)), "colour walks", unit="walk"):
         walk = sequences.color(i)
         places = squares(walk.silhouettes)
-        cut = [
-            cropping.crop_mask(m, place) for m, place in zip(walk.silhouettes, places, strict=True)
-        ]
-        other = model(np.stack(cut), jax.random.fold_in(jax.random.key(seed), i))
+        cut = cropping.crop_masks(walk.silhouettes, places)
+        other = model(cut, jax.random.fold_in(jax.random.key(seed), i))
         frames = np.linspace(0, len(cut) - 1, data.frames + 2)[1:-1].astype(int)
         crop = crops(walk, other, places, frames)
         there = crop.own.any((1, 2)) & crop.anonymized.any((1, 2))

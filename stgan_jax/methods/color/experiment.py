@@ -26,7 +26,7 @@ def experiment(settings: ColorSettings) -> Experiment:
     from stgan_jax.data import feed  # TensorFlow: only where data is fed
 
     net, loss, optimizers = settings.net(), settings.loss(), settings.optimizers()
-    shown = examples.examples(settings.data)
+    training = examples.examples(settings.data)
     unseen = None
     if settings.validation_subjects:
         first, last = settings.validation_subjects
@@ -34,7 +34,7 @@ def experiment(settings: ColorSettings) -> Experiment:
         unseen = examples.examples(data, seed=1)
         whole = len(unseen.own) // _CHUNK * _CHUNK or len(unseen.own)
         unseen = jax.tree.map(lambda x: x[:whole], unseen)
-    side = shown.own.shape[1]
+    side = training.own.shape[1]
 
     def start(seed: int) -> TrainState:
         zeros = jnp.zeros((1, side, side, 3)), jnp.zeros((1, side, side))
@@ -42,12 +42,12 @@ def experiment(settings: ColorSettings) -> Experiment:
         return TrainState.create(seed, with_average(params, settings.ema), optimizers)
 
     def pictures(params):
-        return {"original, nearest pixel, network": _pictures(net, params, unseen or shown)}
+        return {"original, nearest pixel, network": _pictures(net, params, unseen or training)}
 
     validate = None if unseen is None else functools.partial(_validate, settings, unseen)
     update = functools.partial(color_step, net=net, loss=loss)
     step = step_of(update, settings, optimizers)
-    return Experiment(settings, feed.array_source(shown), start, step, validate, pictures)
+    return Experiment(settings, feed.array_source(training), start, step, validate, pictures)
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -70,10 +70,10 @@ def _validate(
     return {f"validation/{name}": value for name, value in means.items()}
 
 
-def _pictures(net: Any, params: Any, shown: ColorBatch) -> UInt8[np.ndarray, "H W 3"]:
+def _pictures(net: Any, params: Any, batch: ColorBatch) -> UInt8[np.ndarray, "H W 3"]:
     """24 examples, three columns each: original, nearest pixel, network."""
-    chosen = np.linspace(0, len(shown.own) - 1, 24).astype(int)
-    colors, pseudo, anonymized, _ = jax.tree.map(lambda x: x[chosen], shown)
+    chosen = np.linspace(0, len(batch.own) - 1, 24).astype(int)
+    colors, pseudo, anonymized, _ = jax.tree.map(lambda x: x[chosen], batch)
     inputs = jnp.asarray(colors, jnp.float32) / 255, jnp.asarray(anonymized, jnp.float32) / 255
     generated = blended(*inputs, *jax.jit(net.apply)(inference_params(params), *inputs))
     generated = np.rint(255 * np.asarray(generated)).astype(np.uint8)

@@ -34,15 +34,15 @@ class ColorLoss:
 
 
 @functools.cache
-def patch_masks(size: int, rows: int = ROWS, columns: int = COLUMNS) -> Float[np.ndarray, "L S S"]:
+def patch_masks(size: int) -> Float[np.ndarray, "32 S S"]:
     """The masks m_l: a grid that cuts an image into patches; each pixel is in exactly one.
 
     Note: Colour 2020 shows 32 masks and does not say how they are cut; bodies are tall, so these
     are 8 rows of 4.
     """
-    row, column = (np.arange(size) * count // size for count in (rows, columns))
-    cell = row[:, None] * columns + column
-    return (cell == np.arange(rows * columns)[:, None, None]).astype(np.float32)
+    row, column = (np.arange(size) * count // size for count in (ROWS, COLUMNS))
+    cell = row[:, None] * COLUMNS + column
+    return (cell == np.arange(ROWS * COLUMNS)[:, None, None]).astype(np.float32)
 
 
 def erode(silhouette: Float[Array, "B H W"], radius: int) -> Float[Array, "B H W"]:
@@ -70,7 +70,7 @@ def regions(
       radius: pixels of the operator.
       own: the original silhouettes. Note: the slides call the centre the overlap of x_bi with the
         original gait, which an erosion of x_bi meets where both bodies are nearly one. With these
-        it is the overlap itself, eroded; they are of training alone.
+        it is the overlap itself, eroded; they are known in training only.
     """
     inner = anonymized if own is None else anonymized * own
     center = erode(inner, radius)
@@ -204,7 +204,7 @@ def objective(
       anonymized: x_bi.
       own: original silhouettes.
       alpha: weight of L_Style.
-      loss: which of the two, and how.
+      loss: which of the two it is, and its parts.
 
     Returns:
       the loss, and its terms.

@@ -7,6 +7,7 @@ as its step takes them; what a setting names is taken as it is.
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import jax
@@ -113,7 +114,7 @@ def fastest_dtype(settings: Any, chosen: Callable[[str], tuple[Any, float]]) -> 
     """What `chosen(dtype)` gives with the fewest seconds, of all types that it may compute in."""
     asked = settings.compute_dtype
     found = [chosen(dtype) for dtype in (DTYPES if asked == "auto" else [asked])]
-    return min(found, key=_second)[0]
+    return min(found, key=itemgetter(1))[0]
 
 
 def fastest_convolution(nets: Nets, sizes: Sizes, dtype: str) -> tuple[dict[str, Any], float]:
@@ -197,12 +198,12 @@ def _each_lane(one: Callable, params: Any, *inputs: jax.Array) -> Any:
 def _convolution(nets: Nets, penalty: bool, params: Any, own: jax.Array, noise: jax.Array):
     """G's and D_S's results; gradients of G's weights, and of D_S's weights and contours."""
 
-    def total(params, judged):
+    def total(params, contours):
         results = {"gen": nets["gen"].apply(params["gen"], own, noise)}
         value = jnp.vdot(results["gen"], own)
         if "spatial_disc" in nets:
-            results["spatial_disc"] = nets["spatial_disc"].apply(params["spatial_disc"], judged)
-            value += _judged(nets["spatial_disc"], penalty, params["spatial_disc"], judged)
+            results["spatial_disc"] = nets["spatial_disc"].apply(params["spatial_disc"], contours)
+            value += _logit_sum(nets["spatial_disc"], penalty, params["spatial_disc"], contours)
         return value, results
 
     (by_weights, by_contours), results = jax.grad(total, (0, 1), has_aux=True)(params, own)
@@ -217,14 +218,14 @@ def _recurrence(nets: Nets, penalty: bool, params: Any, real: jax.Array, fake: j
         logits = net.apply(params["temporal_disc"], real, fake)
         value = jnp.sum(logits)
         if penalty:
-            value += _judged(net, penalty, params["temporal_disc"], real)
+            value += _logit_sum(net, penalty, params["temporal_disc"], real)
         return value, logits[len(real) :]
 
     (by_weights, by_fake), logits = jax.grad(total, (0, 2), has_aux=True)(params, real, fake)
     return (logits, by_fake), by_weights
 
 
-def _judged(disc: nn.Module, penalty: bool, params: Any, contours: jax.Array) -> jax.Array:
+def _logit_sum(disc: nn.Module, penalty: bool, params: Any, contours: jax.Array) -> jax.Array:
     """The sum of a discriminator's logits, and of their squared gradients if R1 takes them."""
 
     def logits(x):
@@ -232,10 +233,6 @@ def _judged(disc: nn.Module, penalty: bool, params: Any, contours: jax.Array) ->
 
     value = logits(contours)
     return value + jnp.sum(jnp.square(jax.grad(logits)(contours))) if penalty else value
-
-
-def _second(pair: tuple[Any, float]) -> float:
-    return pair[1]
 
 
 _WORK: dict[str, Work] = {"convolution": _convolution, "recurrence": _recurrence}

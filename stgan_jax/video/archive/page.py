@@ -38,7 +38,7 @@ def page(result: Mapping[str, Any]) -> str:
         ("frames without people", result["blanked"], "warn" if result["blanked"] else ""),
         ("frames a second", f"{result['frames_per_second']:.1f}", ""),
     ]
-    shown = "".join(f'<div class="{kind}"><b>{n}</b>{name}</div>' for name, n, kind in tiles)
+    boxes = "".join(f'<div class="{kind}"><b>{n}</b>{name}</div>' for name, n, kind in tiles)
     failures = [[row["why"], row["clips"]] for row in result["failures"]]
     left = [[row["path"], row["why"]] for row in result["left"]]
     return f"""<!doctype html>
@@ -48,7 +48,7 @@ def page(result: Mapping[str, Any]) -> str:
 <h1>{clips["all"]} clips and walks</h1>
 <p class="where">{_text(result["input"])} &rarr; {_text(result["output"])}, by
 {_text(result["runner"])}, {result["seconds"]:.0f} s</p>
-<div class="tiles">{shown}</div>
+<div class="tiles">{boxes}</div>
 {_table("Why clips failed", ["reason", "clips"], failures)}
 {_table("Not processed", ["path", "reason"], left)}
 <h2>Every clip</h2>

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stgan_jax.util.engine import Runner
+from stgan_jax.video.batch import exit_code
 
 _SHOWN = 20  # lines on the screen about what failed and what is left
 
@@ -19,8 +20,8 @@ def build(
     """The summary of an archive.
 
     Args:
-      paths: of its input and output.
-      rows: of each clip or walk `input`, `output`, `exit_code`, and `error`, or `frames`, and of a
+      paths: the archive's input and output.
+      rows: for each clip or walk `input`, `output`, `exit_code`, and `error`, or `frames`, and of a
         clip `seconds`, `people`, `sightings`, `covered` and `blanked`; `skipped` if it was complete
         before; `retried`, why it was tried again.
       left: what of the input is neither, `path` and `why`.
@@ -35,7 +36,6 @@ def build(
     complete = [row for row in rows if "error" not in row]
     new = [row for row in complete if "skipped" not in row]
     whys = Counter(why(row) for row in rows if "error" in row)
-    codes = {row["exit_code"] for row in rows} | ({3} if left else set())
     names = "frames", "people", "sightings", "covered", "blanked"
     return {
         "version": 1,
@@ -55,7 +55,7 @@ def build(
         "failures": [{"why": text, "clips": count} for text, count in whys.most_common()],
         "left": list(left),
         "files": sorted(rows, key=lambda row: row["input"]),
-        "exit_code": 2 if 2 in codes else 3 if 3 in codes else 0,
+        "exit_code": exit_code(rows, left),
     }
 
 
@@ -68,14 +68,14 @@ def lines(result: dict[str, Any]) -> str:
     """A summary in lines for people."""
     failed = [f"error: {row['error']}" for row in result["files"] if "error" in row]
     left = [f"left: {row['path']}: {row['why']}" for row in result["left"]]
-    shown = []
+    listed = []
     for some in (failed, left):
-        shown += some[:_SHOWN]
-        shown += [f"and {len(some) - _SHOWN} more, see the summary"] if len(some) > _SHOWN else []
+        listed += some[:_SHOWN]
+        listed += [f"and {len(some) - _SHOWN} more, see the summary"] if len(some) > _SHOWN else []
     clips = result["clips"]
     return "\n".join(
         [
-            *shown,
+            *listed,
             f"{result['output']}: {clips['done']} of {clips['all']} done, "
             f"{clips['there_already']} were there already, {clips['failed']} failed, "
             f"{len(left)} left; {result['people']} people, {result['covered']} of "

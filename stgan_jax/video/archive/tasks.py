@@ -27,7 +27,7 @@ class Task:
     """A clip, or a walk of a dataset.
 
     Attributes:
-      source, output: of a clip; of a walk those of its dataset. On any file system.
+      source, output: paths of a clip, or of a walk's dataset, on any file system.
       walk: a walk's path in its dataset; empty for a clip.
       size: bytes of input, which say how long it takes.
     """

@@ -37,7 +37,7 @@ class Order:
     Attributes:
       checkpoint: argument of `catalog.load`.
       options: how clips are anonymised.
-      seed: of datasets' walks.
+      seed: decides the random numbers of datasets' walks.
       retries: how often a clip is tried again, unless it is the clip that cannot be used.
       run: a name of this call, by which it knows what its own lost processes have left.
       locks: folder of the locks.

@@ -47,7 +47,7 @@ class Person:
       bodies: the own body and the new one, of methods that draw bodies; no silhouettes are on the
         shelf then.
       outfit: the clothes, once they are collected.
-      number: of the person in the report, from 1.
+      number: the person's number in the report, from 1.
     """
 
     sightings: Sightings
@@ -332,7 +332,7 @@ def reasons(sightings: Sightings, shape: tuple[int, int], fps: float) -> list[st
     """Why each sighting of somebody cannot be anonymised, or None if it can.
 
     Args:
-      sightings: of one person.
+      sightings: one person's.
       shape: (height, width) of the frames.
       fps: frames a second.
     """
@@ -375,8 +375,8 @@ def _upright(sightings: Sightings, fps: float) -> Bool[np.ndarray, " T"]:
         if joints is not None and sighting.clear:
             shoulders, hips, knees, ankles = (joints[pair].mean(0) for pair in _PAIRS)
             height, bottom = sighting.box[2] - sighting.box[0], sighting.box[2]
-            shown = ankles[2] > _VISIBLE and abs(ankles[0] - bottom) < _FEET * height
-            stands = shown and knees[0] - hips[0] > _THIGH * height
+            visible = ankles[2] > _VISIBLE and abs(ankles[0] - bottom) < _FEET * height
+            stands = visible and knees[0] - hips[0] > _THIGH * height
             torso = max(hips[0] - shoulders[0], 1.0)
             ratios[i] = (ankles[0] - hips[0]) / torso if stands else 0.0
     known = np.flatnonzero(~np.isnan(ratios))

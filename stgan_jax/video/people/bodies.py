@@ -127,7 +127,7 @@ class Shot(NamedTuple):
     Attributes:
       mask: the silhouette in its box, 0/1.
       corner: top and left of the box in pixels.
-      joints: of BlazePose, if they are known.
+      joints: BlazePose's (row, column, visibility); None if they are not known.
     """
 
     mask: UInt8[np.ndarray, "h w"]
@@ -142,7 +142,7 @@ def fitted(figures: Sequence[Figure], shots: Sequence[Shot]) -> list[Figure]:
     any; and then all parts become thicker or thinner.
 
     Args:
-      figures: of one person in some frames, about where the person is.
+      figures: one person's body in some frames, about where the person is.
       shots: the same frames.
     """
     few = list(range(0, len(figures), max(1, len(figures) // _FEW)))  # that decide on sizes
@@ -222,7 +222,7 @@ def on_joints(figure: Figure, joints: Float32[np.ndarray, "33 3"], swapped: bool
 
     Args:
       figure: the body as read, about where the person is.
-      joints: of BlazePose.
+      joints: BlazePose's (row, column, visibility).
       swapped: whether the body's left is the joints' right (`is_swapped`).
     """
     if joints[[11, 12, 23, 24], 2].mean() < _SURE:
@@ -261,8 +261,8 @@ def on_joints(figure: Figure, joints: Float32[np.ndarray, "33 3"], swapped: bool
         for name, parts in _SEEN_BY.items():
             if joints[_JOINTS[name]["LR".index(other)], 2] < _VISIBLE:
                 hidden |= {f"{part}_{side}" for part in parts}
-    shown = tuple(part for part in figure.parts if part.name not in hidden)
-    return figure._replace(parts=shown, spheres=spheres)
+    visible = tuple(part for part in figure.parts if part.name not in hidden)
+    return figure._replace(parts=visible, spheres=spheres)
 
 
 def _along(old: dict, new: dict, ends: tuple[str, str], name: str) -> Float[np.ndarray, "2"]:

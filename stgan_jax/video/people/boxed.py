@@ -20,7 +20,7 @@ class Boxed(NamedTuple):
     Attributes:
       region: the silhouette; all of the box if there is no outline.
       clear: whether the silhouette is an outline.
-      joints: as of `networks.Outline`; None without an outline.
+      joints: see `networks.Outline`; None without an outline.
       hide: 1 where they are hidden: the box, and what the outline has beyond it.
     """
 

@@ -16,7 +16,7 @@ from scipy.signal import savgol_filter
 
 from stgan_jax.methods.api import Course
 from stgan_jax.shapes import drawing
-from stgan_jax.video.people import steady
+from stgan_jax.video.people import linking, steady
 from stgan_jax.video.people.sightings import CLEAR, MIDDLE, Sightings
 
 _SMOOTH = 1.1  # seconds, a gait cycle: a box's middle and feet swing with the legs
@@ -58,7 +58,7 @@ def ways(
     middle of a box.
 
     Args:
-      people: whose way.
+      people: those whose ways are wanted.
       everybody: who may be before them.
       shape: (height, width) of the frames.
       camera: how it moves; None if it stands.
@@ -70,7 +70,7 @@ def ways(
     out = []
     for sightings in people:
         table = sightings.table()
-        there, middle, cut = _seen(table, shape, camera)
+        there, middle, cut = _as_if_still(table, shape, camera)
         boxes, frames = table[:, 1:5], table[:, 0]
         free = [not _is_hidden(box, others[n]) for n, box in zip(frames, boxes, strict=True)]
         known = np.array(free, bool) & (table[:, CLEAR] > 0)
@@ -92,23 +92,22 @@ def _is_hidden(box: Int[np.ndarray, "4"], others: Sequence[Int[np.ndarray, "4"]]
         return False
     margin = _BESIDE * (box[2] - box[0])
     there = np.stack(others) + margin * np.array([-1, -1, 1, 1])
-    common = np.minimum(box[2:], there[:, 2:]) - np.maximum(box[:2], there[:, :2])
-    share = np.prod(np.maximum(common, 0), axis=1) / np.prod(box[2:] - box[:2])
+    share = linking.common(there, box.astype(float)) / np.prod(box[2:] - box[:2])
     return bool(np.any((share > _HIDDEN) & (there[:, 2] - margin > box[2])))
 
 
 def seen_whole(
     sightings: Sightings, shape: tuple[int, int], camera: steady.Steady | None
 ) -> Float[np.ndarray, "N 3"]:
-    """Places, see `Way`, where a silhouette is clear and the frame cuts nothing off: for `eye`."""
+    """Places for `eye`, see `Way`: those where a silhouette is clear and the frame cuts nothing."""
     table = sightings.table()
-    boxes, middle, cut = _seen(table, shape, camera)
+    boxes, middle, cut = _as_if_still(table, shape, camera)
     top, _, bottom, _ = boxes.T
     places = np.stack([bottom, middle, bottom - top], 1)
     return places[(table[:, CLEAR] > 0) & ~cut.any(1)]
 
 
-def _seen(
+def _as_if_still(
     table: Int[np.ndarray, "T 12"], shape: tuple[int, int], camera: steady.Steady | None
 ) -> tuple[Float[np.ndarray, "T 4"], Float[np.ndarray, " T"], Bool[np.ndarray, "T 4"]]:
     """Boxes and columns of centres as if the camera stood; at which sides the frame cuts them."""
@@ -152,10 +151,10 @@ def _uncut(
 
     Args:
       frames: numbers of the sightings' frames, of which some may be missing.
-      boxes: of one person.
+      boxes: one person's.
       middle: column of the centre of mass of what is inside the frame.
-      cut: at which sides.
-      whole: which boxes are.
+      cut: at which sides (top, left, bottom, right) the frame cuts each box.
+      whole: which boxes show all of the person.
       trunks: lengths of the trunk, NaN where they are unknown.
     """
     top, left, bottom, right = boxes.T
@@ -182,7 +181,7 @@ def eye(places: Sequence[Float[np.ndarray, "_ 3"]]) -> float | None:
     """The camera's height above the ground in statures, None if the places do not tell.
 
     Args:
-      places: of each person, see `Way`, where they are seen whole.
+      places: each person's places, see `Way`, where all of them is seen.
     """
     known = np.concatenate([np.zeros((0, 3)), *places])
     if len(known) < 3:

@@ -269,9 +269,8 @@ def _apart(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 def _shared(box: Float[np.ndarray, "4"], others: Float[np.ndarray, "N 4"]) -> float:
     """The largest area in common with another box, as a share of the smaller one."""
-    common = np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])
-    areas = np.minimum(np.prod(box[2:] - box[:2]), np.prod(others[:, 2:] - others[:, :2], axis=1))
-    return float((np.prod(np.maximum(common, 0), axis=1) / np.maximum(areas, 1e-9)).max(initial=0))
+    smaller = np.maximum(np.minimum(linking.areas(box[None]), linking.areas(others)), 1e-9)
+    return float((linking.common(others, box) / smaller).max(initial=0))
 
 
 def _is_likely(track: linking.BoxTrack) -> bool:
@@ -391,7 +390,7 @@ def _walks(sightings: Sightings, fps: float, camera: steady.Steady | None) -> bo
     heights, widths = (boxes[:, 2:] - boxes[:, :2]).T
     height = float(np.median(heights))
     slender = _SLENDER[0] <= float(np.median(heights / widths)) <= _SLENDER[1]
-    middles = (boxes[:, :2] + boxes[:, 2:]) / 2
+    middles = segmentation.middle(boxes)
     few = max(1, len(middles) // 4)
     goes = float(np.linalg.norm(middles[-few:].mean(0) - middles[:few].mean(0)))
     lasts = table[-1, 0] - table[0, 0] + 1 >= _LASTS * fps

@@ -5,7 +5,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from stgan_jax.media import background, segmentation
-from stgan_jax.media.segmentation import Box
+from stgan_jax.shapes import cropping
 from stgan_jax.video.people import outlining
 
 Mask = UInt8[np.ndarray, "H W"]
@@ -34,10 +34,10 @@ def hidden(
     At the sides of the frame, where somebody comes in, less has to differ than elsewhere.
 
     Args:
-      people: from `outlining.outlined`.
-      little: from `outlining.outlined`.
+      people: see `outlining.outlined`.
+      little: see `outlining.outlined`.
       frame: RGB, in the size in which it is compared with the scene.
-      scene: the empty scene in the light of the frame, in as many pixels or in less than masks.
+      scene: the empty scene in the light of the frame, in as many pixels as masks or fewer.
     """
     own, less = np.zeros_like(little), len(frame) / len(little)
     rim = np.ones(frame.shape[:2], np.uint8)
@@ -51,7 +51,7 @@ def hidden(
         height = round(less * person.region.height)
         gap = max(gap, round(_GAP * height))
         for zone, reach in ((near, _REACH), (far, _SHADOW)):
-            zone[_around(box, max(4, round(reach * height)))] = 1
+            zone[segmentation.around(box, max(4, round(reach * height)))] = 1
         bottom, side = int(box[2]), round(_ASIDE * height)
         left, right = max(int(box[1]) - side, 0), int(box[3]) + side
         mirrored[bottom : bottom + height, left:right] = 1
@@ -108,16 +108,4 @@ def enlarged(mask: Mask, shape: tuple[int, int]) -> UInt8[np.ndarray, "h w"]:
 
 def _place(mask: Mask) -> tuple[slice, slice]:
     """The part of a picture that holds a mask, which is not empty, and a margin for filters."""
-    left, top, width, height = cv2.boundingRect(mask)
-    return (
-        slice(max(top - _SPARE, 0), top + height + _SPARE),
-        slice(max(left - _SPARE, 0), left + width + _SPARE),
-    )
-
-
-def _around(box: Box, reach: int) -> tuple[slice, slice]:
-    top, left, bottom, right = (int(side) for side in box)
-    return (
-        slice(max(top - reach, 0), bottom + reach),
-        slice(max(left - reach, 0), right + reach),
-    )
+    return segmentation.around(np.array(cropping.box(mask)), _SPARE)

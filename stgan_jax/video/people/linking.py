@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Int, UInt8
 from scipy.optimize import linear_sum_assignment
 
+from stgan_jax.media.segmentation import middle
 from stgan_jax.video.people import apart, steady
 
 Box = Float[np.ndarray, "4"]  # top, left, bottom, right, in pixels
@@ -71,7 +72,7 @@ class BoxTrack:
     def add(self, frame: int, box: Box, score: float, look: Float32[np.ndarray, "L"]) -> None:
         """Appends a box of a later frame."""
         elapsed = frame - self.frames[-1]
-        speed = (_middle(box) - _middle(self.boxes[-1])) / elapsed
+        speed = (middle(box) - middle(self.boxes[-1])) / elapsed
         learn = 1.0 if len(self.frames) == 1 else 0.4
         self._speed = self._speed + learn * (speed - self._speed)
         self.look = self.look + 0.2 * (look - self.look)
@@ -213,9 +214,9 @@ class Linker:
         if not 1 / _RATIO < other / height < _RATIO:
             return _NEVER
         # Who is hidden below keeps the head where it was.
-        middle = np.linalg.norm(_middle(box) - _middle(expected))
+        body = np.linalg.norm(middle(box) - middle(expected))
         head = np.linalg.norm(_head(box) - _head(expected))
-        far = min(middle, head) / max(height, other)
+        far = min(body, head) / max(height, other)
         clothes = float(1 - look @ track.look / np.linalg.norm(track.look))
         if far > _REACH[0] + _REACH[1] * gap or (gap > _FRESH and clothes > _OTHER):
             return _NEVER
@@ -254,7 +255,7 @@ def _histogram(frame: UInt8[np.ndarray, "H W 3"], box: Box, part: np.ndarray) ->
 
 def _pair(expected: Boxes, box: Box) -> tuple[int, int] | None:
     """Which two expected boxes, the left one first, one box is around; None if there are none."""
-    inside = np.flatnonzero(_common(expected, box) > _WITHIN * _areas(expected))
+    inside = np.flatnonzero(common(expected, box) > _WITHIN * areas(expected))
     heights = expected[:, 2] - expected[:, 0]
     inside = inside[heights[inside] > _AS_TALL * (box[2] - box[0])]
     best, pair = _FILLS, None
@@ -278,17 +279,18 @@ def _halves(box: Box, expected: Boxes) -> Boxes:
 
 def overlap(one: Boxes, other: Float[np.ndarray, "M 4"]) -> Float[np.ndarray, "N M"]:
     """Intersection over union of each box with each other one."""
-    shared = _common(one[:, None], other[None])
-    return shared / np.maximum(_areas(one)[:, None] + _areas(other)[None] - shared, 1e-9)
+    shared = common(one[:, None], other[None])
+    return shared / np.maximum(areas(one)[:, None] + areas(other)[None] - shared, 1e-9)
 
 
-def _common(one: Float[np.ndarray, "*N 4"], other: Float[np.ndarray, "*M 4"]) -> np.ndarray:
+def common(one: Float[np.ndarray, "*N 4"], other: Float[np.ndarray, "*M 4"]) -> np.ndarray:
     """Areas of intersections."""
     sides = np.minimum(one[..., 2:], other[..., 2:]) - np.maximum(one[..., :2], other[..., :2])
     return np.prod(np.maximum(sides, 0), -1)
 
 
-def _areas(boxes: Float[np.ndarray, "*N 4"]) -> np.ndarray:
+def areas(boxes: Float[np.ndarray, "*N 4"]) -> Float[np.ndarray, "*N"]:
+    """Areas of boxes."""
     return np.prod(np.maximum(boxes[..., 2:] - boxes[..., :2], 0), -1)
 
 
@@ -302,7 +304,7 @@ def _are_parts(boxes: Boxes, scores: Float[np.ndarray, "N"]) -> Bool[np.ndarray,
         )
         better = boxes[scores > scores[n]]
         wide = better[:, 3] - better[:, 1] > _AS_WIDE * (boxes[n, 3] - boxes[n, 1])
-        if (wide & (_common(better, boxes[n]) > _PART * _areas(better))).any():
+        if (wide & (common(better, boxes[n]) > _PART * areas(better))).any():
             out[n] = True
             continue
         inside = [
@@ -320,12 +322,8 @@ def _is_at_edge(box: Box, size: tuple[int, int]) -> bool:
 
 def _slope(numbers: np.ndarray, boxes: np.ndarray) -> Float[np.ndarray, "2"]:
     """Mean speed of the middle over a few boxes, pixels a frame."""
-    middles = (boxes[:, :2] + boxes[:, 2:]) / 2
+    middles = middle(boxes)
     return (middles[-1] - middles[0]) / (numbers[-1] - numbers[0])
-
-
-def _middle(box: Box) -> Float[np.ndarray, "2"]:
-    return (box[:2] + box[2:]) / 2
 
 
 def _head(box: Box) -> Float[np.ndarray, "2"]:

@@ -15,7 +15,6 @@ from stgan_jax.util.errors import InputError
 
 Mask = UInt8[np.ndarray, "H W"] | UInt16[np.ndarray, "H W"]
 
-
 _SAMPLED = 50  # masks from which it is told what their values are
 _COLOURS = 256  # more different ones are a picture's, or soft edges'
 _FAINT = 0.1  # of the brightest value: less on an edge, or of an alpha, is nobody
@@ -213,18 +212,12 @@ class Segmenter:
         if not Path(path).is_file():
             raise InputError(f"{path}: no such file; name the network's own file")
         *self._size, self._person = size
-        level = cv2.utils.logging.getLogLevel()
-        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-        try:
+        with pictures.opencv_errors_as(
+            f"{path}: not an ONNX network that OpenCV can read, or it does not take "
+            f"{self._size[0]}x{self._size[1]} pixels (--segmenter_input=HEIGHT,WIDTH,CLASS)"
+        ):
             self._net = cv2.dnn.readNetFromONNX(os.fspath(path))
             output = self._forward(np.full((*self._size, 3), 114, np.uint8))
-        except (cv2.error, SystemError) as error:
-            raise InputError(
-                f"{path}: not an ONNX network that OpenCV can read, or it does not take "
-                f"{self._size[0]}x{self._size[1]} pixels (--segmenter_input=HEIGHT,WIDTH,CLASS)"
-            ) from error
-        finally:
-            cv2.utils.logging.setLogLevel(level)
         if output.ndim != 3 or not 0 <= self._person < len(output):
             raise InputError(
                 f"{path}: its output has the shape {output.shape}, where (classes, height, width) "
@@ -263,6 +256,12 @@ def boxes(mask: UInt8[np.ndarray, "H W"] | None) -> Float[np.ndarray, "N 4"]:
     return np.stack([top, left, top + height, left + width], 1).astype(np.float64)
 
 
+def widened(mask: Mask) -> UInt8[np.ndarray, "H W"]:
+    """1 where a mask is not 0, and in a margin of a sixtieth of the height around that."""
+    margin = max(3, mask.shape[0] // 60 | 1)
+    return cv2.dilate((mask > 0).astype(np.uint8), np.ones((margin, margin), np.uint8))
+
+
 def fill(image: np.ndarray, mask: UInt8[np.ndarray, "H W"]) -> np.ndarray:
     """The image with a mask's pixels, and a margin around them, filled from their surroundings.
 
@@ -271,8 +270,7 @@ def fill(image: np.ndarray, mask: UInt8[np.ndarray, "H W"]) -> np.ndarray:
     if not mask.any():
         return image
     height, width = mask.shape
-    margin = max(3, height // 60 | 1)
-    wide = cv2.dilate(mask, np.ones((margin, margin), np.uint8))
+    wide = widened(mask)
     scale = min(1.0, 160 / min(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     coverage = cv2.resize(wide * np.uint8(255), size, interpolation=cv2.INTER_AREA)

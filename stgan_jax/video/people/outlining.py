@@ -71,7 +71,7 @@ def outlined(
       outliner: the network.
       moving: 1 where the frame differs from the empty scene.
       unknown: 1 where this is not known.
-      clothes: of each box's person, to tell people apart who are near each other.
+      clothes: one for each box, to tell people apart who are near each other.
 
     Returns:
       For each box who is in it, None if nothing is; and 1 around boxes of nobody, where the little
@@ -208,9 +208,7 @@ def _fit(box: np.ndarray, window: np.ndarray, mask: np.ndarray) -> float:
     if not mask.any():
         return 0.0
     found = _trimmed(mask.astype(np.uint8), window).box
-    shared = np.prod(np.maximum(np.minimum(found[2:], box[2:]) - np.maximum(found[:2], box[:2]), 0))
-    areas = np.prod(found[2:] - found[:2]) + np.prod(box[2:] - box[:2])
-    return float(shared / (areas - shared))
+    return float(linking.overlap(found[None].astype(float), box[None].astype(float))[0, 0])
 
 
 def _owners(windows, bodies, scores, ignored: list[bool], moving: Mask) -> Int[np.ndarray, "H W"]:

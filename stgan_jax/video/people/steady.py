@@ -71,7 +71,7 @@ def views(table: Int[np.ndarray, "T 12"], camera: Steady | None) -> Views:
     """How the camera saw each sighting of somebody, see `Steady.along`; None if it stood.
 
     Args:
-      table: of `Sightings`.
+      table: see `Sightings.table`.
       camera: how it moves.
     """
     return None if camera is None else camera.along(table[:, 0], table[:, 1:5])

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from scipy.signal import find_peaks
 
-from stgan_jax.media.segmentation import Box, Region, regions, union
+from stgan_jax.media.segmentation import Region, middle, regions, union
 from stgan_jax.video.people.shelf import Shelf
 from stgan_jax.video.people.sightings import Sightings
 
@@ -37,7 +37,7 @@ class RegionTrack:
         self.last_frame = frame
         self.crowded = 0
         self.area = float(region.area)
-        self._middle = _middle(region.box)
+        self._middle = middle(region.box)
         self._size = (region.box[2:] - region.box[:2]).astype(np.float64)
         self._speed = np.zeros(2)
         self.met: dict[RegionTrack, None] = {}  # a set in the order of meeting
@@ -79,7 +79,7 @@ class RegionTrack:
     def resume(self, region: Region, frame: int) -> None:
         """Continues at an unexpected place, with an unknown speed."""
         self.add(region, frame, alone=True)
-        self._middle, self._speed = _middle(region.box), np.zeros(2)
+        self._middle, self._speed = middle(region.box), np.zeros(2)
 
     def swap_places(self, other: "RegionTrack", first: int) -> None:
         """Swaps two people: each continues the other's track, from frame `first` on."""
@@ -93,7 +93,7 @@ class RegionTrack:
         """Appends a sighting; `alone` if the region belongs to nobody else."""
         elapsed = frame - self.last_frame
         expected = self._middle + self._speed * elapsed
-        error = _middle(region.box) - expected
+        error = middle(region.box) - expected
         first = 1.0 / len(self.sightings)  # the first sightings determine most of the speed
         trust, learn = (0.8, max(0.2, first)) if alone else (0.25, max(0.03, 0.2 * first))
         self._middle = expected + trust * error
@@ -108,10 +108,6 @@ class RegionTrack:
         """The box at a later frame: of the mean size, moved on at the mean speed."""
         middle = self._middle + self._speed * (frame - self.last_frame)
         return np.concatenate([middle - self._size / 2, middle + self._size / 2])
-
-
-def _middle(box: Box) -> Float[np.ndarray, "2"]:
-    return (box[:2] + box[2:]) / 2
 
 
 def patience(fps: float) -> int:
@@ -236,7 +232,7 @@ def _resumed(
     for n, region in enumerate(newcomers):
         look = appearance(image, region)
         for track in missing:
-            far = np.linalg.norm(_middle(region.box) - track.middle)
+            far = np.linalg.norm(middle(region.box) - track.middle)
             if track.look is None or not 0.6 * track.area < region.area < 1.7 * track.area:
                 continue
             if far < region.height and _distance(track.look, look) < 50:

@@ -49,11 +49,11 @@ class Presence:
 
     def __init__(self, persons: list[Person]):
         """Orders all sightings that are not hidden: by frame, and the far one first."""
-        shown = [np.flatnonzero([reason is None for reason in p.hidden]) for p in persons]
+        visible = [np.flatnonzero([reason is None for reason in p.hidden]) for p in persons]
         tables = [p.sightings.table() for p in persons]
         rows = [
             np.stack([t[s, 0], t[s, 3], np.full(len(s), n), s], axis=1)
-            for n, (t, s) in enumerate(zip(tables, shown, strict=True))
+            for n, (t, s) in enumerate(zip(tables, visible, strict=True))
         ]
         everything = np.concatenate([np.zeros((0, 4), np.int64), *rows])
         # The lower somebody stands in the picture, the nearer: paint them last.
@@ -155,16 +155,17 @@ def colorize(
         colours.paint(look.transfer, canvas, frame, own, new, square, stature)
 
 
-def sheet_cells(
-    persons: list[Person], people: int = 3, columns: int = 10
-) -> dict[int, list[sheet.Cell]]:
-    """Cells of a contact sheet by frame number, for the people anonymised in most frames."""
-    shown = [[i for i, reason in enumerate(p.hidden) if reason is None] for p in persons]
-    longest = sorted(range(len(persons)), key=lambda n: -len(shown[n]))[:people]
+def sheet_cells(persons: list[Person]) -> dict[int, list[sheet.Cell]]:
+    """Cells of a contact sheet by frame number.
+
+    Up to ten for each of the three people who are anonymised in most frames.
+    """
+    visible = [[i for i, reason in enumerate(p.hidden) if reason is None] for p in persons]
+    longest = sorted(range(len(persons)), key=lambda n: -len(visible[n]))[:3]
     cells: dict[int, list[sheet.Cell]] = {}
-    for block, number in enumerate(n for n in longest if shown[n]):
-        person, indices = persons[number], shown[number]
-        picks = np.unique(np.linspace(0, len(indices) - 1, columns).round().astype(int))
+    for block, number in enumerate(n for n in longest if visible[n]):
+        person, indices = persons[number], visible[number]
+        picks = np.unique(np.linspace(0, len(indices) - 1, 10).round().astype(int))
         for column, pick in enumerate(picks):
             i = indices[pick]
             sighting, square = person.sightings[i], person.squares[i]

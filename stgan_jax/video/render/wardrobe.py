@@ -51,7 +51,7 @@ def collect(
 
     Args:
       persons: everybody.
-      frames: of the clip, from its first one; read up to the last that is needed.
+      frames: the clip's frames from the first on; read up to the last that is needed.
       fps: frames a second.
       face: what is done to the original's head, one of `head.HOW`.
     """

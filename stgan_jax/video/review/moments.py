@@ -61,7 +61,7 @@ def leftover(
     result: UInt8[np.ndarray, "H W 3"],
     empty: UInt8[np.ndarray, "H W 3"],
     scene: background.EmptyScene,
-    shown: UInt8[np.ndarray, "H W"] | None,
+    as_is: UInt8[np.ndarray, "H W"] | None,
 ) -> Corners | None:
     """The largest thing that differs from the empty scene and is shown as it is.
 
@@ -69,13 +69,13 @@ def leftover(
       image: the original, RGB.
       result: what is shown in its place.
       empty: the scene in the light of the frame.
-      scene: for its thresholds.
-      shown: 1 where somebody decided that the frame is shown as it is.
+      scene: the empty scene, whose thresholds are used.
+      as_is: 1 where somebody decided that the frame is shown as it is.
     """
     mask = segmentation.foreground(image, empty, scene.threshold)
     mask &= (cv2.absdiff(image, result).max(-1) <= _SAME).astype(np.uint8)
-    if shown is not None:
-        mask &= 1 - shown
+    if as_is is not None:
+        mask &= 1 - as_is
     lowest = max(_LEAST, image.shape[0] // 30)
     large = [r for r in segmentation.regions(mask, lowest * lowest // 6) if r.height >= lowest]
     if not large:

@@ -47,7 +47,7 @@ def application(
 
     Args:
       session: the review.
-      token: of its link.
+      token: the secret in its link.
       sign: signs off in somebody's name, and returns the page that says so.
       local: whether only this machine may ask.
     """
@@ -249,7 +249,7 @@ def review(
       host: address to listen at; None for this machine only.
 
     Raises:
-      InputError: as of `clip.anonymize_video`; decisions that do not fit; or the address cannot be
+      InputError: as in `clip.anonymize_video`; decisions that do not fit; or the address cannot be
         listened at.
     """
     jobs, _ = inputs.plan([source], output)

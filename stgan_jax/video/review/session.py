@@ -53,9 +53,9 @@ class Session:
         """Takes up a review where it was left; renders all frames, which takes a while.
 
         Args:
-          work: in which everybody is found.
+          work: the work on the clip, after `find`.
           path: file of the decisions, read if it is there.
-          folder: for the frames; exists.
+          folder: an empty folder for the frames.
 
         Raises:
           InputError: the file is damaged, or does not fit the clip.
@@ -230,9 +230,9 @@ class Session:
         scene = backdrop.scene
         if scene is None or empty is None:
             return None
-        shown = None if backdrop.shown is None else backdrop.shown[number]
+        as_is = None if backdrop.as_is is None else backdrop.as_is[number]
         with contextlib.suppress(cv2.error):
-            return moments.leftover(frame.image, composed.image, empty, scene, shown)
+            return moments.leftover(frame.image, composed.image, empty, scene, as_is)
         return (0, 0, frame.image.shape[1], frame.image.shape[0])  # nobody can say: to be seen
 
     def _file(self, side: str, number: int) -> Path:

@@ -34,9 +34,9 @@ def sign(session: Session, who: str, output: Path, settings: Mapping[str, Any]) 
     """Writes the output, its report, and the two files that sign it off.
 
     Args:
-      session: of which nothing stands in the way, see `refusal`.
+      session: a review that may be signed off, see `refusal`.
       who: the name of the person who looked.
-      output: as of the work.
+      output: the file or folder that the review's work writes.
       settings: what the clip was anonymised with.
 
     Returns:
@@ -49,7 +49,7 @@ def sign(session: Session, who: str, output: Path, settings: Mapping[str, Any]) 
         raise InputError(why)
     done = session.rendered
     report = session.work.write(done.persons, done.mended, done.record.decisions)
-    shown = {row["person"]: row for row in report["people"]}
+    rows = {row["person"]: row for row in report["people"]}
     values = {
         "version": VERSION,
         "who": who,
@@ -60,7 +60,7 @@ def sign(session: Session, who: str, output: Path, settings: Mapping[str, Any]) 
         "output": {"name": output.name, "sha256": files.digest(output)},
         "frames": report["frames"],
         "people": [
-            _row(track.number, track.how, shown.get(track.number)) for track in done.plan.tracks
+            _row(track.number, track.how, rows.get(track.number)) for track in done.plan.tracks
         ],
         "never_shown": [dataclasses.asdict(curtain) for curtain in done.plan.curtains],
         "decisions": list(done.record.decisions),

@@ -25,7 +25,8 @@ class Around:
       camera: how it moves.
       restless: 1 where something moves all along; not known.
       scene: the one empty scene; there is none.
-      judges: as of `emptying.Emptied`: what is passed at several depths only seems to move.
+      judges: see `emptying.Emptied`; not if the camera travels: things that it passes at several
+        depths only seem to move.
     """
 
     scene = None
@@ -38,7 +39,7 @@ class Around:
         nets: networks.Networks,
         beyond: int,
     ):
-        """Takes the clip, its camera, people, networks, and frames as of `emptying.empty`."""
+        """Takes the clip, its camera, people, networks, and `beyond` as in `emptying.empty`."""
         self.camera, self.tracks, self._nets = camera, tracks, nets
         self.restless = np.zeros(source.shape, np.uint8)
         self.judges = not camera.way.travels
@@ -47,7 +48,7 @@ class Around:
         self._shape = round(source.shape[0] / less), round(source.shape[1] / less)
 
     def views(self, source: ClipSource) -> Iterator[tuple[int, np.ndarray, Look]]:
-        """As `emptying.Emptied.views`, in less pixels; the scene is None where that fails."""
+        """As `emptying.Emptied.views`, in fewer pixels; the scene is None where that fails."""
         around = moving.Surroundings(
             functools.partial(self.camera.kept.read, frames=source.frames),
             float(source.info.fps),
@@ -66,7 +67,7 @@ class Around:
         return view._replace(unknown=view.unknown & self._hidden(number, None))
 
     def _hidden(self, number: int, image: np.ndarray | None) -> UInt8[np.ndarray, "H W"]:
-        """1 where anybody may be in a frame; about where, in less pixels, without its picture."""
+        """1 where anybody may be in a frame; about where, in fewer pixels, without its picture."""
         shape = self._shape if image is None else self.restless.shape
         mask, less = np.zeros(shape, np.uint8), shape[0] / self.restless.shape[0]
         for track, reach in zip(self.tracks, self._reaches, strict=True):

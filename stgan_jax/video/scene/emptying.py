@@ -43,6 +43,10 @@ class _Sample(NamedTuple):
     slips: dict[int, Slip]
     presences: dict[int, float]
 
+    def has(self, n: int) -> bool:
+        """Whether somebody is outlined in it."""
+        return self.presences.get(n, 0.0) >= outlining.PRESENT
+
 
 class Emptied(NamedTuple):
     """The scene without people.
@@ -95,7 +99,7 @@ def empty(
       nets: the networks.
       shelf: where masks are stored.
       frames: number of frames of the clip.
-      beyond: for how many frames people are looked for before and after being detected.
+      beyond: number of frames for which people are looked for before and after being detected.
     """
     return _Emptying(tracks, nets, shelf, frames, beyond).run(samples)
 
@@ -110,7 +114,7 @@ def somebody(
 ) -> list[linking.BoxTrack]:
     """The tracks that are somebody's, where there is no one empty scene, as the camera moves.
 
-    Arguments as of `empty`, and the camera, after the last frame.
+    Arguments as in `empty`, and the camera, after the last frame.
     """
     return _Emptying(tracks, nets, shelf, len(camera.way.shots), beyond, camera).somebody(samples)
 
@@ -177,7 +181,7 @@ class _Emptying:
     def _learn_clothes(self, n: int, scene: background.EmptyScene | None) -> None:
         """Learns what somebody wears from the samples, where nobody else may be."""
         for sample in self._samples:
-            if sample.presences.get(n, 0.0) >= outlining.PRESENT:
+            if sample.has(n):
                 mask = self._shelf.get(sample.slips[n], self._shape)
                 if scene is None:  # without the margin
                     mask = cv2.erode(mask, np.ones((_BORDER, _BORDER), np.uint8))
@@ -241,7 +245,7 @@ class _Emptying:
         out, track = [], self.tracks[n]
         for sample in self._samples:
             own = None
-            if sample.presences.get(n, 0.0) >= outlining.PRESENT:
+            if sample.has(n):
                 own = self._shelf.get(sample.slips[n], self._shape)
             found = min(abs(sample.number - frame) for frame in track.frames) <= self._beyond
             out.append(stirring.Glimpse(sample.image, own, self._others(sample, n), found))
@@ -261,13 +265,13 @@ class _Emptying:
 
     def _is_double(self, n: int, alive: list[int]) -> bool:
         """Whether somebody's outlines are another's, and fit the other's boxes better."""
-        samples = [s for s in self._samples if s.presences.get(n, 0.0) >= outlining.PRESENT]
+        samples = [s for s in self._samples if s.has(n)]
         doubles = Counter(m for s in samples for m in s.slips if m in alive and self._fits(s, n, m))
         return max(doubles.values(), default=0) > _MOSTLY * len(samples)
 
     def _fits(self, sample: _Sample, n: int, m: int) -> bool:
         """Whether n's outline in a sample is m's, and fits m's box better than n's."""
-        if n == m or sample.presences[m] < outlining.PRESENT:
+        if n == m or not sample.has(m):
             return False
         masks = [self._shelf.get(sample.slips[k], self._shape) > 0 for k in (n, m)]
         union = (masks[0] | masks[1]).sum()
@@ -300,7 +304,7 @@ class _Emptying:
         """Where somebody who stays is in any sample: an arm that one outline lacks, another has."""
         mask = np.zeros(self._shape, np.uint8)
         for sample in self._samples:
-            if sample.presences.get(n, 0.0) >= outlining.PRESENT:
+            if sample.has(n):
                 mask |= self._shelf.get(sample.slips[n], self._shape)
         return mask
 
@@ -320,7 +324,7 @@ class _Emptying:
             there = self._shelf.get(slip, self._shape)
             if n in still:
                 mask |= still[n]
-            if n in certain or sample.presences[n] >= outlining.PRESENT:
+            if n in certain or sample.has(n):
                 mask |= there
             else:
                 doubtful |= there

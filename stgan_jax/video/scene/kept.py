@@ -1,5 +1,5 @@
 """Frames that are kept when a clip is read, so that it need not be decoded once more for them; and
-frames and masks in less pixels, in which it is enough to look.
+frames and masks in fewer pixels, in which it is enough to look.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -49,10 +49,10 @@ class Kept:
     def read(
         self, numbers: Sequence[int], frames: Callable[[], Iterator[containers.Stamped]]
     ) -> Iterator[tuple[int, Image]]:
-        """Frames of these numbers, which ascend, and their numbers.
+        """Some frames and their numbers.
 
         Args:
-          numbers: of the frames that are wanted.
+          numbers: the frames that are wanted, ascending.
           frames: decodes all; asked for if one that is wanted was not kept.
         """
         if all(number in self._images for number in numbers):

@@ -45,12 +45,12 @@ class View(NamedTuple):
     Attributes:
       scene: the empty scene in the frame's light; black where nothing is known, threshold 255.
       unknown: 1 where people may have been whenever a key showed the place.
-      made: 1 where the scene is made up.
+      made_up: 1 where the scene is made up.
     """
 
     scene: background.EmptyScene
     unknown: Mask
-    made: Mask
+    made_up: Mask
 
 
 @dataclasses.dataclass
@@ -62,21 +62,21 @@ class _Picture:
       to: homography from the key's pixels to the canvas.
       scene: the scene.
       known: `_SEEN`, or why not.
-      made: 1 where it is made up.
+      made_up: 1 where it is made up.
     """
 
     key: int
     to: path.Homography
     scene: background.EmptyScene
     known: Mask
-    made: Mask
+    made_up: Mask
 
 
 class Surroundings:
     """The empty scene of each frame of a clip.
 
     Attributes:
-      made: number of a frame -> share of it that is hidden and made up.
+      made_up: number of a frame -> share of it that is hidden and made up.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Surroundings:
         Args:
           keys: numbers of frames -> these and the frames, in order.
           fps: frames a second.
-          way: of the camera.
+          way: the camera's way.
           most: keys that are kept in memory.
           hidden: where people may be in keys.
           final: where people are hidden in each frame; what is not known there is made up.
@@ -111,7 +111,7 @@ class Surroundings:
         shots = np.flatnonzero(np.diff(way.shots, prepend=-1)).tolist()
         self._keys = sorted({*range(0, len(way.shots), every), *shots})
         self._lasts = round(_LASTS * fps)
-        self.made: dict[int, float] = {}
+        self.made_up: dict[int, float] = {}
 
     def views(
         self, frames: Iterator[containers.Stamped]
@@ -310,13 +310,13 @@ class Surroundings:
         if not missing.any():
             return
         empty = picture.scene.empty
-        picture.made[missing] = 1
+        picture.made_up[missing] = 1
         if last is not None and self._way.shots[last.key] == self._way.shots[picture.key]:
             move = picture.to @ self._way.between(last.key, picture.key) @ np.linalg.inv(last.to)
-            made = cv2.warpPerspective(255 * last.made, move, size) == 255
+            filled = cv2.warpPerspective(255 * last.made_up, move, size) == 255
             before = cv2.warpPerspective(last.scene.empty, move, size, flags=cv2.INTER_CUBIC)
-            empty[missing & made] = before[missing & made]
-            missing &= ~made
+            empty[missing & filled] = before[missing & filled]
+            missing &= ~filled
         count, _, boxes, _ = cv2.connectedComponentsWithStats(
             cv2.dilate(missing.astype(np.uint8), np.ones((31, 31), np.uint8))
         )
@@ -339,8 +339,8 @@ class Surroundings:
         shape = self._way.shape
         left, top, right, bottom = self._needed(number)
         empty, limits = image.copy(), np.full(shape, 255, np.uint8)
-        unknown, made = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
-        view = View(background.EmptyScene(empty, limits), unknown, made)
+        unknown, made_up = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
+        view = View(background.EmptyScene(empty, limits), unknown, made_up)
         if not right:
             return view
         if picture is None:
@@ -351,8 +351,8 @@ class Surroundings:
         move = to @ self._way.between(picture.key, number) @ np.linalg.inv(picture.to)
         whole = np.where(picture.known == _SEEN, np.uint8(255), np.uint8(0))
         seen = (cv2.warpPerspective(whole, move, size) == 255).astype(np.uint8)
-        layers = cv2.merge([picture.known, picture.made, picture.scene.threshold])
-        known, made_up, threshold = cv2.split(
+        layers = cv2.merge([picture.known, picture.made_up, picture.scene.threshold])
+        known, filled, threshold = cv2.split(
             cv2.warpPerspective(
                 layers, move, size, flags=cv2.INTER_NEAREST, borderValue=(_NEVER, 0, 255)
             )
@@ -364,17 +364,17 @@ class Surroundings:
             how = cv2.INTER_LINEAR if self._final is None else cv2.INTER_CUBIC
             scene = cv2.warpPerspective(picture.scene.empty, move, size, flags=how)
         scene = background.times(scene, background.gain_of(scene, part, clear > 0))
-        made[window] = made_up & (1 - seen)
+        made_up[window] = filled & (1 - seen)
         limits[window] = np.where(seen > 0, threshold, np.uint8(255))
         unknown[window] = known == _HIDDEN
-        lost = (seen | made[window]) == 0
+        lost = (seen | made_up[window]) == 0
         hidden = None if self._final is None else self._final[number]
         if self._final is None:
             scene[lost] = part[lost]
         elif hidden is None:
             scene[lost] = 0
         else:
-            self.made[number] = float((hidden[window] & (1 - seen)).sum() / hidden.size)
+            self.made_up[number] = float((hidden[window] & (1 - seen)).sum() / hidden.size)
         empty[window] = scene
         return view
 

@@ -174,8 +174,8 @@ def test_vehicles_and_animals_are_things(logits, people, count):
 def test_of_overlapping_boxes_the_best_stays():
     boxes = np.float32([[0, 0, 100, 40], [5, 0, 105, 40], [0, 60, 100, 100], [0, 0, 50, 40]])
     scores = np.float32([0.6, 0.9, 0.5, 0.4])
-    assert networks.best(boxes, scores, 0.5).tolist() == [1, 2, 3]
-    assert networks.best(boxes[:0], scores[:0], 0.5).tolist() == []
+    assert networks.best(boxes, scores).tolist() == [1, 2, 3]
+    assert networks.best(boxes[:0], scores[:0]).tolist() == []
 
 
 def test_crops_reach_beyond_the_frame(networks_folder, scene):

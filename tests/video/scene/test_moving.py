@@ -74,7 +74,7 @@ def test_behind_who_walks_is_what_other_frames_saw_in_the_light_of_the_moment(wi
     frames, masks, truth, way = shot(wide, PAN, PASSING, light)
     found, around = views(frames, masks, way, tmp_path)
     assert error(found, truth, masks) < 6
-    assert max(around.made.values()) == 0
+    assert max(around.made_up.values()) == 0
     for view in found:
         assert not (np.abs(view.scene.empty.astype(int) - RED).max(-1) < 60).any()
 
@@ -86,7 +86,7 @@ def test_what_no_frame_saw_is_made_up_stays_so_and_is_told(wide, tmp_path):
     frames, masks, _, way = shot(wide, shifts, blocks)
     found, around = views(frames, masks, way, tmp_path)
     share = masks[0].mean()
-    assert all(0.6 * share < around.made[n] <= share for n in range(FRAMES))
+    assert all(0.6 * share < around.made_up[n] <= share for n in range(FRAMES))
     for view, mask in zip(found, masks, strict=True):
         inside = view.scene.empty[mask > 0]
         assert not (np.abs(inside.astype(int) - RED).max(-1) < 60).any()
@@ -124,7 +124,7 @@ def test_several_depths_are_moved_by_what_is_around(wide, tmp_path):
     narrow = [(top, left, bottom, left + 24) for top, left, bottom, _ in PASSING]
     frames, masks, truth, way = passed(wide, narrow)
     found, around = views(frames, masks, way, tmp_path, unexplained=0.5)
-    assert np.mean(list(around.made.values())) < 0.2 * masks[0].mean()
+    assert np.mean(list(around.made_up.values())) < 0.2 * masks[0].mean()
     assert error(found, truth, masks) < 8
 
 
