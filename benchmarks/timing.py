@@ -266,7 +266,8 @@ def report(results: Mapping[str, Any], ratios: Mapping[str, float]) -> None:
     print(text)
     values = flags.FLAGS
     if values.out:
-        Path(values.out).write_text(text + "\n")
+        with files.replacing(values.out) as beside:
+            beside.write_text(text + "\n")
     if values.check:
         fallen = check(whole, like(whole, stored(values.check)), values.tolerance)
         if fallen:

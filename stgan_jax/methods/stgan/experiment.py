@@ -110,11 +110,14 @@ def _validate(
     alpha: float,
 ) -> dict[str, float]:
     """Losses without the adversarial terms on the validation walks, in chunks."""
-    nets, parts, each = settings.nets(), settings.loss_parts(), []
+    nets, parts, each, counts = settings.nets(), settings.loss_parts(), [], []
     for start in range(0, len(unseen), _CHUNK):
         own, noise = jax.tree.map(lambda x, i=start: x[i : i + _CHUNK], (unseen, unseen_noise))
         each.append(_figures(parts, alpha, own, *_anonymize(nets, params, own, noise)))
-    return {f"validation/{k}": float(np.mean([f[k] for f in each])) for k in each[0]}
+        counts.append(len(own))
+    return {
+        f"validation/{k}": float(np.average([f[k] for f in each], weights=counts)) for k in each[0]
+    }
 
 
 def _noise_gaits(
