@@ -146,8 +146,9 @@ def _uncut(
     whole: Bool[np.ndarray, " T"],
     trunks: Float[np.ndarray, " T"],
 ) -> Float[np.ndarray, "T 3"]:
-    """Places, see `Way`, as they would be in a wider frame: with the size of those that are whole,
-    which grows as the trunk does.
+    """Places, see `Way`, as they would be in a wider frame: with the size of those that are whole.
+
+    Of who is cut off below alone, it grows as the trunk does.
 
     Args:
       frames: numbers of the sightings' frames, of which some may be missing.
@@ -161,16 +162,18 @@ def _uncut(
     height = bottom - top
     if whole.any():
         tall = np.interp(frames, frames[whole], height[whole])
+        aside = cut[:, 1] | cut[:, 3]  # a head or a foot may be outside
+        below = cut[:, 2] & ~cut[:, 0] & ~aside
         known = ~np.isnan(trunks)
         if (known & whole).any():
             trunk = median_filter(np.interp(frames, frames[known], trunks[known]), _TRUNKS)
-            tall *= trunk / np.interp(frames, frames[whole], trunk[whole])
+            grown = trunk / np.interp(frames, frames[whole], trunk[whole])
+            tall = np.where(below, tall * grown, tall)
         before, after = (
             tall * np.median((abs(middle - side) / height)[whole]) for side in (left, right)
         )
-        aside = cut[:, 1] | cut[:, 3]  # a head or a foot may be outside
         bottom = np.where(aside, np.interp(frames, frames[whole], bottom[whole]), bottom)
-        bottom = np.where(cut[:, 2] & ~cut[:, 0] & ~aside, top + tall, bottom)
+        bottom = np.where(below, top + tall, bottom)
         height = np.where(cut.any(1), tall, height)
         middle = np.where(cut[:, 1] & ~cut[:, 3], right - after, middle)
         middle = np.where(cut[:, 3] & ~cut[:, 1], left + before, middle)
