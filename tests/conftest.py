@@ -34,6 +34,7 @@ import jax
 import optax  # noqa: F401
 import orbax.checkpoint  # noqa: F401
 import pytest
+import shape_checks  # noqa: F401
 import tensorflow  # noqa: F401
 from jaxtyping import install_import_hook
 
