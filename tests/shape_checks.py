@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import inspect
+import typing
 
 import jaxtyping
 from beartype import BeartypeConf, beartype
@@ -21,6 +22,10 @@ def jaxtyped(checked=None, *, typechecker=check):
         if dataclasses.is_dataclass(checked) and "__init__" in vars(checked):
             checked.__init__ = jaxtyped(checked.__init__, typechecker=typechecker)
         return checked
+    if inspect.isgeneratorfunction(checked) or inspect.iscoroutinefunction(checked):
+        return _jaxtyped(checked, typechecker=typechecker)  # what they do comes later
+    said = {name: _known(hint, checked) for name, hint in checked.__annotations__.items()}
+    checked.__annotations__ = said
     function = typechecker(checked)
     if function is checked:  # nothing is said of what it takes and returns
         return checked
@@ -32,6 +37,21 @@ def jaxtyped(checked=None, *, typechecker=check):
             return function(*args, **kwargs)
 
     return within_axes_of_its_own
+
+
+def _known(hint, function):
+    """Names in quotes are looked up; of those that are known to other tools alone nothing is said,
+    as in jaxtyping.
+    """
+
+    def holder():
+        pass
+
+    holder.__annotations__ = {"hint": hint}
+    try:
+        return typing.get_type_hints(holder, function.__globals__, include_extras=True)["hint"]
+    except (NameError, ValueError):
+        return typing.Any
 
 
 jaxtyping.jaxtyped = jaxtyped  # what the import hook decorates with
