@@ -7,6 +7,7 @@ processor. It begins anew when it has become too large.
 
 import fcntl
 import gc
+import importlib
 import os
 import shutil
 from pathlib import Path
@@ -27,20 +28,23 @@ if "PYTEST_XDIST_WORKER" not in os.environ:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = str(cache)
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 
-# While the hook loads a module, it compiles anew what that imports, unless it is there.
 import commands
-import flax  # noqa: F401
 import jax
-import optax  # noqa: F401
-import orbax.checkpoint  # noqa: F401
 import pytest
 import shape_checks  # noqa: F401
-import tensorflow  # noqa: F401
 from jaxtyping import install_import_hook
 
 install_import_hook("stgan_jax", "shape_checks.check")
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+def pytest_collectstart():
+    """While the hook loads a module, it compiles anew what that imports, unless it is there. Not
+    before tests are collected: who only hands them out to workers does without.
+    """
+    for name in ("flax", "optax", "orbax.checkpoint", "tensorflow", "apache_beam"):
+        importlib.import_module(name)
 
 
 def pytest_collection_modifyitems(items):
