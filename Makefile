@@ -8,9 +8,10 @@ BIN := .venv/bin
 # A browser comes into .venv, with all the rest.
 export PLAYWRIGHT_BROWSERS_PATH := 0
 
-# Those of make test that may run side by side, and those that want the cores for themselves.
+# Those of make test that may run side by side, and those that want the cores for themselves: they
+# are in few files, and to read all takes a quarter of a minute.
 TOGETHER := -n 2 --dist loadfile --no-loadscope-reorder -m "not soak and not processes"
-ALONE := -m "processes and not soak"
+ALONE = -m "processes and not soak" $(shell grep -rl --include="test_*.py" mark.processes tests)
 
 .PHONY: demo test soak coverage lint bench docs clean
 

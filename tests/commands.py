@@ -8,10 +8,13 @@ import sys
 import tempfile
 from pathlib import Path
 
+import jax
+
 from stgan_jax.util import children
 
 ROOT = Path(__file__).parents[1]
-# What commands, and processes that build datasets, import.
+# What commands, and processes that build datasets, import; and, with TensorFlow, those that train:
+# they are among the tests that want the cores for themselves, and these have no workers.
 _NEEDED = (
     "ml_collections.config_flags",
     "stgan_jax.data.datasets.built",
@@ -19,6 +22,7 @@ _NEEDED = (
     "stgan_jax.methods.stgan.settings",
     "stgan_jax.methods.weights",
     "stgan_jax.training.checkpoint",
+    "stgan_jax.training.loop",
     "stgan_jax.video.batch",
     "stgan_jax.video.cli",
 )
@@ -26,33 +30,61 @@ _NEEDED = (
 
 def prepare():
     """Begins to import what all processes of this session need."""
-    children.prepare(*_NEEDED)
+    trained = () if "PYTEST_XDIST_WORKER" in os.environ else ("stgan_jax.data.feed",)
+    children.prepare(*_NEEDED, *trained)
 
 
-def run(script, *arguments, timeout=300):
+class Started:
+    """A script that runs as from the repository's root.
+
+    Args:
+      script: its path.
+      arguments: of its command line.
+      devices: how many it has, if not as many as tests have.
+      settings: JAX's, by their names.
+    """
+
+    def __init__(self, script, *arguments, devices=None, **settings):
+        self.command = [str(x) for x in (script, *arguments)]
+        self._folder = tempfile.TemporaryDirectory()
+        self._files = [Path(self._folder.name) / name for name in ("stdout", "stderr")]
+        self._process = children.context().Process(
+            target=_command, args=(self.command, self._files, devices, settings)
+        )
+        self._process.start()
+
+    def runs(self):
+        return self._process.exitcode is None
+
+    def kill(self):
+        self._process.kill()
+
+    def ended(self, timeout=300):
+        """Waits for it; returns what `subprocess.run` would."""
+        self._process.join(timeout)
+        if self.runs():
+            self.kill()
+            raise subprocess.TimeoutExpired(self.command, timeout)
+        texts = [path.read_text() if path.exists() else "" for path in self._files]
+        return subprocess.CompletedProcess(self.command, self._process.exitcode, *texts)
+
+
+def run(script, *arguments, **options):
     """Runs a script as from the repository's root; returns what `subprocess.run` would."""
-    with tempfile.TemporaryDirectory() as folder:
-        files = [Path(folder) / name for name in ("stdout", "stderr")]
-        process = children.context().Process(
-            target=_command, args=(str(script), [str(x) for x in arguments], files)
-        )
-        process.start()
-        process.join(timeout)
-        if process.exitcode is None:
-            process.kill()
-            raise subprocess.TimeoutExpired([script, *arguments], timeout)
-        return subprocess.CompletedProcess(
-            [script, *arguments], process.exitcode, *(path.read_text() for path in files)
-        )
+    return Started(script, *arguments, **options).ended()
 
 
-def _command(script, arguments, files):
+def _command(command, files, devices, settings):
     for number, path in enumerate(files, 1):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
     os.chdir(ROOT)
-    sys.argv = [script, *arguments]
-    sys.path.insert(0, str((ROOT / script).parent))
+    if devices:  # the last of two counts
+        os.environ["XLA_FLAGS"] += f" --xla_force_host_platform_device_count={devices}"
+    for name, value in settings.items():
+        jax.config.update(name, value)
+    sys.argv = command
+    sys.path.insert(0, str((ROOT / command[0]).parent))
     try:
-        runpy.run_path(script, run_name="__main__")
+        runpy.run_path(command[0], run_name="__main__")
     finally:
         atexit._run_exitfuncs()

@@ -7,6 +7,7 @@ processor. It begins anew when it has become too large.
 
 import fcntl
 import gc
+import importlib
 import os
 import shutil
 from pathlib import Path
@@ -27,14 +28,10 @@ if "PYTEST_XDIST_WORKER" not in os.environ:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = str(cache)
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 
-# While the hook loads a module, it compiles anew what that imports, unless it is there.
 import commands
-import flax  # noqa: F401
 import jax
-import optax  # noqa: F401
-import orbax.checkpoint  # noqa: F401
 import pytest
-import tensorflow  # noqa: F401
+import shape_checks  # noqa: F401
 from jaxtyping import install_import_hook
 
 install_import_hook("stgan_jax", "shape_checks.check")
@@ -42,12 +39,22 @@ install_import_hook("stgan_jax", "shape_checks.check")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
+def pytest_collectstart():
+    """While the hook loads a module, it compiles anew what that imports, unless it is there. Not
+    before tests are collected: who only hands them out to workers does without.
+    """
+    for name in ("flax", "optax", "orbax.checkpoint", "tensorflow", "apache_beam"):
+        importlib.import_module(name)
+
+
 def pytest_collection_modifyitems(items):
     """The files that take longest come first, so that the workers end about together."""
     commands.prepare()  # here, as only those who run tests collect them
     long = (
-        "loop sweep datasets stgan_step launch parallel run stencil kernels clip anonymize batch "
-        "retarget_anonymizer demo recognizers study_report study_server"
+        "loop sweep finding stgan_step run clip recognizers datasets anonymize stencil demo "
+        "parallel emptying moving_camera stgan_anonymizer wifs silhouette launch scenes batch "
+        "files_of_people casia_b kernels benchmarks hard_scenes retarget_step moving "
+        "toy_method review study_report study_server"
     )
     order = {f"test_{name}.py": rank for rank, name in enumerate(long.split())}
     items.sort(key=lambda item: order.get(item.path.name, len(order)))

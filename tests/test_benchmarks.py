@@ -1,11 +1,11 @@
 """Turns, ratios and counts of the benchmarks, and peers that do the same work."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 import cases
+import commands
 import counts
 import jax
 import jax.numpy as jnp
@@ -55,14 +55,8 @@ def test_check_refuses_what_cannot_be_compared(then, word):
         timing.check(figures(a=1.0), then, 0.1)
 
 
-def command(*arguments):
-    return subprocess.run(
-        [sys.executable, *map(str, arguments)],
-        cwd=BENCHMARKS,
-        capture_output=True,
-        text=True,
-        timeout=200,
-    )
+def command(script, *arguments):
+    return commands.run(BENCHMARKS / script, *arguments)
 
 
 @pytest.mark.parametrize(("before", "code"), [(1.2, 0), (4.0, 1)])
@@ -70,8 +64,11 @@ def test_check_fails_the_command_on_a_regression_alone(tmp_path, before, code):
     device = jax.devices()[0].device_kind
     stored, out = tmp_path / "stored.json", tmp_path / "out.json"
     stored.write_text(json.dumps(figures(device, **{"peer / ours": before})))
-    script = "import timing as t; t.define_flags(); t.run(lambda: t.report({}, {'peer / ours': 1}))"
-    done = command("-c", script, f"--check={stored}", f"--out={out}")
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import timing as t; t.define_flags(); t.run(lambda: t.report({}, {'peer / ours': 1}))"
+    )
+    done = command(script, f"--check={stored}", f"--out={out}")
     assert done.returncode == code, done.stderr
     assert json.loads(out.read_text())["ratios"] == {"peer / ours": 1}
     assert len(done.stderr.splitlines()) == code

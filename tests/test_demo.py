@@ -8,11 +8,14 @@ import cv2
 import small
 
 from stgan_jax import demo
+from stgan_jax.data.walkers import scenes
 from stgan_jax.media import containers
 
 
 def test_demo_leaves_what_it_promises(trained, tmp_path, monkeypatch):
     monkeypatch.setattr(demo, "TEST_SUBJECTS", range(85, 88))
+    whole = scenes.Scene
+    monkeypatch.setattr(scenes, "Scene", lambda seed, people, frames: whole(seed, people, 40))
     for name in ("noise", "stgan"):
         shutil.copytree(trained / name, tmp_path / name)
     config = dataclasses.replace(small.STGAN, noise_checkpoint=str(tmp_path / "noise"))

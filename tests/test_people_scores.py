@@ -2,10 +2,9 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
+import commands
 import numpy as np
 import people
 import people_scores
@@ -238,13 +237,10 @@ def test_a_refused_scene_is_counted_with_the_sentence(scene):
 @pytest.mark.processes
 def test_the_command_writes_a_table_and_goes_on(tmp_path):
     out = tmp_path / "out.json"
-    command = [sys.executable, "people.py", "--quick", "--nopixels", "--people=difference"]
-    where = Path(people.__file__).parent
+    command = [people.__file__, "--quick", "--nopixels", "--people=difference"]
 
     def run(*flags):
-        return subprocess.run(
-            [*command, f"--out={out}", *flags], cwd=where, capture_output=True, text=True
-        )
+        return commands.run(*command, f"--out={out}", *flags)
 
     done = run()
     assert done.returncode == 0, done.stderr

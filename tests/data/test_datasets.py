@@ -228,6 +228,7 @@ def test_stopping_anywhere_and_resuming_gives_the_same_stream(demo, start, windo
     assert uninterrupted.contours.tobytes() == resumed.contours.tobytes()
 
 
+@pytest.mark.processes  # and there the two have TensorFlow already
 def test_two_processes_together_draw_each_example_once_an_epoch():
     context = children.context()
     queue = context.Queue()

@@ -6,10 +6,9 @@ import functools
 import html.parser
 import json
 import runpy
-import subprocess
-import sys
 from pathlib import Path
 
+import commands
 import cv2
 import numpy as np
 import pytest
@@ -308,15 +307,11 @@ def test_launcher_says_what_is_wrong(tmp_path):
         "--out=/dev/null/out": "/dev/null: a file is where a folder is needed",
     }
     basic = f"--dataset=synthetic_walkers/demo|--data_dir=nowhere|--out={tmp_path / 'out'}"
-    done = subprocess.run(
-        [
-            *(sys.executable, "-c", _LAUNCH, ROOT / "launch" / "evaluate.py"),
-            *(f"{basic}|{case}" if case else basic for case in cases),
-        ],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-    )
+    program = tmp_path / "program.py"
+    program.write_text(_LAUNCH)
+    all_of = (f"{basic}|{case}" if case else basic for case in cases)
+    done = commands.run(program, ROOT / "launch" / "evaluate.py", *all_of)
+    program.unlink()
     lines = done.stderr.splitlines()
     assert len(lines) == 2 * len(cases), done.stderr
     for message, said, code in zip(cases.values(), lines[::2], lines[1::2], strict=True):

@@ -3,10 +3,9 @@
 import collections
 import dataclasses
 import re
-import subprocess
-import sys
 from pathlib import Path
 
+import commands
 import numpy as np
 import pytest
 
@@ -18,8 +17,6 @@ from stgan_jax.methods.baselines import Unprotected
 from stgan_jax.study import build, clips, database
 from stgan_jax.study.plan import ANCHOR
 from stgan_jax.util.errors import InputError
-
-ROOT = Path(__file__).parents[2]
 
 
 def write_clip(path, frames=30, size=(48, 64), fps=25, shade=255):
@@ -44,12 +41,7 @@ def folders(tmp_path_factory):
 
 
 def launch(*arguments):
-    return subprocess.run(
-        [sys.executable, ROOT / "launch" / "study.py", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=100,
-    )
+    return commands.run("launch/study.py", *arguments)
 
 
 def gather(folders):

@@ -171,7 +171,7 @@ def test_literal_losses_padded_codec_and_plain_gan_train_too(tmp_path):
     )
     train(config, prepare, tmp_path / "stgan")
     _, params = weights.load_as(tmp_path / "stgan", StganSettings)
-    assert sum(x.size for x in jax.tree.leaves(params["gen"])) == 29  # 45 of two
+    assert sum(x.size for x in jax.tree.leaves(params["gen"])) == 15  # 23 of two
     assert params["noise_basis"].size == contour.DIM
 
 

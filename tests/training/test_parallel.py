@@ -1,11 +1,8 @@
 """Devices and processes: however many there are, the same training."""
 
-import os
 import socket
-import subprocess
-import sys
-from pathlib import Path
 
+import commands
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,34 +11,19 @@ import pytest
 from stgan_jax.training import checkpoint, parallel
 from stgan_jax.util.errors import InputError
 
-ROOT = Path(__file__).parents[2]
 CASE = "tests/training/parallel_case.py"
 
 
-def started(arguments, devices):
-    environment = {
-        **os.environ,
-        # The last of two counts.
-        "XLA_FLAGS": os.environ["XLA_FLAGS"] + f" --xla_force_host_platform_device_count={devices}",
-        "JAX_PLATFORMS": "cpu",
-        # Only process 0 would have one: the others would be late, and JAX does not wait long.
-        "JAX_ENABLE_COMPILATION_CACHE": "0",
-    }
-    return subprocess.Popen(
-        [sys.executable, *map(str, arguments)],
-        cwd=ROOT,
-        env=environment,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
+def started(script, *arguments, devices):
+    """Without what was compiled: only process 0 would have it, and JAX waits for no late one."""
+    return commands.Started(script, *arguments, devices=devices, jax_enable_compilation_cache=False)
 
 
 def ended(*processes):
     """Waits for all, for one that fails makes JAX abort the others."""
-    errors = [process.communicate(timeout=600)[1] for process in processes]
-    brief = [error.split("Extension modules:")[0][-3000:] for error in errors]
-    assert not any(process.returncode for process in processes), "\n\n".join(brief)
+    done = [process.ended(timeout=600) for process in processes]
+    brief = [one.stderr.split("Extension modules:")[0][-3000:] for one in done]
+    assert not any(one.returncode for one in done), "\n\n".join(brief)
 
 
 def free_port():
@@ -54,7 +36,7 @@ def free_port():
 def alone(tmp_path_factory):
     """The case on one device."""
     out = tmp_path_factory.mktemp("one") / "x"
-    ended(started([CASE, out, "jit"], 1))
+    ended(started(CASE, out, "jit", devices=1))
     return dict(np.load(f"{out}.jit.0.npz"))
 
 
@@ -75,7 +57,7 @@ def test_the_case_moves_every_network(alone):
 
 @pytest.mark.parametrize("devices", [pytest.param(2, marks=pytest.mark.soak), 4])
 def test_a_mesh_and_pmap_do_what_one_device_does(alone, tmp_path, devices):
-    ended(started([CASE, tmp_path / "x", "jit", "pmap"], devices))
+    ended(started(CASE, tmp_path / "x", "jit", "pmap", devices=devices))
     assert_same(tmp_path / "x.jit.0.npz", alone)
     assert_same(tmp_path / "x.pmap.0.npz", alone)
 
@@ -84,7 +66,8 @@ def test_a_mesh_and_pmap_do_what_one_device_does(alone, tmp_path, devices):
 @pytest.mark.processes
 def test_two_processes_do_what_one_does(alone, tmp_path):
     place = f"127.0.0.1:{free_port()}"
-    both = [started([CASE, tmp_path / "x", "jit", "pmap", place, 2, i], 2) for i in range(2)]
+    case = CASE, tmp_path / "x", "jit", "pmap", place, 2
+    both = [started(*case, i, devices=2) for i in range(2)]
     ended(*both)
     for mode in parallel.MODES:
         for i in range(2):
@@ -108,13 +91,13 @@ def test_two_processes_train_together_and_one_goes_on(tmp_path):
 
     place = f"--coordinator=127.0.0.1:{free_port()}"
     both = [
-        started(command("two", 2, place, "--num_processes=2", f"--process_id={i}"), 1)
+        started(*command("two", 2, place, "--num_processes=2", f"--process_id={i}"), devices=1)
         for i in range(2)
     ]
     ended(*both)
     assert checkpoint.latest_step(tmp_path / "two") == 2
     # One process with two devices goes on, beside one device that trains from the start.
-    ended(started(command("two", 4), 2), started(command("one", 4), 1))
+    ended(started(*command("two", 4), devices=2), started(*command("one", 4), devices=1))
     one, two = (checkpoint.load(tmp_path / folder).state for folder in ("one", "two"))
     for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(two), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)

@@ -1,14 +1,12 @@
 """Runs that are killed, or whose disk fills up: they go on as if nothing had been."""
 
-import os
 import random
 import shutil
 import signal
 import subprocess
-import sys
 import time
-from pathlib import Path
 
+import commands
 import jax
 import numpy as np
 import pytest
@@ -16,7 +14,6 @@ import pytest
 from stgan_jax.training import checkpoint, run_log
 
 pytestmark = pytest.mark.processes
-ROOT = Path(__file__).parents[2]
 STEPS = 40
 # A whole ST-GAN, with an Adam, an average and a schedule to be restored, on few frames.
 CHANGES = (
@@ -31,49 +28,42 @@ RUN = [
 ]
 
 
-def command(workdir, *more):
-    return [sys.executable, *RUN, f"--workdir={workdir}", *more]
+def started(run, workdir, *more, **settings):
+    return commands.Started(*run, f"--workdir={workdir}", *more, devices=1, **settings)
 
 
-def environment(**changes):
-    one_device = os.environ["XLA_FLAGS"] + " --xla_force_host_platform_device_count=1"
-    return os.environ | {"XLA_FLAGS": one_device} | changes
+def succeeded(run, workdir):
+    done = started(run, workdir).ended(timeout=600)
+    assert done.returncode == 0, done.stderr[-2000:]
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("undisturbed")
-    subprocess.run(command(folder), cwd=ROOT, env=environment(), check=True, capture_output=True)
+    succeeded(RUN, folder)
     return folder
 
 
-def kill_and_go_on(workdir, kills, seed, run=None, saved=checkpoint.latest_step, last=STEPS):
+def kill_and_go_on(workdir, kills, seed, run=RUN, saved=checkpoint.latest_step, last=STEPS):
     """Runs to the end, killed so often, each time after some more saved and at any moment."""
     rng = random.Random(seed)
     done = 0
     # Not what the undisturbed run compiled: that compiling again changes no bit is part of it.
-    own = environment(JAX_COMPILATION_CACHE_DIR=f"{workdir}-compiled")
+    own = f"{workdir}-compiled"
     while True:
-        process = subprocess.Popen(
-            run or command(workdir),
-            cwd=ROOT,
-            env=own,
-            start_new_session=True,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-        )
+        process = started(run, workdir, jax_compilation_cache_dir=own)
         start = saved(workdir) or 0
         target = start + rng.randint(1, max(1, (last - start) // (kills - done + 1)))
-        while done < kills and process.poll() is None:
+        while done < kills and process.runs():
             if (saved(workdir) or 0) >= target:
                 time.sleep(rng.uniform(0, 0.1))
-                os.killpg(process.pid, signal.SIGKILL)
+                process.kill()
                 done += 1
                 break
             time.sleep(0.002)
-        error = process.communicate()[1].decode()
-        if process.returncode != -signal.SIGKILL:
-            assert process.returncode == 0, error[-2000:]
+        ended = process.ended(timeout=600)
+        if ended.returncode != -signal.SIGKILL:
+            assert ended.returncode == 0, ended.stderr[-2000:]
             return done
 
 
@@ -126,10 +116,9 @@ def test_a_sweep_of_16_alphas_and_4_seeds_killed_five_times_ends_bit_identical(t
         return sum(checkpoint.latest_step(lane) or 0 for lane in workdir.glob("*seed=*"))
 
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    first, second = ([sys.executable, *run, f"--workdir={x}"] for x in (whole, killed))
-    subprocess.run(first, cwd=ROOT, env=environment(), check=True, capture_output=True)
+    succeeded(run, whole)
     assert steps_saved(whole) == 4 * lanes
-    assert kill_and_go_on(killed, 5, 3, second, steps_saved, 4 * lanes) >= 4
+    assert kill_and_go_on(killed, 5, 3, run, steps_saved, 4 * lanes) >= 4
     for lane in whole.glob("*seed=*"):
         assert_identical(lane, killed / lane.name, range(1, 5))
     assert (whole / "sweep.csv").read_bytes() == (killed / "sweep.csv").read_bytes()
@@ -137,8 +126,7 @@ def test_a_sweep_of_16_alphas_and_4_seeds_killed_five_times_ends_bit_identical(t
 
 def ended(workdir, *more):
     """A training whose rates do not depend on the number of steps."""
-    whole = command(workdir, "--config.schedule=constant", *more)
-    return subprocess.run(whole, cwd=ROOT, env=environment(), capture_output=True, text=True)
+    return started(RUN, workdir, "--config.schedule=constant", *more).ended()
 
 
 @pytest.mark.soak

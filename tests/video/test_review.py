@@ -376,6 +376,7 @@ def test_a_killed_review_loses_no_decision_and_leaves_no_frames_for_long(source,
     def started(name):
         out = [tmp_path / f"{name}.{stream}" for stream in ("out", "err")]
         arguments = [
+            "launch/anonymize.py",
             "review",
             str(tmp_path / "in.mkv"),
             "--people=difference",
@@ -383,7 +384,7 @@ def test_a_killed_review_loses_no_decision_and_leaves_no_frames_for_long(source,
             "--end=0.6",
         ]
         process = children.context().Process(
-            target=commands._command, args=("launch/anonymize.py", arguments, out)
+            target=commands._command, args=(arguments, out, None, {})
         )
         process.start()
         ends = time.monotonic() + 100
