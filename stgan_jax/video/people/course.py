@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.ndimage import median_filter
+from scipy.ndimage import gaussian_filter1d, median_filter
 from scipy.signal import savgol_filter
 
 from stgan_jax.methods.api import Course
@@ -167,6 +167,7 @@ def _uncut(
         known = ~np.isnan(trunks)
         if (known & whole).any():
             trunk = median_filter(np.interp(frames, frames[known], trunks[known]), _TRUNKS)
+            trunk = gaussian_filter1d(trunk, _TRUNKS, mode="nearest")
             grown = trunk / np.interp(frames, frames[whole], trunk[whole])
             tall = np.where(below, tall * grown, tall)
         before, after = (
