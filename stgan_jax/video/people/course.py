@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.ndimage import gaussian_filter1d, median_filter
+from scipy.ndimage import median_filter
 from scipy.signal import savgol_filter
 
 from stgan_jax.methods.api import Course
@@ -25,7 +25,7 @@ _APART = 0.3  # heights by which feet must come to lie apart for a camera to be 
 _STEEPEST = 35.0  # degrees; what is fitted steeper is misfitted
 _BESIDE = 0.05  # of a height: an outline so near is beside another one
 _TRUNK = [11, 12, 23, 24]  # BlazePose's left and right shoulder, left and right hip
-_TRUNKS = 9  # sightings of which its length is the median
+_TRUNKS = 9  # sightings of which its length is the median; of three times as many, a line
 _VISIBLE = 0.5  # mean visibility of these from which they are used
 _BROAD = 0.5  # of the trunk's length: how far right ones are from left ones, from the front
 _HIDDEN = 0.1  # share of a box that is another's, who is nearer, from which somebody is hidden
@@ -167,7 +167,8 @@ def _uncut(
         known = ~np.isnan(trunks)
         if (known & whole).any():
             trunk = median_filter(np.interp(frames, frames[known], trunks[known]), _TRUNKS)
-            trunk = gaussian_filter1d(trunk, _TRUNKS, mode="nearest")
+            if len(trunk) >= 3 * _TRUNKS:
+                trunk = savgol_filter(trunk, 3 * _TRUNKS, 1)
             grown = trunk / np.interp(frames, frames[whole], trunk[whole])
             tall = np.where(below, tall * grown, tall)
         before, after = (
