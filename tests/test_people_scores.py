@@ -234,7 +234,6 @@ def test_a_refused_scene_is_counted_with_the_sentence(scene):
     assert people_scores.figures(counts)["recall"] == 0
 
 
-@pytest.mark.processes
 def test_the_command_writes_a_table_and_goes_on(tmp_path):
     out = tmp_path / "out.json"
     command = [people.__file__, "--quick", "--nopixels", "--people=difference"]
