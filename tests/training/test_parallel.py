@@ -16,7 +16,9 @@ CASE = "tests/training/parallel_case.py"
 
 def started(script, *arguments, devices):
     """Without what was compiled: only process 0 would have it, and JAX waits for no late one."""
-    return commands.Started(script, *arguments, devices=devices, jax_enable_compilation_cache=False)
+    return commands.Started(
+        script, *arguments, devices=devices, jax_platforms="cpu", jax_enable_compilation_cache=False
+    )
 
 
 def ended(*processes):
