@@ -5,27 +5,31 @@ import numpy as np
 
 def hanging(flexion: np.ndarray, outward: float) -> np.ndarray:
     """Unit vector (T, 3) of a hanging limb, `flexion` forward and `outward` to +y, radians."""
-    return np.stack(
-        [
-            np.sin(flexion) * np.cos(outward),
-            np.broadcast_to(np.sin(outward), flexion.shape),
-            -np.cos(flexion) * np.cos(outward),
-        ],
-        -1,
-    )
+    inside = np.cos(outward)
+    return _vectors(np.sin(flexion) * inside, np.sin(outward), -np.cos(flexion) * inside)
 
 
 def about_z(vectors: np.ndarray, yaw: np.ndarray | float) -> np.ndarray:
     """Turns vectors (..., 3) to the left, by radians."""
-    c, s = np.cos(yaw), np.sin(yaw)
-    x, y, z = np.moveaxis(vectors, -1, 0)
-    return np.stack([c * x - s * y, s * x + c * y, z + 0 * c], -1)
+    return _left(vectors[..., 0], vectors[..., 1], vectors[..., 2], yaw)
 
 
 def turned(offset, yaw, *, roll=0.0, pitch=0.0) -> np.ndarray:
     """Rotates one body-frame offset by roll (about x), pitch (forward, about y), then yaw."""
     x, y, z = offset
-    y, z = y * np.cos(roll) - z * np.sin(roll), y * np.sin(roll) + z * np.cos(roll)
-    x, z = x * np.cos(pitch) + z * np.sin(pitch), -x * np.sin(pitch) + z * np.cos(pitch)
-    x, y, z, yaw = np.broadcast_arrays(x, y, z, yaw)
-    return about_z(np.stack([x, y, z], -1), yaw)
+    c, s = np.cos(roll), np.sin(roll)
+    y, z = y * c - z * s, y * s + z * c
+    c, s = np.cos(pitch), np.sin(pitch)
+    return _left(x * c + z * s, y, -x * s + z * c, yaw)
+
+
+def _left(x, y, z, yaw) -> np.ndarray:
+    c, s = np.cos(yaw), np.sin(yaw)
+    return _vectors(c * x - s * y, s * x + c * y, z)
+
+
+def _vectors(x, y, z) -> np.ndarray:
+    """Numbers and arrays as (..., 3); by far cheaper than `np.stack` for a few frames."""
+    out = np.empty((*np.broadcast(x, y, z).shape, 3))
+    out[..., 0], out[..., 1], out[..., 2] = x, y, z
+    return out

@@ -21,7 +21,7 @@ from stgan_jax.training.state import inference_params
 from stgan_jax.util.checked import require
 
 _DRAWING = 3  # to be raised when what is read is drawn otherwise
-_CHUNK = 96  # frames that are read at a time, so that one shape is compiled
+_CHUNK, _ROUND = 96, 32  # frames read at a time, and what to round up to: few shapes are compiled
 _MOST = 2.2  # deviations of an identity's numbers from the mean, as people are drawn
 _PRIOR = 0.01  # weight of the usual speed beside what the picture shows, of 1 for who crosses it
 _SLOW = 0.3  # of the usual speed: whoever goes slower is seen from where it is read
@@ -134,7 +134,8 @@ class RetargetAnonymizer(Anonymizer):
         is outside. The pose in a frame without anybody is not asked for.
         """
         pieces = self.in_pieces(_slices(silhouettes), len(silhouettes), key, track)
-        return np.concatenate([out for _, out in pieces])
+        first, *rest = (out for _, out in pieces)
+        return np.concatenate([first, *rest]) if rest else first
 
     def in_pieces(
         self,
@@ -148,10 +149,11 @@ class RetargetAnonymizer(Anonymizer):
         walker = self._bodies(reading, key, track).new if reading.there.any() else None
         for first in range(0, frames, _CHUNK):
             piece = range(first, min(first + _CHUNK, frames))
-            out = np.zeros((len(piece), contour.SIZE, contour.SIZE), np.uint8)
-            there = np.flatnonzero(reading.there[first : piece.stop])
-            if walker is not None and len(there):
-                out[there] = walker.silhouettes(there + first)
+            if walker is None:
+                out = np.zeros((len(piece), contour.SIZE, contour.SIZE), np.uint8)
+            else:
+                out = walker.silhouettes(np.array(piece))
+                out[~reading.there[first : piece.stop]] = 0
             yield piece, out
 
     def drawn(self, silhouettes: Silhouettes, key: jax.Array, track: Course | None = None) -> Drawn:
@@ -191,7 +193,8 @@ class RetargetAnonymizer(Anonymizer):
         after = np.minimum(np.searchsorted(known, here), len(known) - 1)
         before = np.maximum(after - 1, 0)
         later = np.abs(known[after] - here) <= np.abs(known[before] - here)
-        rows = np.where(later, after, before)[np.minimum(np.arange(_CHUNK), len(here) - 1)]
+        rows = np.where(later, after, before)
+        rows = np.pad(rows, (0, -len(rows) % _ROUND), "edge")
         cells = networks.to_cells(silhouettes[known])[rows][None]
         mean, log_variance = self._apply(inference_params(self.params), cells)
         mean, variance = np.asarray(mean)[0, here], np.exp(np.asarray(log_variance)[0, here])
