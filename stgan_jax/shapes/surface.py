@@ -49,9 +49,9 @@ def _patches() -> dict[str, Patch]:
         "skirt": Patch("trunk", ("skirt",), ("waist_L", "seat_L")),
         "trunk": Patch("trunk", ("pelvis", "belly", "chest", "coat", "jacket"), ("neck", "pelvis")),
         "hood": Patch("head", ("hood",), ("hood", "neck")),
-        "hair": Patch("head", ("hair", "crown", "knot"), ("crown", "jaw_root")),
+        "hair": Patch("hair", ("hair", "crown", "knot"), ("crown", "jaw_root")),
         "head": Patch("head", ("head",), ("crown", "jaw_root")),
-        "cap": Patch("head", ("cap",), ("crown", "jaw_root")),
+        "cap": Patch("cap", ("cap",), ("crown", "jaw_root")),
     }
     for side in "LR":
         limbs: dict[str, tuple[str, tuple[str, ...], tuple[str, str]]] = {
@@ -185,9 +185,10 @@ def strips(figure: Figure, shape: tuple[int, int]) -> Iterator[Strip]:
     """The patches of a body inside a picture of a shape, the far ones first."""
     outlines = figure.outlines()
     for name in _ordered(figure, outlines):
-        strip = _strip(
-            figure, name, [outlines[p] for p in PATCHES[name].parts if p in outlines], shape
-        )
+        own = [outlines[p] for p in PATCHES[name].parts if p in outlines]
+        # Hair, however long, is measured along the head.
+        ends = outlines["head"] if name == "hair" else np.concatenate(own)
+        strip = _strip(figure, name, own, ends, shape)
         if strip is not None:
             yield strip
 
@@ -212,15 +213,20 @@ def _ordered(figure: Figure, outlines: Mapping[str, np.ndarray]) -> list[str]:
         means["trunk"] = max(means["trunk"], means[f"leg_{side}"] + 1e-3)
     means["neck"] = min(means["neck"], means["trunk"] - 1e-3)
     means["head"] = max(means["head"], means["trunk"] + 1e-3)
-    places = {name: float(NAMES.index(name)) for name in names}
     face, hair = (np.mean([figure.spheres[s][2] for s in spheres[n]]) for n in ("head", "hair"))
-    if hair + body.OVER["hair"] * figure.scale > face:  # not from the front
-        places["hair"] = places["head"] + 0.5
-    return sorted(names, key=lambda name: (means[PATCHES[name].limb], places[name]))
+    before = hair + body.OVER["hair"] * figure.scale > face  # not from the front
+    # From the front, long hair falls behind the shoulders.
+    means["hair"] = means["head"] + 1e-3 if before else means["neck"] - 1e-3
+    means["cap"] = means["head"] + 2e-3
+    return sorted(names, key=lambda name: (means[PATCHES[name].limb], NAMES.index(name)))
 
 
 def _strip(
-    figure: Figure, name: str, outlines: list[np.ndarray], shape: tuple[int, int]
+    figure: Figure,
+    name: str,
+    outlines: list[np.ndarray],
+    ends: Float32[np.ndarray, "N 2"],
+    shape: tuple[int, int],
 ) -> Strip | None:
     along, across = figure.axis(name)
     every = np.concatenate(outlines)
@@ -232,8 +238,9 @@ def _strip(
     cover = np.zeros((height, width), np.uint8)
     for outline in outlines:
         drawing.cover(cover, outline - low)
-    start, end = _extent(every @ along)
-    left, right = _edges([np.column_stack([o @ along, o @ across]) for o in outlines], start, end)
+    start, end = _extent(ends @ along)
+    places = np.clip(np.linspace(start, end, _BINS), *_extent(every @ along))
+    left, right = _edges([np.column_stack([o @ along, o @ across]) for o in outlines], places)
     rows = np.arange(low[0], high[0], dtype=np.float32)[:, None]
     columns = np.arange(low[1], high[1], dtype=np.float32)
     x, y = (rows * np.float32(a[0]) + columns * np.float32(a[1]) for a in (along, across))
@@ -255,10 +262,9 @@ def _extent(values: np.ndarray) -> tuple[float, float]:
 
 
 def _edges(
-    outlines: list[np.ndarray], start: float, end: float
+    outlines: list[np.ndarray], places: Float[np.ndarray, " bins"]
 ) -> tuple[Float[np.ndarray, " bins"], Float[np.ndarray, " bins"]]:
-    """Left and right edge of convex outlines together, at even places along them."""
-    places = np.linspace(start, end, _BINS)
+    """Left and right edge of convex outlines together, at places along them."""
     left, right = np.full(_BINS, np.inf), np.full(_BINS, -np.inf)
     for points in outlines:
         x, order = points[:, 0], np.arange(len(points))

@@ -1,5 +1,7 @@
 """The surface of drawn bodies: which place of which part a pixel shows."""
 
+import dataclasses
+
 import cv2
 import numpy as np
 import pytest
@@ -11,9 +13,9 @@ from stgan_jax.shapes.walker import Walker
 SHAPE = (330, 200)
 
 
-def figure(view, phase=0.1, swing=1.0, condition="nm", height=300.0):
+def figure(view, phase=0.1, swing=1.0, condition="nm", height=300.0, person=None):
     gait = Gait(np.array([phase]), np.array([float(view)]), np.array([swing]), condition, 6.0)
-    walker = Walker(identity.sample_identity(3), gait)
+    walker = Walker(person or identity.sample_identity(3), gait)
     return surface.figures(walker, range(1))[0].moved(height, np.array([315.0, 100.0]))
 
 
@@ -46,6 +48,22 @@ def test_along_and_across_are_shares_of_length_and_width():
             assert np.abs(drawn.across[row, columns] - place).max() < 0.25
     left, right = (np.nonzero(leg)[1].mean() for leg in legs)
     assert left > right  # who comes towards the camera has the left leg on its right
+
+
+def test_long_hair_falls_behind_the_shoulders():
+    person = dataclasses.replace(identity.sample_identity(3), hair=(1.0, 1.0))
+    for view, before in ((0, False), (180, True)):
+        body = figure(view, person=person)
+        drawn = surface.surface(body, SHAPE)
+        below = drawn.patch[int(body.spheres["neck"][0]) :]
+        assert (below == surface.NAMES.index("hair")).any() == before
+    long, short = (
+        surface.surface(figure(180, person=who), SHAPE)
+        for who in (person, dataclasses.replace(person, hair=(0.0, 1.0)))
+    )
+    both = (long.patch == surface.NAMES.index("hair")) & (short.patch == long.patch)
+    assert both.sum() > 400
+    assert np.abs(long.along - short.along)[both].max() < 0.01  # along the head in either
 
 
 def test_the_nearer_limb_is_on_top():

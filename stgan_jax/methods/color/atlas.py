@@ -211,7 +211,7 @@ def joined(
     textures = _filled(layout, middle, known)
     if face != "keep":
         parts = {
-            name: heads.Seen(textures[i], known[start:stop].reshape(textures[i].shape[:2]))
+            name: heads.PatchColors(textures[i], known[start:stop].reshape(textures[i].shape[:2]))
             for i, (name, start, stop) in enumerate(
                 zip(surface.NAMES, layout.starts[:-1], layout.starts[1:], strict=True)
             )

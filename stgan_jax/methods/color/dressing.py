@@ -11,6 +11,9 @@ from stgan_jax.methods.color.atlas import Atlas
 from stgan_jax.shapes import surface
 
 _SHADE = {"leg": 0.30, "arm": 0.35, "head": 0.30}  # of the light that a limb takes from others
+_HEAD = ("head", "hair", "cap")  # limbs that turn with the new body, if the head is nobody's
+_NAPE, _SHORT = 0.72, 0.9  # along the head: where long hair goes on, and the end of short hair
+_LONGER = 0.015  # statures than the head, from which hair is long
 _REACH = 0.022  # statures over which
 _CONTACT = 0.45  # of the light that a standing foot takes from the ground below it
 _LENS = 200  # pixels a stature from which edges are softer than a pixel, as by a lens
@@ -67,12 +70,16 @@ def drawn(
 ) -> tuple[UInt8[np.ndarray, "H W 3"], UInt8[np.ndarray, "H W"]]:
     """Colours of a body, valid where it is, and how much of each pixel it covers, 0 to 255."""
     layer, alpha = np.zeros((*shape, 3), np.uint8), np.zeros(shape, np.uint8)
+    head = False  # whether it is drawn
     for limb, found in itertools.groupby(surface.strips(figure, shape), key=attrgetter("limb")):
         strips = list(found)
         _shade(layer, strips, _SHADE.get(limb.split("_")[0], 0.0), _REACH * figure.scale)
         for strip in strips:
-            turns = strip.limb == "head" and not atlas.own_head
+            turns = strip.limb in _HEAD and not atlas.own_head
             seen = figure.view if turns else view
+            if strip.limb == "hair" and turns:
+                _hang(strip, figure, behind=not head)
+            head |= strip.limb == "head"
             texture = _look(atlas.level(strip.patch, figure.scale), strip, seen)
             below, over, cover = layer[strip.window], alpha[strip.window], strip.cover
             edge = (cover > 0) & (cover < 255) & (over > 0)
@@ -101,6 +108,17 @@ def _shade(layer: np.ndarray, strips: list[surface.Strip], share: float, reach: 
     soft = cv2.blur(cv2.blur(cover, (size, size)), (size, size))
     part = layer[low[0] : high[0], low[1] : high[1]]
     part[:] = _times(part, cv2.convertScaleAbs(soft, alpha=-share, beta=255))
+
+
+def _hang(hair: surface.Strip, figure: surface.Figure, behind: bool) -> None:
+    """Places of hair along the head, in place, as `heads` paints it: 1 is what hangs."""
+    head = max(figure.spheres[name][[0, 3]].sum() for name in ("jaw", "cranium"))
+    if behind:  # nothing of a face is there
+        hair.along[:] = 1.0
+    elif figure.spheres["hair_end"][[0, 3]].sum() > head + _LONGER * figure.scale:
+        hair.along[(hair.along > _NAPE) & (hair.along < 1.0)] = _NAPE
+    else:
+        np.minimum(hair.along, _SHORT, out=hair.along)
 
 
 def _look(
