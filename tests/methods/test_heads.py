@@ -86,7 +86,8 @@ def test_a_hat_is_none_of_the_hair():
 def test_ears_show_at_both_sides_of_hair():
     hair = heads.nobodys(own("front", "back"), "blur")["hair"].astype(float)
     left, right = hair[23, 16], hair[23, 60 - 17]  # 96 to 99 degrees
-    assert np.abs(left - SKIN).max() < 60 and np.abs(left - right).max() < 2
+    assert np.abs(left - SKIN).max() < 60
+    assert np.abs(left - right).max() < 2
     assert np.abs(hair[23, 30] - HAIR).max() < 8
     assert np.abs(hair[39] - HAIR).max() < 8  # what hangs
 
