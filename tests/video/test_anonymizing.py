@@ -156,6 +156,24 @@ def test_a_moment_does_not_make_somebody_sit(tmp_path):
     assert all(hidden[55:])
 
 
+def test_legs_below_the_frame_say_nothing_unless_thighs_are_bent(tmp_path):
+    """Who came in whole and goes on towards the camera is drawn; who sits at its edge is not."""
+    sightings = somebody([POSES["stands"][0]] * 30, Shelf(tmp_path)).sightings
+    for points, is_drawn in (
+        (joints(80, 130, 170, 210, visibility=0.2), True),
+        (joints(80, 130, 138, 210, visibility=0.2), False),
+        (joints(80, SHAPE[0] + 5, SHAPE[0] + 50, 260, visibility=0.2), False),
+    ):
+        cut = Sightings(Shelf(tmp_path))
+        for sighting in sightings:
+            cut.add(sighting.frame, Region(sighting.box, sighting.mask), sighting.joints)
+        region = Region(np.array([60, 80, SHAPE[0], 140]), np.ones((SHAPE[0] - 60, 60), np.uint8))
+        for number in range(30, 60):
+            cut.add(number, region, points)
+        hidden = anonymizing.reasons(cut, SHAPE, 25.0)
+        assert [reason is None for reason in hidden[45:]] == [is_drawn] * 15
+
+
 def test_who_has_no_clear_outline_for_a_while_is_not_drawn(tmp_path):
     """For a second the nearest silhouette is read; before the first there is none."""
     stands = POSES["stands"][0]

@@ -108,7 +108,7 @@ def test_whose_feet_are_below_the_frame_is_as_tall_as_before():
     np.testing.assert_allclose(way.places[:, 2], 300)
 
 
-def test_whose_feet_are_below_the_frame_grows_as_the_trunk_does():
+def test_whose_feet_are_below_the_frame_grows_as_what_is_above_the_hips():
     """And who turns their back has the right shoulder to the right."""
     sightings = Sightings(Shelf())
     frames = np.arange(40)

@@ -346,7 +346,7 @@ def reasons(sightings: Sightings, shape: tuple[int, int], fps: float) -> list[st
     whole = clear & ~cut
     nearest = _nearest(whole)
     unclear_for = np.abs(table[_nearest(clear), 0] - table[:, 0]) / fps
-    upright = _upright(sightings, fps)
+    upright = _upright(sightings, fps, shape[0])
     out: list[str | None] = []
     for i, box in enumerate(boxes):
         reason = None
@@ -364,10 +364,11 @@ def reasons(sightings: Sightings, shape: tuple[int, int], fps: float) -> list[st
     return out
 
 
-def _upright(sightings: Sightings, fps: float) -> Bool[np.ndarray, " T"]:
+def _upright(sightings: Sightings, fps: float, rows: int) -> Bool[np.ndarray, " T"]:
     """Who stands or walks: hips, knees and ankles are below each other, as far as they are known.
 
-    By the median over a second, as legs swing and joints are uncertain.
+    By the median over a second, as legs swing and joints are uncertain. Legs that the frame of so
+    many rows cuts off say nothing, if hips are inside and thighs hang down.
     """
     ratios = np.full(len(sightings), np.nan)
     for i, sighting in enumerate(sightings):
@@ -375,8 +376,11 @@ def _upright(sightings: Sightings, fps: float) -> Bool[np.ndarray, " T"]:
         if joints is not None and sighting.clear:
             shoulders, hips, knees, ankles = (joints[pair].mean(0) for pair in _PAIRS)
             height, bottom = sighting.box[2] - sighting.box[0], sighting.box[2]
+            bent = knees[0] - hips[0] <= _THIGH * height
+            if bottom >= rows > hips[0] and not bent:
+                continue
             visible = ankles[2] > _VISIBLE and abs(ankles[0] - bottom) < _FEET * height
-            stands = visible and knees[0] - hips[0] > _THIGH * height
+            stands = visible and not bent
             torso = max(hips[0] - shoulders[0], 1.0)
             ratios[i] = (ankles[0] - hips[0]) / torso if stands else 0.0
     known = np.flatnonzero(~np.isnan(ratios))

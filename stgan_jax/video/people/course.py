@@ -25,7 +25,7 @@ _APART = 0.3  # heights by which feet must come to lie apart for a camera to be 
 _STEEPEST = 35.0  # degrees; what is fitted steeper is misfitted
 _BESIDE = 0.05  # of a height: an outline so near is beside another one
 _TRUNK = [11, 12, 23, 24]  # BlazePose's left and right shoulder, left and right hip
-_TRUNKS = 9  # sightings of which its length is the median; of three times as many, a line
+_MEDIAN = 9  # sightings of which a length is the median; of three times as many, a line
 _VISIBLE = 0.5  # mean visibility of these from which they are used
 _BROAD = 0.5  # of the trunk's length: how far right ones are from left ones, from the front
 _HIDDEN = 0.1  # share of a box that is another's, who is nearer, from which somebody is hidden
@@ -75,8 +75,8 @@ def ways(
         free = [not _is_hidden(box, others[n]) for n, box in zip(frames, boxes, strict=True)]
         known = np.array(free, bool) & (table[:, CLEAR] > 0)
         whole = known & ~cut.any(1)
-        trunks, facing = _trunks(sightings)
-        places = _uncut(frames, there, middle, cut, whole, trunks)
+        uppers, facing = _joints(sightings)
+        places = _uncut(frames, there, middle, cut, whole, uppers)
         if known.any():
             places = np.stack([np.interp(frames, frames[known], x[known]) for x in places.T], 1)
         out.append(Way(places, whole, facing))
@@ -119,8 +119,8 @@ def _as_if_still(
     return there, middle, cut
 
 
-def _trunks(sightings: Sightings) -> tuple[Float[np.ndarray, " T"], Float[np.ndarray, " T"]]:
-    """Lengths of the trunk in pixels, and see `Course.facing`; NaN where joints do not tell.
+def _joints(sightings: Sightings) -> tuple[Float[np.ndarray, " T"], Float[np.ndarray, " T"]]:
+    """Pixels from the top of the head to the hips, and see `Course.facing`; NaN where unknown.
 
     A network that knows bodies tells left from right, and so front from back, which a silhouette
     hardly shows.
@@ -133,7 +133,8 @@ def _trunks(sightings: Sightings) -> tuple[Float[np.ndarray, " T"], Float[np.nda
         rows, columns = joints[_TRUNK, :2].T
         length = (rows[2:] - rows[:2]).mean()
         if length > 0:
-            lengths[i] = length
+            top = sighting.box[0]
+            lengths[i] = rows[2:].mean() - top if top > 0 else np.nan
             facing[i] = (columns[::2] - columns[1::2]).mean() / (_BROAD * length)
     return lengths, np.clip(facing, -1.0, 1.0)
 
@@ -144,11 +145,11 @@ def _uncut(
     middle: Float[np.ndarray, " T"],
     cut: Bool[np.ndarray, "T 4"],
     whole: Bool[np.ndarray, " T"],
-    trunks: Float[np.ndarray, " T"],
+    uppers: Float[np.ndarray, " T"],
 ) -> Float[np.ndarray, "T 3"]:
     """Places, see `Way`, as they would be in a wider frame: with the size of those that are whole.
 
-    Of who is cut off below alone, it grows as the trunk does.
+    Of who is cut off below alone, it grows as what is above the hips does.
 
     Args:
       frames: numbers of the sightings' frames, of which some may be missing.
@@ -156,7 +157,7 @@ def _uncut(
       middle: column of the centre of mass of what is inside the frame.
       cut: at which sides (top, left, bottom, right) the frame cuts each box.
       whole: which boxes show all of the person.
-      trunks: lengths of the trunk, NaN where they are unknown.
+      uppers: from the top of the head to the hips, NaN where it is unknown.
     """
     top, left, bottom, right = boxes.T
     height = bottom - top
@@ -164,12 +165,12 @@ def _uncut(
         tall = np.interp(frames, frames[whole], height[whole])
         aside = cut[:, 1] | cut[:, 3]  # a head or a foot may be outside
         below = cut[:, 2] & ~cut[:, 0] & ~aside
-        known = ~np.isnan(trunks)
+        known = ~np.isnan(uppers)
         if (known & whole).any():
-            trunk = median_filter(np.interp(frames, frames[known], trunks[known]), _TRUNKS)
-            if len(trunk) >= 3 * _TRUNKS:
-                trunk = savgol_filter(trunk, 3 * _TRUNKS, 1)
-            grown = trunk / np.interp(frames, frames[whole], trunk[whole])
+            upper = median_filter(np.interp(frames, frames[known], uppers[known]), _MEDIAN)
+            if len(upper) >= 3 * _MEDIAN:
+                upper = savgol_filter(upper, 3 * _MEDIAN, 1)
+            grown = upper / np.interp(frames, frames[whole], upper[whole])
             tall = np.where(below, tall * grown, tall)
         before, after = (
             tall * np.median((abs(middle - side) / height)[whole]) for side in (left, right)
