@@ -1,5 +1,7 @@
 """Clothes by body part: what is taken from frames, and how it is worn."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -120,6 +122,28 @@ def test_of_a_head_two_mean_colours_are_left(layout, samples):
     mixed = np.linalg.lstsq(own.T, found.T.astype(float))[0]
     assert np.abs(mixed.T @ own - found).max() < 2  # mixtures of the two, lighter or darker
     assert len(np.unique(texture(kept, "hair").reshape(-1, 3), axis=0)) > 20
+
+
+def test_a_dress_is_told_from_trousers_by_where_its_colour_ends(clothes):
+    """The hem lies where one cloth from the chest down ends; shirts and trousers have none."""
+
+    def dressed(**colors):
+        textures = [[np.full_like(x, 90) for x in levels] for levels in clothes.textures]
+        for i, name in enumerate(surface.NAMES):
+            textures[i][0][:] = colors.get(name.split("_")[0], (90, 60, 45))
+        return dataclasses.replace(clothes, textures=textures)
+
+    white, blue = (230, 225, 210), (40, 60, 120)
+    assert dressed(trunk=white, thigh=blue, shank=blue).hem() == 0
+    assert dressed(trunk=blue, thigh=blue, shank=blue).hem() == 0  # an overall
+    dress = dressed(trunk=white, thigh=white)
+    assert dress.hem() == 1.0
+    for side in "LR":
+        thigh = dress.textures[surface.NAMES.index(f"thigh_{side}")][0]
+        thigh[round(0.6 * len(thigh)) :] = (90, 60, 45)
+    assert abs(dress.hem() - 0.6) < 0.13
+    dress.textures[surface.NAMES.index("trunk")][0][-6:] = blue  # shorts, and a shirt
+    assert dress.hem() == 0
 
 
 def test_a_heads_pixels_colour_the_head_alone(walk, own, layout):

@@ -28,13 +28,15 @@ _MOST = 400  # texels a stature
 # Where a patch that nobody saw takes its mean colour from.
 _NEIGHBOURS = {
     "hair": "head", "cap": "trunk", "head": "neck", "neck": "head",
-    "bag": "trunk", "skirt": "trunk", "drape": "thigh_L",
+    "bag": "trunk", "skirt": "trunk", "drape": "trunk",
     "hood": "trunk",
     "trunk": "thigh_L", "foot": "shank", "shank": "thigh", "thigh": "trunk", "hand": "forearm",
     "forearm": "upper_arm", "upper_arm": "trunk",
 }  # fmt: skip
 _RIM = 0.01  # of the height: how far silhouettes err
 _OFTEN = 0.2  # of the frames that show the best seen texels of a patch
+# Distances in Lab from the chest, of what is of one cloth with it and what is not.
+_ONE_CLOTH, _OTHER = 8.0, 16.0
 _HEAD = [surface.NAMES.index(name) for name in heads.PATCHES]
 
 
@@ -166,6 +168,28 @@ class Atlas:
         wanted = int(np.log2(max(self.layout.density / scale, 1.0)) + 0.5)
         return levels[min(wanted, len(levels) - 1)]
 
+    def hem(self) -> float:
+        """How far a dress or a long coat hangs down, in thighs; 0 if there is none.
+
+        It is of one colour from the chest over the hips to the thighs, and the shanks are of
+        another.
+        """
+        trunk, thigh, shank = (self._profile(name) for name in ("trunk", "thigh", "shank"))
+        chest = trunk[2:4].mean(0)
+        trunk, thigh, shank = (np.hypot.reduce(x - chest, axis=1) for x in (trunk, thigh, shank))
+        legs = float(shank[2:6].mean())
+        if max(trunk[2:].max(), thigh[:4].max()) > _ONE_CLOTH or legs < _OTHER:
+            return 0.0
+        down = np.concatenate([thigh, shank])
+        return float((down > 0.5 * legs).argmax()) / len(thigh)
+
+    def _profile(self, name: str) -> Float[np.ndarray, "8 3"]:
+        """Colours in Lab along a patch, of both sides."""
+        sides = [n for n in surface.NAMES if n.startswith(name)]
+        textures = [self.textures[surface.NAMES.index(side)][0] for side in sides]
+        rows = np.mean([cv2.resize(x.mean(1)[:, None], (1, 8)) for x in textures], 0)
+        return cv2.cvtColor(rows.reshape(1, 8, 3).astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[0]
+
 
 @dataclasses.dataclass(frozen=True)
 class Outfit:
@@ -209,6 +233,9 @@ def joined(
     middle = _median(even, shown)
     known = _known(layout, shown)
     textures = _filled(layout, middle, known)
+    trunk, drape = (surface.NAMES.index(name) for name in ("trunk", "drape"))
+    size = layout.shapes[drape][::-1].tolist()
+    textures[drape] = cv2.resize(textures[trunk][layout.shapes[trunk][0] // 2 :], size)
     if face != "keep":
         parts = {
             name: heads.PatchColors(textures[i], known[start:stop].reshape(textures[i].shape[:2]))

@@ -67,6 +67,13 @@ class Bodies:
         self._part = functools.lru_cache(maxsize=4)(self._around)
         self._block = functools.lru_cache(maxsize=4)(self._posed)
 
+    def in_skirt(self, length: float) -> "Bodies":
+        """With the new body in a skirt of a length in thighs; 0 for trousers."""
+        new = self._drawn.new
+        look = dataclasses.replace(new.person.look, skirt=length)
+        new = dataclasses.replace(new, person=dataclasses.replace(new.person, look=look))
+        return Bodies(self._drawn._replace(new=new), self._squares, self._places, self._fps)
+
     def own(self, i: int) -> Figure:
         """The own body of sighting i, about where the person is."""
         return self._block(True, i // _BLOCK)[i % _BLOCK]

@@ -84,8 +84,15 @@ def collect(
             if sample is not None and sample.shown.any():
                 fitting.samples[sighting.frame] = sample
             if not fitting.waiting and fitting.samples:
-                fitting.person.outfit = _outfit(fitting, fps, face)
+                _dress(fitting.person, _outfit(fitting, fps, face))
                 fitting.samples.clear()
+
+
+def _dress(person: Person, outfit: atlas.Outfit | None) -> None:
+    """Gives somebody an outfit, and the new body a skirt if it is one that needs it."""
+    person.outfit = outfit
+    if outfit is not None and person.bodies is not None:
+        person.bodies = person.bodies.in_skirt(outfit.atlas.hem())
 
 
 def _chosen(person: Person, fps: float) -> list[_Chosen]:
