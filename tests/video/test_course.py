@@ -116,7 +116,7 @@ def test_whose_feet_are_below_the_frame_grows_as_what_is_above_the_hips():
     for t in frames:
         box = np.array([top[t], 260, min(top[t] + height[t], 440), 340]).astype(int)
         joints = np.zeros((33, 3), np.float32)
-        for pair, below in (((11, 12), 0.2), ((23, 24), 0.5)):
+        for pair, below in (((7, 8), 0.07), ((11, 12), 0.2), ((23, 24), 0.5)):
             joints[pair, 0] = top[t] + below * height[t]
             joints[pair, 1] = 300 - 0.05 * height[t], 300 + 0.05 * height[t]
             joints[pair, 2] = 1.0
@@ -128,6 +128,25 @@ def test_whose_feet_are_below_the_frame_grows_as_what_is_above_the_hips():
     np.testing.assert_allclose(way.places[:-6, 0], (top + height)[:-6], rtol=0.02)
     np.testing.assert_array_equal(np.isnan(way.facing), frames % 3 == 0)
     np.testing.assert_allclose(way.facing[frames % 3 > 0], -0.1 / 0.3 / 0.5, rtol=0.01)
+
+
+@pytest.mark.parametrize(("ankles", "tall"), [(0.95, 200), (0.5, 150)])
+def test_a_raised_arm_does_not_count_and_soles_below_the_frame_do_not(ankles, tall):
+    """Somebody of 200 pixels, who lifts an arm by 60, with ankles above the frame's lower side."""
+    sightings = Sightings(Shelf())
+    for t in range(30):
+        up = 60 * (10 <= t < 20)
+        top, bottom = 245 - up, 440 if t < 25 else 390
+        joints = np.zeros((33, 3), np.float32)
+        for pair, row in (((7, 8), 259), ((11, 12), 285), ((23, 24), 345), ((27, 28), 432)):
+            joints[pair, 0] = row
+            joints[pair, 1] = 290, 310
+            joints[pair, 2] = ankles if row == 432 else 1.0
+        mask = np.ones((bottom - top, 80), np.uint8)
+        sightings.add(t, Region(np.array([top, 260, bottom, 340]), mask), joints)
+    [way] = course.ways([sightings], [], (440, 640), None)
+    assert way.whole[:25].all() == (tall == 200)
+    np.testing.assert_allclose(way.places[:25, 2], tall, atol=8)
 
 
 def test_who_is_passed_before_goes_on_behind():

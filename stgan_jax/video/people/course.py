@@ -25,8 +25,13 @@ _APART = 0.3  # heights by which feet must come to lie apart for a camera to be 
 _STEEPEST = 35.0  # degrees; what is fitted steeper is misfitted
 _BESIDE = 0.05  # of a height: an outline so near is beside another one
 _TRUNK = [11, 12, 23, 24]  # BlazePose's left and right shoulder, left and right hip
+_EARS, _ANKLES = [7, 8], [27, 28]
+# Of the length from ears to hips: that from the ears to the top of the head, and how far above the
+# ears an outline must end to end in a raised arm.
+_CROWN, _ARM = 0.2, 0.4
 _MEDIAN = 9  # sightings of which a length is the median; of three times as many, a line
 _VISIBLE = 0.5  # mean visibility of these from which they are used
+_STANDING = 0.75  # that of ankles; below the frame they are guessed to be inside, with less
 _BROAD = 0.5  # of the trunk's length: how far right ones are from left ones, from the front
 _HIDDEN = 0.1  # share of a box that is another's, who is nearer, from which somebody is hidden
 
@@ -69,17 +74,16 @@ def ways(
             others[frame].append(np.array(box))
     out = []
     for sightings in people:
-        table = sightings.table()
-        there, middle, cut = _as_if_still(table, shape, camera)
+        table, joints = sightings.table(), _joints(sightings)
+        there, middle, cut = _as_if_still(table, joints, shape, camera)
         boxes, frames = table[:, 1:5], table[:, 0]
         free = [not _is_hidden(box, others[n]) for n, box in zip(frames, boxes, strict=True)]
         known = np.array(free, bool) & (table[:, CLEAR] > 0)
         whole = known & ~cut.any(1)
-        uppers, facing = _joints(sightings)
-        places = _uncut(frames, there, middle, cut, whole, uppers)
+        places = _uncut(frames, there, middle, cut, whole, joints.upper)
         if known.any():
             places = np.stack([np.interp(frames, frames[known], x[known]) for x in places.T], 1)
-        out.append(Way(places, whole, facing))
+        out.append(Way(places, whole, joints.facing))
     return out
 
 
@@ -101,42 +105,69 @@ def seen_whole(
 ) -> Float[np.ndarray, "N 3"]:
     """Places for `eye`, see `Way`: those where a silhouette is clear and the frame cuts nothing."""
     table = sightings.table()
-    boxes, middle, cut = _as_if_still(table, shape, camera)
+    boxes, middle, cut = _as_if_still(table, _joints(sightings), shape, camera)
     top, _, bottom, _ = boxes.T
     places = np.stack([bottom, middle, bottom - top], 1)
     return places[(table[:, CLEAR] > 0) & ~cut.any(1)]
 
 
-def _as_if_still(
-    table: Int[np.ndarray, "T 12"], shape: tuple[int, int], camera: steady.Steady | None
-) -> tuple[Float[np.ndarray, "T 4"], Float[np.ndarray, " T"], Bool[np.ndarray, "T 4"]]:
-    """Boxes and columns of centres as if the camera stood; at which sides the frame cuts them."""
-    boxes = table[:, 1:5]
-    there = steady.to(steady.views(table, camera), boxes).astype(np.float64)
-    wide = np.maximum(boxes[:, 3] - boxes[:, 1], 1)
-    middle = there[:, 1] + (table[:, MIDDLE] - boxes[:, 1]) * (there[:, 3] - there[:, 1]) / wide
-    cut = np.concatenate([boxes[:, :2] <= 0, boxes[:, 2:] >= np.array(shape)], 1)
-    return there, middle, cut
+class _Joints(NamedTuple):
+    """What joints tell of each sighting; NaN where they tell nothing.
 
-
-def _joints(sightings: Sightings) -> tuple[Float[np.ndarray, " T"], Float[np.ndarray, " T"]]:
-    """Pixels from the top of the head to the hips, and see `Course.facing`; NaN where unknown.
-
-    A network that knows bodies tells left from right, and so front from back, which a silhouette
-    hardly shows.
+    Attributes:
+      upper: pixels from the ears to the hips.
+      top: row of the head's top, if the outline goes on above it, as a raised arm does.
+      ankles: row of the ankles, if they are visible.
+      facing: see `Course`.
     """
-    lengths, facing = np.full((2, len(sightings)), np.nan)
+
+    upper: Float[np.ndarray, " T"]
+    top: Float[np.ndarray, " T"]
+    ankles: Float[np.ndarray, " T"]
+    facing: Float[np.ndarray, " T"]
+
+
+def _joints(sightings: Sightings) -> _Joints:
+    """A network that knows bodies tells left from right, and so front from back.
+
+    A silhouette hardly shows these.
+    """
+    out = _Joints(*np.full((4, len(sightings)), np.nan))
     for i, sighting in enumerate(sightings):
         joints = sighting.joints
         if joints is None or not sighting.clear or joints[_TRUNK, 2].mean() < _VISIBLE:
             continue
         rows, columns = joints[_TRUNK, :2].T
-        length = (rows[2:] - rows[:2]).mean()
+        ears, length = joints[_EARS, 0].mean(), (rows[2:] - rows[:2]).mean()
         if length > 0:
-            top = sighting.box[0]
-            lengths[i] = rows[2:].mean() - top if top > 0 else np.nan
-            facing[i] = (columns[::2] - columns[1::2]).mean() / (_BROAD * length)
-    return lengths, np.clip(facing, -1.0, 1.0)
+            out.upper[i] = upper = rows[2:].mean() - ears
+            if ears - sighting.box[0] > _ARM * upper:
+                out.top[i] = ears - _CROWN * upper
+            if joints[_ANKLES, 2].mean() > _STANDING:
+                out.ankles[i] = joints[_ANKLES, 0].mean()
+            out.facing[i] = (columns[::2] - columns[1::2]).mean() / (_BROAD * length)
+    return out._replace(facing=np.clip(out.facing, -1.0, 1.0))
+
+
+def _as_if_still(
+    table: Int[np.ndarray, "T 12"],
+    joints: _Joints,
+    shape: tuple[int, int],
+    camera: steady.Steady | None,
+) -> tuple[Float[np.ndarray, "T 4"], Float[np.ndarray, " T"], Bool[np.ndarray, "T 4"]]:
+    """Boxes and columns of centres as if the camera stood; at which sides the frame cuts them.
+
+    A raised arm is not in the boxes, and soles below the frame do not count.
+    """
+    boxes = table[:, 1:5]
+    body = boxes.astype(np.float64)
+    body[:, 0] = np.where(np.isnan(joints.top), body[:, 0], joints.top)
+    there = steady.to(steady.views(table, camera), body)
+    wide = np.maximum(boxes[:, 3] - boxes[:, 1], 1)
+    middle = there[:, 1] + (table[:, MIDDLE] - boxes[:, 1]) * (there[:, 3] - there[:, 1]) / wide
+    cut = np.concatenate([boxes[:, :2] <= 0, boxes[:, 2:] >= np.array(shape)], 1)
+    cut[:, 2] &= ~(joints.ankles < shape[0])
+    return there, middle, cut
 
 
 def _uncut(
@@ -157,7 +188,7 @@ def _uncut(
       middle: column of the centre of mass of what is inside the frame.
       cut: at which sides (top, left, bottom, right) the frame cuts each box.
       whole: which boxes show all of the person.
-      uppers: from the top of the head to the hips, NaN where it is unknown.
+      uppers: from the ears to the hips, NaN where it is unknown.
     """
     top, left, bottom, right = boxes.T
     height = bottom - top
