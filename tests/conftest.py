@@ -19,6 +19,8 @@ os.environ["XLA_FLAGS"] = (
     "--xla_cpu_collective_call_terminate_timeout_seconds=600"
 )
 os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
+# Where each operation comes from: to carry it through the compiler takes a tenth of its time.
+os.environ["JAX_TRACEBACK_IN_LOCATIONS_LIMIT"] = "0"
 # Of workers and commands, whose threads would spin while they wait for each other's cores.
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 if "PYTEST_XDIST_WORKER" not in os.environ:

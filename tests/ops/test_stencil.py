@@ -166,12 +166,13 @@ def test_kernels_are_taken_where_asked_for_and_never_on_a_cpu(monkeypatch, backe
 
 def test_lanes_of_weights_are_mapped_over():
     own, noise = uniform(0, (2, 12, 4000)), uniform(1, (2, 4000))
-    gen = networks.Generator(features=4)
+    gen, disc = networks.Generator(features=4), networks.SpatialDiscriminator(features=4)
     keys = jax.random.split(jax.random.key(4), 3)
-    params = jax.vmap(lambda key: gen.init(key, own, noise))(keys)
+    params = jax.vmap(lambda key: (gen.init(key, own, noise), disc.init(key, own)))(keys)
 
     def loss(params):
-        return jnp.sum(jnp.square(gen.apply(params, own, noise)))
+        out, logits = gen.apply(params[0], own, noise), disc.apply(params[1], own)
+        return jnp.sum(jnp.square(out)) + jnp.sum(jnp.square(logits))
 
     grad = jax.jit(jax.grad(loss))
     together = jax.jit(jax.vmap(jax.grad(loss)))(params)

@@ -85,7 +85,7 @@ def test_two_processes_train_together_and_one_goes_on(tmp_path):
             "validation_subjects=(77,77) data.last_subject=62 data.frames=4 data.views=(0,90) "
             "data.walks=('nm-01',) save_every=2 log_every=1 evaluate_every=2 picture_every=2 "
             "batch_size=4 optimizer=sgd gen_learning_rate=1e-4 disc_learning_rate=1e-4 "
-            f"features=2 lstm_units=4 steps={steps}"
+            f"features=2 lstm_units=4 convolution=plain steps={steps}"
         )
         launcher = ["launch/train.py", "--config=configs/stgan.py:gaussian"]
         changes = [f"--config.{flag}" for flag in flags.split()]

@@ -29,16 +29,17 @@ CONFIG = StganSettings(
     validation_subjects=(77, 77),
     noise="gaussian",
     balance="printed",
-    steps=20,
+    steps=10,
     batch_size=2,
     features=2,
     lstm_units=4,
+    convolution="plain",  # test_stencil maps stencils over lanes
     optimizer="sgd",
     gen_learning_rate=1e-5,
     disc_learning_rate=1e-3,
     log_every=5,
-    save_every=10,
-    evaluate_every=10,
+    save_every=5,
+    evaluate_every=5,
 )
 ALPHAS, WEIGHTS, SEEDS = (0.1, 0.8), (1.0, 0.1), (0, 3)  # 0.1 is what the loss says already
 GRID = {"alpha": ALPHAS, "adversarial_weight": WEIGHTS}
@@ -183,8 +184,8 @@ def test_lanes_differ(swept):
 )
 def test_a_sweep_that_was_killed_between_saves_ends_the_same(swept, tmp_path, number):
     if number == 2:
-        sweep(dataclasses.replace(CONFIG, steps=10), prepare, GRID, SEEDS, tmp_path)
-    step = f"checkpoints/{10 * number}"
+        sweep(dataclasses.replace(CONFIG, steps=5), prepare, GRID, SEEDS, tmp_path)
+    step = f"checkpoints/{5 * number}"
     ahead = tmp_path / name_of(0.1, 1.0, 0)  # one lane had saved once more than the others
     shutil.copytree(swept[0] / ahead.name / step, ahead / step, dirs_exist_ok=True)
     assert sweep(CONFIG, prepare, GRID, SEEDS, tmp_path)
@@ -254,7 +255,7 @@ def test_a_round_ends_when_its_last_lane_is_lost(tmp_path, capsys):
 
 def test_lanes_of_the_wifs_network_share_one_noise_gait(tmp_path):
     data = dataclasses.replace(small.WIFS.data, frames=3)
-    config = dataclasses.replace(small.WIFS, steps=2, data=data)
+    config = dataclasses.replace(small.WIFS, steps=2, data=data, convolution="plain")
     assert sweep(config, prepare, {"alpha": (0.1, 0.5)}, (4, 5), tmp_path)
     lane = tmp_path / "alpha=0.5,seed=5"
     saved = settings_of(checkpoint.load(lane).settings)

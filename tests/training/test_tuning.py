@@ -163,6 +163,7 @@ TINY = dataclasses.replace(
     features=2,
     kernel=1,
     lstm_units=4,
+    convolution="auto",
 )
 
 
