@@ -19,7 +19,7 @@ STEPS = 40
 CHANGES = (
     "save_every=1 log_every=1 evaluate_every=3 picture_every=0 data.last_subject=62 data.frames=4 "
     "data.views=(0,90) data.walks=('nm-01',) validation_subjects=(77,77) batch_size=2 features=2 "
-    f"lstm_units=4 convolution=plain ema=0.9 schedule=cosine warmup_steps=5 steps={STEPS}"
+    f"lstm_units=4 ema=0.9 schedule=cosine warmup_steps=5 steps={STEPS}"
 )
 RUN = [
     "launch/train.py",
