@@ -7,6 +7,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 # A browser comes into .venv, with all the rest.
 export PLAYWRIGHT_BROWSERS_PATH := 0
+# Or each of many short processes compiles the package anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 # Those of make test that may run side by side, and those that want the cores for themselves: they
 # are in few files, and to read all takes a quarter of a minute.
