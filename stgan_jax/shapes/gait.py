@@ -35,7 +35,8 @@ _STANDS = 0.3  # of a step: whoever swings the legs less only shuffles on the sp
 _FACES = 0.3  # of `facing`, from which joints tell front from back
 _KNOWN = 0.2  # share of the frames around one in which they must be known
 _STEEPEST = 25.0  # degrees that `pose_vector` is in units of
-_PITCHES = 6.0, 16.0, 26.0  # degrees; which of them, a walk is seldom misread by
+LEVEL = 6.0  # degrees by which cameras look down that look level
+_PITCHES = LEVEL, 16.0, 26.0  # which of them, a walk is seldom misread by
 
 
 def pose_vector(
@@ -106,22 +107,6 @@ class Gait(NamedTuple):
         radians = np.radians(np.where(wrong, 180.0 - self.view, self.view))
         return self._replace(view=np.degrees(np.unwrap(radians)))
 
-    def recorded_from(self, degrees: float) -> "Gait":
-        """A walk past a camera that stands at so many degrees, as datasets name them.
-
-        How far somebody's own line is from the one that all walk, and how a network misreads them,
-        is their own: the view is the named one, to the side that is read. Whoever walks in most
-        frames does so in all, in whole and even steps: stops are misread, not made.
-        """
-        sides = np.radians([degrees, -degrees])
-        likeness = np.cos(np.radians(self.view) - sides[:, None]).sum(1)
-        view = np.full(len(self.view), (degrees, -degrees)[likeness.argmax()])
-        rates, walks = self._steps()
-        if walks.mean() <= 0.5:
-            return self._replace(view=view)
-        even = self.phase[0] + np.median(rates[walks]) * np.arange(len(rates))
-        return self._replace(view=view, phase=even, swing=np.ones(len(rates)))
-
     def in_cadence(self, cadence: Float[np.ndarray, " T"] | float, start: float) -> "Gait":
         """The same way at another cadence, in cycles a frame: phases begin at `start`.
 
@@ -150,6 +135,17 @@ class Gait(NamedTuple):
     def vector(self) -> Float[np.ndarray, "T 12"]:
         """As `pose_vector` has it."""
         return pose_vector(self.phase, self.view, self.swing, self.condition, self.pitch)
+
+
+def past(degrees: float, frames: int) -> Gait:
+    """A walk past a camera that stands at so many degrees, as datasets name them, in even steps.
+
+    All that is left of who was recorded is the camera's place and how long it took. How far
+    somebody's own line is from the one that all walk is theirs, and what a network misreads (the
+    other side, a stop, a steeper camera) it misreads of the same people again.
+    """
+    phase = _CADENCES[_USUAL] * np.arange(frames)
+    return Gait(phase, np.full(frames, float(degrees)), np.ones(frames), "nm", LEVEL)
 
 
 def read(

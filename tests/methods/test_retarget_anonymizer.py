@@ -155,13 +155,29 @@ def test_where_the_view_is_known_a_person_s_own_line_is_not_published(shipped, i
     assert 46.0 <= views[0][0] % 360 <= 62.0
 
 
-def test_of_even_walks_whose_view_is_known_nothing_is_published_but_the_key(shipped):
-    seen_from, published = shipped.from_view(90.0), []
-    for who, own_line in ((3, 86.0), (8, 93.0)):
-        walk = procedural.silhouettes(who, own_line, frames=40)
-        published.append(seen_from(walk, jax.random.key(5)))
-    np.testing.assert_array_equal(*published)
-    assert (published[0] != seen_from(walk, jax.random.key(6))).any()
+def test_of_walks_whose_view_is_known_nothing_is_published_but_the_key(shipped):
+    """Whoever walks, stands, comes the other way or is seen from above, is drawn the same."""
+    walk = procedural.silhouettes(3, 86.0, frames=40)
+    others = {
+        "another": procedural.silhouettes(8, 93.0, frames=40),
+        "stands": np.repeat(walk[:1], 40, 0),
+        "the other way": walk[..., ::-1],
+        "from above": procedural.silhouettes(3, 90.0, frames=40, pitch=26.0),
+        "a bag": procedural.silhouettes(3, 90.0, "bg", frames=40),
+    }
+    seen_from, key = shipped.from_view(90.0), jax.random.key(5)
+    published = seen_from(walk, key)
+    for name, other in others.items():
+        np.testing.assert_array_equal(seen_from(other, key), published, name)
+    assert (published != seen_from(walk, jax.random.key(6))).any()
+
+
+def test_the_camera_s_pitch_is_not_published_of_silhouettes_alone(shipped):
+    pitches = []
+    for pitch in (6.0, 26.0):
+        walk = procedural.silhouettes(3, 90.0, frames=40, pitch=pitch)
+        pitches.append(shipped.drawn(walk, jax.random.key(5)).new.gait.pitch)
+    assert pitches[0] == pitches[1]
 
 
 def test_noise_gaits_are_drawn_in_step(shipped, in_step):

@@ -20,7 +20,7 @@ from stgan_jax.shapes.walker import Walker
 from stgan_jax.training.state import inference_params
 from stgan_jax.util.checked import require
 
-_DRAWING = 3  # to be raised when what is read is drawn otherwise
+_DRAWING = 4  # to be raised when what is read is drawn otherwise
 _CHUNK, _ROUND = 96, 32  # frames read at a time, and what to round up to: few shapes are compiled
 _MOST = 2.2  # deviations of an identity's numbers from the mean, as people are drawn
 _PRIOR = 0.01  # weight of the usual speed beside what the picture shows, of 1 for who crosses it
@@ -222,7 +222,9 @@ class RetargetAnonymizer(Anonymizer):
         published = walk.turned(turn)
         if not options.in_step:
             if self._view is not None:
-                published = walk.recorded_from(self._view).turned(turn)
+                published = gait.past(self._view, len(walk.phase)).turned(turn)
+            elif track.steps is None:  # of silhouettes alone it is misread of the same people again
+                published = published._replace(pitch=gait.LEVEL)
             published = published._replace(condition="nm")  # who has a bag is known by it
             usual = person.cadence / track.fps
             cadence: Float[np.ndarray, " T"] | float = usual
