@@ -77,7 +77,9 @@ class _Reader:
         self._basis = PCA(_COMPONENTS, random_state=0).fit(cells[::7])
         truth = np.concatenate([true for _, true in walks])
         self._units = truth.std(0)
-        network = MLPRegressor((256, 128), alpha=1e-3, early_stopping=True, random_state=0)
+        network = MLPRegressor(
+            hidden_layer_sizes=(256, 128), alpha=1e-3, early_stopping=True, random_state=0
+        )
         self._network = make_pipeline(StandardScaler(), network)
         inputs = np.concatenate([self._features(masks) for masks, _ in walks])
         self._network.fit(inputs, truth / self._units)
