@@ -134,6 +134,16 @@ def linking_table() -> str:
     )
 
 
+def numbers_by_key() -> str:
+    """Single numbers of published walks, over many keys."""
+    found = json.loads((BENCHMARKS / "experiments/retarget/keys.json").read_text())["found"]
+    rows = []
+    for name, one in found.items():
+        low, high = (number(end) for end in one["interval"])
+        rows.append([name, f"{number(one['rank1'])} [{low}, {high}]"])
+    return table(("read of the walk", "found, rank-1"), rows)
+
+
 def linear_mix_views() -> str:
     """Rank-1 where the gallery's view is another one than the probe's."""
     found: dict[tuple[str, str], list[float]] = {}
@@ -345,6 +355,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "retarget-naturalness": naturalness_table,
     "retarget-views": partial(naturalness_by_view, "seed 0"),
     "retarget-linking": linking_table,
+    "retarget-numbers": numbers_by_key,
     "retarget-opengait": opengait_table,
     "retarget-pose": pose_table,
     "trade": partial(plain_table, "retarget/corner.csv", _TRADE),
