@@ -11,6 +11,7 @@ in units of the spread in it). Of ten times as many probes chance strays less.
 import json
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -35,9 +36,9 @@ def main(_) -> None:
     with errors.one_sentence():
         views = errors.numbers("--views", _VIEWS.value)
         walks = Walks.of_dataset(_DATASET.value, _DATA_DIR.value, views, ["nm"])
-        out = {"dataset": walks.dataset, "views": views, "alike": _alike(walks)}
+        out: dict[str, Any] = {"dataset": walks.dataset, "views": views, "alike": _alike(walks)}
         found, people = zip(*(_found(walks, seed) for seed in range(_SEEDS.value)), strict=True)
-        out |= {"seeds": _SEEDS.value, "probes": sum(map(len, people)), "found": {}}
+        out |= {"seeds": len(found), "probes": sum(map(len, people)), "found": {}}
         for name in _PARTS:
             hits = np.concatenate([one[name] for one in found])
             low, high = attacks.interval(hits, np.concatenate(people))
@@ -51,7 +52,8 @@ def main(_) -> None:
 
 def _alike(walks: Walks) -> dict[str, list[int]]:
     """View -> how many walks come out as most do under one key, and of how many."""
-    model, key, out = catalog.load("retarget"), jax.random.key(0), {}
+    model, key = catalog.load("retarget"), jax.random.key(0)
+    out: dict[str, list[int]] = {}
     _, test = walks.roles()
     for view in walks.views():
         index = np.flatnonzero(walks.of(test) & (walks.view == view))
