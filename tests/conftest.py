@@ -53,7 +53,7 @@ def pytest_collection_modifyitems(items):
     """The files that take longest come first, so that the workers end about together."""
     commands.prepare()  # here, as only those who run tests collect them
     long = (
-        "loop sweep finding stgan_step run clip recognizers datasets anonymize stencil demo "
+        "loop finding resume sweep run stgan_step clip recognizers datasets anonymize stencil demo "
         "parallel emptying moving_camera stgan_anonymizer wifs silhouette launch scenes batch "
         "files_of_people casia_b kernels benchmarks hard_scenes retarget_step moving "
         "toy_method review study_report study_server"

@@ -13,7 +13,6 @@ import pytest
 
 from stgan_jax.training import checkpoint, run_log
 
-pytestmark = pytest.mark.processes
 STEPS = 40
 # A whole ST-GAN, with an Adam, an average and a schedule to be restored, on few frames.
 CHANGES = (
