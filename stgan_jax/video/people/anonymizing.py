@@ -367,8 +367,8 @@ def reasons(sightings: Sightings, shape: tuple[int, int], fps: float) -> list[st
 def _upright(sightings: Sightings, fps: float, rows: int) -> Bool[np.ndarray, " T"]:
     """Who stands or walks: hips, knees and ankles are below each other, as far as they are known.
 
-    By the median over a second, as legs swing and joints are uncertain. Legs that the frame of so
-    many rows cuts off say nothing, if hips are inside and thighs hang down.
+    By the median over a second, as legs swing and joints are uncertain. Of legs that the frame of
+    so many rows cuts off, thighs that hang down from hips inside it are enough.
     """
     ratios = np.full(len(sightings), np.nan)
     for i, sighting in enumerate(sightings):
@@ -376,13 +376,13 @@ def _upright(sightings: Sightings, fps: float, rows: int) -> Bool[np.ndarray, " 
         if joints is not None and sighting.clear:
             shoulders, hips, knees, ankles = (joints[pair].mean(0) for pair in _PAIRS)
             height, bottom = sighting.box[2] - sighting.box[0], sighting.box[2]
-            bent = knees[0] - hips[0] <= _THIGH * height
-            if bottom >= rows > hips[0] and not bent:
-                continue
             visible = ankles[2] > _VISIBLE and abs(ankles[0] - bottom) < _FEET * height
-            stands = visible and not bent
-            torso = max(hips[0] - shoulders[0], 1.0)
-            ratios[i] = (ankles[0] - hips[0]) / torso if stands else 0.0
+            ratios[i] = 0.0
+            if knees[0] - hips[0] > _THIGH * height:
+                if visible:
+                    ratios[i] = (ankles[0] - hips[0]) / max(hips[0] - shoulders[0], 1.0)
+                elif bottom >= rows > hips[0]:
+                    ratios[i] = _LEGS
     known = np.flatnonzero(~np.isnan(ratios))
     upright = np.ones(len(sightings), bool)
     frames = sightings.table()[:, 0]
