@@ -37,6 +37,7 @@ _RIM = 0.01  # of the height: how far silhouettes err
 _OFTEN = 0.2  # of the frames that show the best seen texels of a patch
 # Distances in Lab from the chest, of what is of one cloth with it and what is not.
 _ONE_CLOTH, _OTHER = 8.0, 16.0
+_LONGEST = 1.2  # thighs that a skirt hangs down
 _HEAD = [surface.NAMES.index(name) for name in heads.PATCHES]
 
 
@@ -177,11 +178,11 @@ class Atlas:
         trunk, thigh, shank = (self._profile(name) for name in ("trunk", "thigh", "shank"))
         chest = trunk[2:4].mean(0)
         trunk, thigh, shank = (np.hypot.reduce(x - chest, axis=1) for x in (trunk, thigh, shank))
-        legs = float(shank[2:6].mean())
+        legs = float(shank[4:7].mean())
         if max(trunk[2:].max(), thigh[:4].max()) > _ONE_CLOTH or legs < _OTHER:
             return 0.0
         down = np.concatenate([thigh, shank])
-        return float((down > 0.5 * legs).argmax()) / len(thigh)
+        return min(float((down > 0.5 * legs).argmax()) / len(thigh), _LONGEST)
 
     def _profile(self, name: str) -> Float[np.ndarray, "8 3"]:
         """Colours in Lab along a patch, of both sides."""
