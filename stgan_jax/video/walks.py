@@ -70,7 +70,7 @@ def anonymize_dataset(
 
     A walk is an OpenGait pickle, (n, height, width) in which all people have one height, or a
     folder of black and white pictures. Where walks lie as CASIA-B's, in nm-01/090, methods that
-    draw bodies take the view from the folder's name, if what they read agrees. Walks that exist in
+    draw bodies take the view from the folder's name, whatever they read. Walks that exist in
     the output are skipped, so that an interrupted call can be repeated.
 
     Args:

@@ -177,7 +177,7 @@ class Atlas:
         """
         trunk, thigh, shank = (self._profile(name) for name in ("trunk", "thigh", "shank"))
         chest = trunk[2:4].mean(0)
-        trunk, thigh, shank = (np.hypot.reduce(x - chest, axis=1) for x in (trunk, thigh, shank))
+        trunk, thigh, shank = (np.linalg.norm(x - chest, axis=1) for x in (trunk, thigh, shank))
         legs = float(shank[4:7].mean())
         if max(trunk[2:].max(), thigh[:4].max()) > _ONE_CLOTH or legs < _OTHER:
             return 0.0

@@ -128,9 +128,9 @@ class _Joints(NamedTuple):
 
 
 def _joints(sightings: Sightings) -> _Joints:
-    """A network that knows bodies tells left from right, and so front from back.
+    """Sizes and directions by joints: a network that knows bodies tells left from right.
 
-    A silhouette hardly shows these.
+    And so front from back, which a silhouette hardly shows.
     """
     out = _Joints(*np.full((4, len(sightings)), np.nan))
     for i, sighting in enumerate(sightings):
